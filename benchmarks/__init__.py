@@ -1,0 +1,1 @@
+"""What ``livem bench`` runs: ratios to memcpy and to peers within one run."""

@@ -1,0 +1,1 @@
+"""Live analyses: small stateful classes that call kernels on blocks of frames."""

@@ -1,0 +1,119 @@
+"""The contract of a live analysis.
+
+A consumer is a small stateful class: ``open`` once a series, ``process`` for each block of frames (pure,
+heavy, may run on several threads or machines in any order), ``merge`` in the order of arrival (cheap, keeps
+the state). It knows frames and kernels; it knows no ring, no socket and no window.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..stream.results import Kind
+from ..stream.series import IndexArray, Series
+
+PartialT = TypeVar("PartialT")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """A block of decoded frames of one series, as a consumer sees it.
+
+    The arrays are read-only views into shared memory or into the worker's own tile: valid during the call
+    that got them, to be copied if kept. Indices increase; they have holes where frames could not be decoded.
+    """
+
+    series: Series
+    indices: IndexArray
+    """(n,) int64 frame numbers in the series."""
+    data: npt.NDArray[Any]
+    """(n, h, w) in the series' dtype."""
+    positions: npt.NDArray[np.float32] | None = None
+    """(n, 2) (y, x) in scan pixels; only for scan order "positions"."""
+    late: bool = False
+    """Frames behind ones already delivered."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What a consumer has to show now: a view of its state, valid until its next ``merge`` or ``set``."""
+
+    name: str
+    """The topic is ``<consumer's name>.<output's name>``."""
+    kind: Kind
+    arrays: Mapping[str, npt.NDArray[Any]]
+    units: Mapping[str, str] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Consumer(ABC, Generic[PartialT]):
+    """Base class of every analysis; ``livem.consumers.testing.ConsumerTests`` is its conformance suite.
+
+    Parameters are keyword arguments of ``__init__`` and come from the pipeline file as plain TOML values;
+    wrong ones raise PipelineError with the value, the limit and the next step.
+    """
+
+    type_name: ClassVar[str]
+    """What ``type = "..."`` in the pipeline file says."""
+    default_policy: ClassVar[str] = "lossless"
+    """Edge policy when the pipeline file names none: lossless, latest, every_nth:N, sample_hz:F."""
+    needs_order: ClassVar[bool] = False
+    """True: late blocks are dropped (and counted) on this consumer's edge, and it is never back-filled."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def open(self, series: Series) -> None:
+        """Begin a series: forget the last one's state, check the parameters against it, warm up.
+
+        Raises PipelineError when the parameters do not fit the series (a mask outside the frame, say).
+        """
+
+    @abstractmethod
+    def process(self, frames: Frames) -> PartialT:
+        """Reduce a block. Pure: changes nothing in self; may run in any order and on several threads."""
+
+    @abstractmethod
+    def merge(self, partial: PartialT) -> Sequence[Output]:
+        """Take a partial result into the state; return what there is to show now (views, no copies).
+
+        Merging the same frames twice must leave the state as merging them once (after a crash or a changed
+        parameter the worker feeds history again).
+        """
+
+    def set(self, name: str, value: Any) -> bool:
+        """Change a parameter while running.
+
+        Returns True when what was computed so far no longer holds: the consumer has then forgotten it, and
+        the worker feeds it the history that the ring still keeps. Raises PipelineError on a wrong value.
+        """
+        raise self.unknown_parameter(name)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters that ``set`` takes, with their present values, as plain TOML values."""
+        return {}
+
+    def close(self) -> Sequence[Output]:
+        """End of the series: the last word on it. Called once after the last merge."""
+        return ()
+
+    def unknown_parameter(self, name: str) -> Exception:
+        """The error for a parameter that this consumer does not have; names the nearest one."""
+        from difflib import get_close_matches
+
+        from ..errors import PipelineError
+
+        known = sorted(self.parameters())
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known) or 'none'}"
+        return PipelineError(f"consumer {self.name!r} ({self.type_name}) has no parameter {name!r}; {hint}")

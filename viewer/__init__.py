@@ -1,0 +1,1 @@
+"""pyqtgraph windows. Reads the result bus only and knows no consumer."""

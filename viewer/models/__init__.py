@@ -1,0 +1,1 @@
+"""What the windows show, without Qt: testable with no display."""

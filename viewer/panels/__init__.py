@@ -1,0 +1,1 @@
+"""Thin Qt views, one panel a file."""
