@@ -1,0 +1,89 @@
+"""From blocks as the detector sent them to frames as a consumer sees them.
+
+The one place of the analyses that knows encodings; it knows no ring and no analysis. One decoder per thread:
+its tile is reused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels.bslz4 import Algorithm, Status, decode_into
+from ..stream.series import Block, Series
+from .base import Frames
+
+TILE_BYTES = 8 << 20
+"""Largest tile of `FrameDecoder.tiles` (at least one frame): it stays in a shared cache of 32 MiB, and is
+bounded however well the frames of a block were compressed."""
+
+
+class FrameDecoder:
+    """Decodes the blocks of one series.
+
+    Raw frames are views of the block; encoded ones land in a tile that the next call overwrites. Either way
+    the data are read-only and valid until the next call or the end of the block's lease, whichever is first.
+    """
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self.rejected: Counter[str] = Counter()
+        """Frames that could not be decoded, by reason, since the decoder was made."""
+        self._tile = np.empty((0, *series.shape), series.numpy_dtype)
+
+    def decode(self, block: Block) -> tuple[Frames, int]:
+        """All frames of a block, and how many could not be decoded (their indices are left out)."""
+        return self._decode(block, 0, block.count)
+
+    def tiles(self, block: Block, max_bytes: int = TILE_BYTES) -> Iterator[tuple[Frames, int]]:
+        """The same in pieces of at most ``max_bytes`` decoded: memory stays bounded, frames stay in cache."""
+        step = max(1, max_bytes // self.series.frame_bytes)
+        if self.series.encoding == "raw":
+            step = max(1, block.count)
+        for start in range(0, block.count, step):
+            yield self._decode(block, start, min(start + step, block.count))
+
+    def _decode(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
+        if self.series.encoding == "raw":
+            return self._view(block, start, stop)
+        algorithm: Algorithm = "lz4" if self.series.encoding == "lz4" else "bslz4"
+        if block.sizes is None:
+            raise ValueError(f"block of {self.series.encoding} frames from {block.first} comes without sizes")
+        ends = np.cumsum(block.sizes)
+        tile = self._tile_of(stop - start)
+        kept: list[int] = []
+        for i in range(start, stop):
+            payload = block.payload[ends[i - 1] if i else 0 : ends[i]]
+            status = decode_into(payload, tile[len(kept)], algorithm)
+            if status is Status.OK:
+                kept.append(i)
+            else:
+                self.rejected[status.value] += 1
+        return self._frames(block, tile[: len(kept)], np.array(kept, np.int64)), stop - start - len(kept)
+
+    def _view(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
+        whole = min(stop, block.payload.nbytes // self.series.frame_bytes)
+        missing = stop - max(start, whole)
+        if missing:
+            self.rejected[Status.TRUNCATED.value] += missing
+        size = self.series.frame_bytes
+        payload = block.payload[start * size : max(start, whole) * size]
+        data = payload.view(self.series.numpy_dtype).reshape(-1, *self.series.shape)
+        # Frames lie 64-byte aligned in the ring; a block from elsewhere may not.
+        aligned = data if data.flags.aligned else data.copy()
+        return self._frames(block, aligned, np.arange(start, max(start, whole), dtype=np.int64)), missing
+
+    def _tile_of(self, count: int) -> npt.NDArray[Any]:
+        if len(self._tile) < count:
+            self._tile = np.empty((count, *self.series.shape), self.series.numpy_dtype)
+        return self._tile[:count]
+
+    def _frames(self, block: Block, data: npt.NDArray[Any], kept: npt.NDArray[np.int64]) -> Frames:
+        view = data.view()
+        view.flags.writeable = False
+        positions = None if block.positions is None else block.positions[kept]
+        return Frames(self.series, block.first + kept, view, positions, block.late)
