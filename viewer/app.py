@@ -1,0 +1,132 @@
+"""The viewer as a program: attach to a running session, show it until the window is closed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import LivemError
+from . import qt
+
+if TYPE_CHECKING:
+    from .models.commands import Commands
+    from .models.feed import Feed
+    from .window import ViewerWindow
+
+INTERRUPTED = 130
+
+
+def run_viewer(
+    control_address: str,
+    *,
+    headless: bool = False,
+    snapshot: Path | None = None,
+    duration: float | None = None,
+) -> int:
+    """Show a session until the window is closed, Ctrl-C, or the end of `duration`.
+
+    Parameters
+    ----------
+    control_address : str
+        Where the session answers, "tcp://host:port" or "ipc://path".
+    headless : bool
+        Draw without a display.
+    snapshot : Path, optional
+        PNG file to write at the end.
+    duration : float, optional
+        Seconds to show; None = until closed.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 130 after Ctrl-C.
+
+    Raises
+    ------
+    MissingDependencyError, UsageError
+        Where no window can be drawn; with what to install or do.
+    """
+    qt.application(headless=headless)
+    from .connection import connect
+
+    feed, commands = connect(control_address)
+    return show(feed, commands, title=control_address, snapshot=snapshot, duration=duration)
+
+
+def show(
+    feed: Feed,
+    commands: Commands | None = None,
+    *,
+    title: str = "",
+    snapshot: Path | None = None,
+    duration: float | None = None,
+) -> int:
+    """Run the window on any feed; see `run_viewer` for the rest. Needs `qt.application` before."""
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
+
+    from .window import ViewerWindow
+
+    window = ViewerWindow(feed, commands)
+    window.setWindowTitle(f"livem   {title}".rstrip())
+    run = _Run(window, snapshot)
+    window.closing.connect(run.take_picture)
+    window.show()
+    window.start()
+    if duration is not None:
+        QTimer.singleShot(max(0, int(duration * 1000)), window, window.close)
+    with _on_interrupt(run.interrupt):
+        QApplication.exec()
+    qt.finish_deletions()
+    return run.outcome()
+
+
+class _Run:
+    """How one run of the window ends."""
+
+    def __init__(self, window: ViewerWindow, snapshot: Path | None) -> None:
+        self._window = window
+        self._snapshot = snapshot
+        self._interrupted = False
+        self._failure: LivemError | None = None
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._window.close()
+
+    def take_picture(self) -> None:
+        """An error here would be lost in Qt's event loop: it is kept for `outcome`."""
+        from .snapshot import save_snapshot
+
+        try:
+            if self._snapshot is not None:
+                save_snapshot(self._window, self._snapshot)
+        except LivemError as failure:
+            self._failure = failure
+
+    def outcome(self) -> int:
+        """The exit code, or the error that kept the snapshot from being written."""
+        if self._failure is not None:
+            raise self._failure
+        return INTERRUPTED if self._interrupted else 0
+
+
+@contextmanager
+def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C calls `act`; unless it is ignored (a child of `livem live`) or this is no main thread.
+
+    Python runs signal handlers between bytecodes only; the window's timer sees to it that there are some.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

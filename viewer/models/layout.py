@@ -1,0 +1,87 @@
+"""Where panes go: how many columns, how much room, how long a scale bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+TITLE_HEIGHT = 30.0
+NICE = (1.0, 2.0, 5.0, 10.0)
+LARGER_UNIT = {"pm": ("nm", 1e-3), "nm": ("µm", 1e-3), "um": ("mm", 1e-3), "µm": ("mm", 1e-3)}
+
+
+def columns_for(count: int, width: float, height: float, aspect: float = 1.0) -> int:
+    """Columns that make `count` pictures of width/height `aspect` largest in width x height."""
+    if count < 1:
+        return 1
+
+    def picture_width(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        return min(width / columns, max(1.0, height / rows - TITLE_HEIGHT) * aspect)
+
+    return max(range(1, count + 1), key=lambda columns: (picture_width(columns), -columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """Which parts of the window are there, and how they share it (left to right, top to bottom)."""
+
+    frame: bool
+    images: bool
+    curves: bool
+
+    def columns(self) -> tuple[int, int]:
+        """Shares of (frame side, analysis side)."""
+        if not self.frame:
+            return (0, 1)
+        if self.images:
+            return (9, 11)
+        return (2, 1) if self.curves else (1, 0)
+
+    def rows(self) -> tuple[int, int]:
+        """Shares of (scan images, curves) on the analysis side."""
+        if self.images and self.curves:
+            return (3, 1)
+        return (1, 0) if self.images else (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Size of a pixel; unit "px" where nobody told."""
+
+    size: float = 1.0
+    unit: str = "px"
+
+
+UNCALIBRATED = Calibration()
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleBar:
+    """A bar of `pixels` image pixels that says `text`."""
+
+    pixels: float
+    text: str
+
+
+def scale_bar(pixels_across: float, calibration: Calibration, share: float = 0.25) -> ScaleBar:
+    """The longest bar of length 1, 2 or 5 times a power of ten within `share` of the picture's width."""
+    wanted = max(pixels_across * share * calibration.size, 1e-30)
+    decade = 10.0 ** math.floor(math.log10(wanted))
+    length = next((a * decade for a, b in pairwise(NICE) if b * decade > wanted), decade)
+    return ScaleBar(length / calibration.size, _length_text(length, calibration.unit))
+
+
+def _length_text(length: float, unit: str) -> str:
+    while length >= 1000 and unit in LARGER_UNIT:
+        unit, factor = LARGER_UNIT[unit]
+        length *= factor
+    return f"{length:.4g} {unit}"
+
+
+def shape_aspect(shapes: Sequence[tuple[int, int]]) -> float:
+    """Width over height of the widest of some (h, w) pictures, within 1:4 and 4:1."""
+    aspects = [w / h for h, w in shapes if h and w]
+    return min(4.0, max(0.25, max(aspects, default=1.0)))

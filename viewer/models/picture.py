@@ -1,0 +1,86 @@
+"""One picture and what is written around it; how a result becomes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...stream.results import Result, valid_of
+from .layout import UNCALIBRATED, Calibration
+from .numbers import count_text, value_text
+from .session import calibration_of, frame_factor, frame_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Values to draw, in the coordinates of what was measured."""
+
+    image: npt.NDArray[Any]
+    """(ny, nx) values or (ny, nx, 2) vectors (y, x)."""
+    valid: npt.NDArray[np.bool_] | None
+    """(ny, nx); None = all."""
+    title: str
+    caption: str
+    unit: str = ""
+    factor: int = 1
+    """Full-frame pixels along one pixel of `image`."""
+    calibration: Calibration = UNCALIBRATED
+
+    @property
+    def is_vector(self) -> bool:
+        return self.image.ndim == 3
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """(h, w) drawn, in full-frame or scan pixels."""
+        return (self.image.shape[0] * self.factor, self.image.shape[1] * self.factor)
+
+    def reading(self, y: float, x: float) -> str:
+        """The value under the point (y, x), in full-frame or scan pixels; empty outside."""
+        row, column = int((y + 0.5) // self.factor), int((x + 0.5) // self.factor)
+        if not (0 <= row < self.image.shape[0] and 0 <= column < self.image.shape[1]):
+            return ""
+        place = f"y {row * self.factor}  x {column * self.factor}"
+        if self.valid is not None and not self.valid[row, column]:
+            return f"{place}   not measured"
+        values = ", ".join(value_text(float(v)) for v in np.atleast_1d(self.image[row, column]))
+        return f"{place}   {values} {self.unit}".rstrip()
+
+
+def frame_picture(result: Result) -> Picture:
+    """The live frame."""
+    h, w = frame_shape(result)
+    factor = frame_factor(result)
+    parts = [f"{h} × {w} px"]
+    if (index := result.attrs.get("index")) is not None:
+        parts.insert(0, f"frame {count_text(int(index))}")
+    if factor > 1:
+        parts.append(f"{result.attrs.get('mode', 'mean')} of {factor} × {factor}")
+    return Picture(
+        result.arrays["image"],
+        None if result.arrays["image"].dtype.kind != "f" else valid_of(result),
+        "Live frame",
+        "   ".join(parts),
+        result.units.get("image", ""),
+        factor,
+        calibration_of(result),
+    )
+
+
+def scan_picture(result: Result, past: bool) -> Picture:
+    """A scan image, with how much of it is there."""
+    image, valid = result.arrays["image"], valid_of(result)
+    parts = [f"{image.shape[0]} × {image.shape[1]}"]
+    filled = float(np.count_nonzero(valid)) / valid.size
+    if filled < 1:
+        # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
+        parts.append(f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %")
+    if past and result.series is not None:
+        parts.append(f"series {result.series.number}")
+    if result.attrs.get("estimate"):
+        parts.append("ESTIMATE")
+    unit = result.units.get("image", "")
+    return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=calibration_of(result))

@@ -1,0 +1,116 @@
+"""What a window knows: the latest result of every topic, the part each plays, the session's status.
+
+Consumers are free to have any name: what a result is shown as follows from its kind and attrs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ...stream.results import Result
+from ...stream.series import SeriesKey
+from .detectors import DetectorBook
+from .layout import UNCALIBRATED, Calibration, Sections
+from .status import Status, parse_status
+
+Role = Literal["frame", "image", "curve", "status", "other"]
+
+
+def role_of(result: Result) -> Role:
+    """The part that a result plays in the window."""
+    if result.kind == "status":
+        return "status"
+    if result.kind == "curve" and {"x", "y"} <= result.arrays.keys():
+        return "curve"
+    if result.kind != "image" or not drawable(result):
+        return "other"
+    return "frame" if {"factor", "shape"} <= result.attrs.keys() else "image"
+
+
+def drawable(result: Result) -> bool:
+    """Whether an image result has pixels, and is a map of values or of vectors (ny, nx, 2)."""
+    image = result.arrays.get("image")
+    if image is None or image.size == 0 or image.dtype.kind not in "buif":
+        return False
+    return image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 2)
+
+
+class Session:
+    """The latest of everything, and what changed."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Result] = {}
+        self.status = Status()
+        self.detectors = DetectorBook()
+
+    def take(self, results: Mapping[str, Result]) -> frozenset[str]:
+        """Take new results by topic; returns the topics that something is to be drawn for."""
+        for topic, result in results.items():
+            if role_of(result) == "status":
+                self.status = parse_status(result.attrs)
+            else:
+                self._latest[topic] = result
+                self.detectors.see(topic, result.attrs)
+        return frozenset(results)
+
+    def get(self, topic: str) -> Result | None:
+        """The latest result of a topic."""
+        return self._latest.get(topic)
+
+    @property
+    def frame(self) -> Result | None:
+        """The live frame: the newest one, should several consumers publish one."""
+        frames = [r for r in self._latest.values() if role_of(r) == "frame"]
+        return max(frames, key=lambda r: r.t_ns, default=None)
+
+    @property
+    def images(self) -> tuple[Result, ...]:
+        """Scan images, in the order in which they first appeared."""
+        return tuple(r for r in self._latest.values() if role_of(r) == "image")
+
+    @property
+    def curves(self) -> tuple[Result, ...]:
+        return tuple(r for r in self._latest.values() if role_of(r) == "curve")
+
+    @property
+    def is_diffraction(self) -> bool:
+        """Whether the live frame is a diffraction pattern: some scan image is made by a detector on it."""
+        return any(self.detectors.number(result.topic) is not None for result in self.images)
+
+    @property
+    def sections(self) -> Sections:
+        """Which parts of the window have something to show."""
+        return Sections(self.frame is not None, bool(self.images), bool(self.curves))
+
+    @property
+    def newest_series(self) -> SeriesKey | None:
+        """The series of the newest result."""
+        known = [r for r in self._latest.values() if r.series is not None]
+        newest = max(known, key=lambda r: r.t_ns, default=None)
+        return newest.series if newest else None
+
+    def is_past(self, result: Result) -> bool:
+        """Whether a result belongs to an earlier series than the newest one."""
+        return result.series != self.newest_series
+
+
+def frame_shape(frame: Result) -> tuple[int, int]:
+    """(h, w) of the full frame behind a live-frame result."""
+    h, w = frame.attrs["shape"]
+    return int(h), int(w)
+
+
+def frame_factor(frame: Result) -> int:
+    """How many frame pixels make one of the preview's."""
+    return max(1, int(frame.attrs["factor"]))
+
+
+def calibration_of(result: Result) -> Calibration:
+    """Size of a pixel of the full frame, or of the scan."""
+    prefix = "pixel" if role_of(result) == "frame" else "scan"
+    size = result.attrs.get("pixel_size" if prefix == "pixel" else "scan_step")
+    unit = result.attrs.get(f"{prefix}_unit")
+    if not isinstance(size, (int, float)) or not unit or not size > 0:
+        return UNCALIBRATED
+    return Calibration(float(size), str(unit))

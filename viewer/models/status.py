@@ -1,0 +1,203 @@
+"""The session's status, read tolerantly, and the words and tones in which the status bar says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .feed import FeedState
+from .numbers import bytes_text, count_text, ms_text, rate_text
+
+Tone = Literal["plain", "good", "warn", "bad", "muted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One consumer's account."""
+
+    name: str
+    policy: str
+    processed: int
+    dropped: Mapping[str, int]
+
+    @property
+    def lossless(self) -> bool:
+        return self.policy == "lossless"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the session says about itself; missing parts are None or empty."""
+
+    state: str = ""
+    message: str = ""
+    source: str = ""
+    series: int | None = None
+    announced: int | None = None
+    received: int = 0
+    lost: int = 0
+    duplicate: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
+    frames_per_second: float | None = None
+    bytes_per_second: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    ring_bytes: float | None = None
+    ring_seconds: float | None = None
+    alarms: tuple[str, ...] = ()
+
+    @property
+    def analysed(self) -> int | None:
+        """Frames that every analysis which must see all of them has seen."""
+        lossless = [edge.processed for edge in self.edges if edge.lossless]
+        return min(lossless, default=None)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that an analysis which must see all of them did not see."""
+        return sum(sum(edge.dropped.values()) for edge in self.edges if edge.lossless)
+
+
+def parse_status(attrs: Mapping[str, Any]) -> Status:
+    """Read the attrs of a status result; what is missing or of another type counts as not said."""
+    series, source = _part(attrs, "series"), _part(attrs, "source")
+    rates, latency, ring = _part(attrs, "rates"), _part(attrs, "latency_ms"), _part(attrs, "ring")
+    return Status(
+        state=str(attrs.get("state") or ""),
+        message=str(attrs.get("message") or ""),
+        source=str(source.get("url") or ""),
+        series=_integer(series.get("series")),
+        announced=_integer(series.get("announced")),
+        received=_integer(series.get("received")) or 0,
+        lost=_integer(series.get("lost")) or 0,
+        duplicate=_integer(series.get("duplicate")) or 0,
+        rejected=_counts(series.get("rejected")),
+        edges=tuple(_edges(_part(attrs, "edges"))),
+        frames_per_second=_real(rates.get("frames_per_second")),
+        bytes_per_second=_real(rates.get("bytes_per_second")),
+        p50_ms=_real(latency.get("p50")),
+        p99_ms=_real(latency.get("p99")),
+        ring_bytes=_real(ring.get("bytes")),
+        ring_seconds=_real(ring.get("seconds")),
+        alarms=tuple(str(alarm) for alarm in attrs.get("alarms") or ()),
+    )
+
+
+def _part(attrs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = attrs.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _integer(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and value == value else None
+
+
+def _real(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value == value else None
+
+
+def _counts(value: object) -> dict[str, int]:
+    items = value.items() if isinstance(value, Mapping) else ()
+    return {str(reason): _integer(n) or 0 for reason, n in items}
+
+
+def _edges(edges: Mapping[str, Any]) -> Iterator[Edge]:
+    for name in edges:
+        edge = _part(edges, name)
+        yield Edge(
+            str(name),
+            str(edge.get("policy") or ""),
+            _integer(edge.get("processed")) or 0,
+            _counts(edge.get("dropped")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One item of the status bar."""
+
+    name: str
+    label: str
+    text: str
+    tone: Tone = "plain"
+    tip: str = ""
+
+
+STATES: Mapping[str, tuple[str, Tone]] = {
+    "": ("CONNECTED", "muted"),
+    "running": ("LIVE", "good"),
+    "waiting": ("WAITING", "muted"),
+    "starting": ("STARTING", "muted"),
+    "ended": ("ENDED", "muted"),
+    "failed": ("FAILED", "bad"),
+    "error": ("FAILED", "bad"),
+}
+
+
+def state_chip(feed: FeedState, status: Status) -> Chip:
+    """The word that nobody can mistake."""
+    if feed.link == "lost":
+        return Chip("state", "", "LOST", "warn", feed.text)
+    if feed.link == "connecting":
+        return Chip("state", "", "CONNECTING", "warn", feed.text)
+    text, tone = STATES.get(status.state, (status.state.upper(), "plain"))
+    return Chip("state", "", text, tone, status.message)
+
+
+def lost_warning(feed: FeedState) -> tuple[str, ...]:
+    """What to say above pictures that nothing renews any more."""
+    if feed.link != "lost":
+        return ()
+    return (f"Lost: {feed.text or 'no news from the session'}. These are the last pictures.",)
+
+
+def chips(feed: FeedState, status: Status, shown: int) -> tuple[Chip, ...]:
+    """The status bar from left to right."""
+    return (state_chip(feed, status), *_work_chips(status, shown), *_trust_chips(status))
+
+
+def _work_chips(status: Status, shown: int) -> Iterator[Chip]:
+    if status.series is not None:
+        yield Chip("series", "series", str(status.series), tip=status.source)
+    of = f" / {count_text(status.announced)}" if status.announced else ""
+    yield Chip("in", "in", count_text(status.received) + of, tip="Frames received of this series")
+    if status.analysed is not None:
+        yield Chip("analysed", "analysed", count_text(status.analysed), tip=_edges_tip(status))
+    yield Chip("shown", "shown", count_text(shown), tip="Live frames drawn; analyses see every frame")
+    if status.frames_per_second is not None:
+        yield Chip("rate", "", f"{rate_text(status.frames_per_second)} frames/s")
+    if status.bytes_per_second is not None:
+        yield Chip("bandwidth", "", f"{bytes_text(status.bytes_per_second)}/s")
+    if status.p50_ms is not None or status.p99_ms is not None:
+        text = f"{ms_text(status.p50_ms)} / {ms_text(status.p99_ms)} ms"
+        yield Chip("latency", "p50 / p99", text, tip="From a frame's arrival to its result")
+
+
+def _trust_chips(status: Status) -> Iterator[Chip]:
+    yield _count_chip("lost", status.lost, "Frames that the detector sent and that never came")
+    yield _count_chip("dropped", status.dropped, _edges_tip(status))
+    reasons = ", ".join(f"{reason}: {count_text(n)}" for reason, n in status.rejected.items())
+    yield _count_chip("rejected", sum(status.rejected.values()), reasons or "Frames that could not be used")
+    if status.duplicate:
+        yield Chip("duplicate", "twice", count_text(status.duplicate), "warn", "Frames that came again")
+    if status.ring_bytes:
+        seconds = f" = {status.ring_seconds:.0f} s" if status.ring_seconds else ""
+        yield Chip("ring", "buffer", bytes_text(status.ring_bytes) + seconds, tip="History kept in memory")
+
+
+def _count_chip(name: str, count: int, tip: str) -> Chip:
+    return Chip(name, name, count_text(count), "bad" if count else "plain", tip)
+
+
+def _edges_tip(status: Status) -> str:
+    """One line for each analysis."""
+    return "\n".join(_edge_line(edge) for edge in status.edges)
+
+
+def _edge_line(edge: Edge) -> str:
+    dropped = ", ".join(f"{count_text(n)} {reason}" for reason, n in edge.dropped.items() if n)
+    return f"{edge.name} ({edge.policy}): {count_text(edge.processed)} frames" + (
+        f", not seen: {dropped}" if dropped else ""
+    )

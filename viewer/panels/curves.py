@@ -1,0 +1,117 @@
+"""Curves: values against frame number, time or radius, one plot a topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+
+from ...stream.results import Result
+from .. import theme
+from ..models.numbers import value_text
+from ..models.session import Session
+
+MARGIN = 0.06
+"""Room above and below a curve, in shares of its height."""
+SPACING = 8
+
+
+class CurvePane(QFrame):
+    """One plot, its ranges set by us: linked or automatic ranges jump while data arrive."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.setObjectName("pane")
+        self.title = theme.named(QLabel(title), "title")
+        self.plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
+        self.plot.getPlotItem().hideButtons()
+        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self.lines: list[pg.PlotDataItem] = []
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.enableAutoSIPrefix(False)
+            axis.setPen(theme.BORDER)
+            axis.setTextPen(theme.MUTED)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 6, 10, 6)
+        layout.addWidget(self.title)
+        layout.addWidget(self.plot, 1)
+
+    def show_curve(self, result: Result) -> None:
+        """Draw x (n,) against y (n,) or (n, c)."""
+        x = np.asarray(result.arrays["x"], np.float64)
+        y = np.asarray(result.arrays["y"], np.float64)
+        channels = y.reshape(len(x), -1) if len(x) else np.zeros((0, 1))
+        self._have_lines(channels.shape[1])
+        for line, values in zip(self.lines, channels.T, strict=True):
+            line.setData(x, values)
+        self._set_ranges(x, channels)
+        self._label(result, channels)
+
+    def _have_lines(self, count: int) -> None:
+        while len(self.lines) > count:
+            self.plot.removeItem(self.lines.pop())
+        while len(self.lines) < count:
+            colour = theme.CURVE_COLOURS[len(self.lines) % len(theme.CURVE_COLOURS)]
+            line = self.plot.plot(pen=pg.mkPen(colour, width=1), connect="finite")
+            # "peak" keeps the extremes that a plain stride would lose.
+            line.setDownsampling(auto=True, method="peak")
+            line.setClipToView(True)
+            self.lines.append(line)
+
+    def _set_ranges(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
+        horizontal, vertical = _span(x), _span(y)
+        if horizontal is None or vertical is None:
+            return
+        room = MARGIN * (vertical[1] - vertical[0])
+        self.plot.setXRange(*horizontal, padding=0.0)
+        self.plot.setYRange(vertical[0] - room, vertical[1] + room, padding=0.0)
+
+    def _label(self, result: Result, y: npt.NDArray[Any]) -> None:
+        units = result.units
+        self.plot.setLabel("bottom", str(result.attrs.get("x_label", "frame")), units.get("x") or None)
+        last = y[-1][np.isfinite(y[-1])] if len(y) else y
+        values = ", ".join(value_text(float(v)) for v in last.ravel())
+        self.title.setText(f"{result.topic}   {values} {units.get('y', '')}".rstrip())
+
+
+def _span(values: npt.NDArray[Any]) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return None
+    low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+class CurvesPanel(QWidget):
+    """The plots, one below the other."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.panes: dict[str, CurvePane] = {}
+        self._stack = QVBoxLayout(self)
+        self._stack.setContentsMargins(0, 0, 0, 0)
+        self._stack.setSpacing(SPACING)
+
+    def update_from(self, changed: frozenset[str]) -> None:
+        """Take what changed."""
+        curves = {result.topic: result for result in self._session.curves}
+        for topic in [t for t in self.panes if t not in curves]:
+            pane = self.panes.pop(topic)
+            self._stack.removeWidget(pane)
+            pane.deleteLater()
+        for topic, result in curves.items():
+            new = topic not in self.panes
+            pane = self.panes.get(topic) or self._add(topic)
+            if new or topic in changed:
+                pane.show_curve(result)
+
+    def _add(self, topic: str) -> CurvePane:
+        pane = CurvePane(topic)
+        self.panes[topic] = pane
+        self._stack.addWidget(pane, 1)
+        return pane

@@ -1,0 +1,166 @@
+"""A picture with its title, caption, colour bar and read-out: the piece that frame and scan images share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+
+from .. import theme
+from ..colour import TRANSFERS, Transfer, about_median, area_mean, colour_wheel, palette, to_indices
+from ..models.contrast import SCAN_RULE, Contrast, ContrastRule
+from ..models.picture import Picture
+from .colour_bar import ColourBar
+from .picture_view import PictureView
+
+HUES = "CET-C6"
+
+
+class ImagePane(QFrame):
+    """Draws the newest picture; contrast follows calmly, or stays when locked."""
+
+    def __init__(self, colours: str = "grey", rule: ContrastRule = SCAN_RULE) -> None:
+        super().__init__()
+        self.setObjectName("pane")
+        self.contrast = Contrast(rule)
+        self.transfer: Transfer = "linear"
+        self.picture: Picture | None = None
+        self.view = PictureView()
+        self.bar = ColourBar()
+        self.title = theme.named(QLabel(), "title")
+        self.reading = theme.named(QLabel(), "reading")
+        self._colours = ""
+        self._dirty = False
+        self._pointed: tuple[float, float] | None = None
+        self._build()
+        self.set_colours(colours)
+        self.view.pointed.connect(self._point)
+        self.view.left.connect(self._leave)
+        self.view.zoomed.connect(self._redraw_later)
+
+    def _build(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.title)
+        head.addStretch(1)
+        head.addWidget(self.reading)
+        self.reading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+        body = QHBoxLayout()
+        body.setSpacing(4)
+        body.addWidget(self.view, 1)
+        body.addWidget(self.bar)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 6, 4, 8)
+        layout.setSpacing(6)
+        layout.addLayout(head)
+        layout.addLayout(body, 1)
+
+    def set_colours(self, name: str) -> None:
+        """Choose the colour map of values (vectors always have their wheel)."""
+        if name == self._colours:
+            return
+        self._colours = name
+        self._table = palette(theme.colour_map(name))
+        self.bar.set_colours(self._table)
+        self._dirty = True
+
+    def set_transfer(self, transfer: Transfer) -> None:
+        """Linear, square root or logarithm between the levels."""
+        self.transfer = transfer
+        self._dirty = True
+
+    def next_transfer(self) -> None:
+        """The transfer after the present one."""
+        self.set_transfer(TRANSFERS[(TRANSFERS.index(self.transfer) + 1) % len(TRANSFERS)])
+
+    def set_badge(self, colour: str | None) -> None:
+        """Mark the title with the colour of the detector that made the picture."""
+        style = f"border-left: 4px solid {colour}; padding-left: 6px;" if colour else ""
+        if style != self.title.styleSheet():
+            self.title.setStyleSheet(style)
+
+    def set_veiled(self, veiled: bool) -> None:
+        """Dim a picture that is not live any more."""
+        if veiled != self.view.veiled:
+            self.view.veiled = veiled
+            self.view.viewport().update()
+
+    def show_picture(self, picture: Picture, now: float) -> None:
+        """Take a picture; it is drawn by the next `animate`."""
+        before, self.picture = self.picture, picture
+        if before is None or before.image.shape != picture.image.shape:
+            self.contrast.restart()
+        self._see(picture, now)
+        self.view.calibration = picture.calibration
+        self.view.set_extent(picture.extent)
+        self.title.setText(picture.title)
+        self._say()
+        self._dirty = True
+
+    def animate(self, now: float) -> bool:
+        """Let the contrast glide and draw what changed; True when something was drawn."""
+        if not (self.contrast.glide(now) or self._dirty) or self.picture is None:
+            return False
+        self._draw(self.picture)
+        self._dirty = False
+        return True
+
+    def settle(self) -> None:
+        """Contrast at its goal, picture drawn: what a snapshot shows."""
+        self.contrast.settle()
+        if self.picture is not None:
+            self._draw(self.picture)
+
+    def lock_contrast(self, locked: bool) -> None:
+        """Keep the levels, or let them follow again."""
+        self.contrast.lock(locked)
+        self._dirty = True
+
+    def _see(self, picture: Picture, now: float) -> None:
+        if not picture.is_vector:
+            self.contrast.see(picture.image, picture.valid, now)
+            return
+        valid = picture.valid if picture.valid is not None else np.ones(picture.image.shape[:2], bool)
+        away, _ = about_median(picture.image, valid)
+        self.contrast.see(np.hypot(away[..., 0], away[..., 1]), valid, now)
+
+    def _draw(self, picture: Picture) -> None:
+        shrink = self._shrink(picture)
+        image, valid = area_mean(picture.image, picture.valid, shrink)
+        unit = float(picture.factor * shrink)
+        levels = self.contrast.levels
+        if picture.is_vector:
+            present = valid if valid is not None else np.ones(image.shape[:2], bool)
+            away, _ = about_median(image, present)
+            hues = theme.colour_map(HUES)
+            self.view.draw(colour_wheel(away, present, levels.high, hues), None, unit)
+            self.bar.set_wheel(hues)
+        else:
+            self.view.draw(to_indices(image, valid, levels, self.transfer), self._table, unit)
+        self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
+        self.bar.set_reach(*self.view.visible_rows())
+
+    def _shrink(self, picture: Picture) -> int:
+        """How many picture pixels fall on one pixel of the screen, at least 1."""
+        return max(1, math.floor(self.view.units_per_screen_pixel() / picture.factor + 0.01))
+
+    def _redraw_later(self) -> None:
+        self._dirty = True
+
+    def _point(self, y: float, x: float) -> None:
+        self._pointed = (y, x)
+        self._say()
+
+    def _leave(self) -> None:
+        self._pointed = None
+        self._say()
+
+    def _say(self) -> None:
+        """The value under the mouse, else the caption."""
+        if self.picture is None:
+            return
+        value = self.picture.reading(*self._pointed) if self._pointed else ""
+        text = value or self.picture.caption
+        if text != self.reading.text():
+            self.reading.setText(text)

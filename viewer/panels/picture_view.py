@@ -1,0 +1,127 @@
+"""The drawing area of one picture: image, scale bar, zoom and pan in measured coordinates.
+
+One unit of the view is one full-frame (or scan) pixel, pixel centres are integers, y points down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, QRectF, Signal
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from .. import theme
+from ..models.layout import Calibration, scale_bar
+
+EDGE = 14.0
+BAR_THICKNESS = 4.0
+LOST_DIM = 150
+"""Opacity of the veil over pictures that are no longer live."""
+
+Decoration = Callable[[QPainter, "PictureView"], None]
+
+
+class PictureView(pg.GraphicsView):
+    """One image in an aspect-locked view, with a scale bar that follows the zoom."""
+
+    pointed = Signal(float, float)
+    """The mouse is over (y, x), in view units."""
+    left = Signal()
+    zoomed = Signal()
+    """The view shows another range, or has another size."""
+
+    def __init__(self) -> None:
+        super().__init__(background=theme.PANEL)
+        self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, border=None)
+        self.setCentralItem(self.box)
+        self.image = pg.ImageItem()
+        self.image.setAutoDownsample(False)
+        self.box.addItem(self.image)
+        self.calibration = Calibration()
+        self.decorations: list[Decoration] = []
+        self.veiled = False
+        self._extent = (0, 0)
+        self.box.sigRangeChanged.connect(self._range_changed)
+        self.scene().sigMouseMoved.connect(self._mouse_moved)
+
+    def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, unit: float) -> None:
+        """Draw palette indices (ny, nx), or RGB (ny, nx, 3), with pixels of `unit` view units."""
+        if table is None:
+            self.image.setImage(pixels, levels=None, lut=None, autoLevels=False)
+        else:
+            self.image.setImage(pixels, levels=(0, 255), lut=table, autoLevels=False)
+        h, w = pixels.shape[:2]
+        self.image.setRect(QRectF(-0.5, -0.5, w * unit, h * unit))
+
+    def set_extent(self, extent: tuple[int, int]) -> None:
+        """Show a picture of (h, w) view units; zoom and pan stay as long as it stays the same."""
+        if extent != self._extent:
+            self._extent = extent
+            self.fit()
+
+    def fit(self) -> None:
+        """Show all of the picture."""
+        h, w = self._extent
+        self.box.setRange(QRectF(-0.5, -0.5, max(w, 1), max(h, 1)), padding=0.0)
+
+    def units_per_screen_pixel(self) -> float:
+        """View units along one pixel of the screen."""
+        across = self.box.viewRect().width() / max(1.0, self.box.width())
+        return float(across / self.devicePixelRatioF())
+
+    def to_screen(self, y: float, x: float) -> QPointF:
+        """Where a point of the picture is in this widget."""
+        return QPointF(self.box.mapViewToScene(QPointF(x, y)))
+
+    def visible_rows(self) -> tuple[float, float]:
+        """Top and bottom of the picture in this widget, as far as they are in view."""
+        top, bottom = self.to_screen(-0.5, 0).y(), self.to_screen(self._extent[0] - 0.5, 0).y()
+        return max(0.0, top), min(float(self.height()), bottom)
+
+    def drawForeground(self, painter: QPainter, rect: Any) -> None:
+        if self.image.image is None:
+            return
+        if self.veiled:
+            veil = QColor(theme.PANEL)
+            veil.setAlpha(LOST_DIM)
+            painter.fillRect(rect, veil)
+        for decoration in self.decorations:
+            decoration(painter, self)
+        self._draw_scale_bar(painter)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.left.emit()
+
+    def _mouse_moved(self, where: QPointF) -> None:
+        point = self.box.mapSceneToView(where)
+        self.pointed.emit(point.y(), point.x())
+
+    def _range_changed(self) -> None:
+        self.zoomed.emit()
+
+    def _draw_scale_bar(self, painter: QPainter) -> None:
+        visible = self.box.viewRect().intersected(QRectF(-0.5, -0.5, self._extent[1], self._extent[0]))
+        if visible.width() <= 0 or visible.height() <= 0:
+            return
+        bar = scale_bar(visible.width(), self.calibration)
+        corner = self.to_screen(visible.bottom(), visible.left())
+        length = self.to_screen(0, bar.pixels).x() - self.to_screen(0, 0).x()
+        strip = QRectF(corner.x() + EDGE, corner.y() - EDGE - BAR_THICKNESS, length, BAR_THICKNESS)
+        shadow = QColor(0, 0, 0, 170)
+        painter.fillRect(strip.adjusted(-1.5, -1.5, 1.5, 1.5), shadow)
+        painter.fillRect(strip, QColor("white"))
+        outlined_text(painter, QPointF(strip.left(), strip.top() - 5), bar.text, QColor("white"))
+
+
+def outlined_text(painter: QPainter, where: QPointF, text: str, colour: QColor) -> None:
+    """Text with a dark rim, readable on any picture; `where` is the left end of its base line."""
+    painter.setPen(QPen(QColor(0, 0, 0, 200)))
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        painter.drawText(where + QPointF(dx, dy), text)
+    painter.setPen(QPen(colour))
+    painter.drawText(where, text)

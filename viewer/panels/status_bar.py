@@ -1,0 +1,80 @@
+"""The bar that says how things stand: state, counts, rates, latency, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy
+
+from .. import theme
+from ..models.status import Chip
+
+HEIGHT = 38
+SPACING = 18
+
+
+class StatusBar(QFrame):
+    """Chips from left to right; a message takes the room that is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("bar")
+        self.setFixedHeight(HEIGHT)
+        self._labels: dict[str, QLabel] = {}
+        self._shown: dict[str, Chip] = {}
+        self.message = QLabel()
+        self.message.setStyleSheet(f"color: {theme.MUTED};")
+        self.message.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(10, 0, 12, 0)
+        self._row.setSpacing(SPACING)
+        self._row.addWidget(self.message, 1)
+
+    def show_chips(self, chips: Sequence[Chip], message: str) -> None:
+        """Show these chips; only what changed is touched."""
+        for name in self._labels.keys() - {chip.name for chip in chips}:
+            self._labels[name].hide()
+            self._shown.pop(name, None)
+        for place, chip in enumerate(chips):
+            if self._shown.get(chip.name) != chip:
+                self._show(chip, place)
+        if message != self.message.text():
+            self.message.setText(message)
+            self.message.setToolTip(message)
+
+    def text(self, name: str) -> str:
+        """What a chip says, without its colours; empty when it is not there."""
+        chip = self._shown.get(name)
+        return "" if chip is None else f"{chip.label} {chip.text}".strip()
+
+    def label(self, name: str) -> QLabel:
+        """The widget of a chip."""
+        return self._labels[name]
+
+    def _show(self, chip: Chip, place: int) -> None:
+        label = self._labels.get(chip.name) or self._add(chip.name, place)
+        if chip.name == "state":
+            label.setText(chip.text)
+            label.setStyleSheet(theme.pill_style(chip.tone))
+        else:
+            label.setText(chip_html(chip))
+        label.setToolTip(chip.tip)
+        label.show()
+        self._shown[chip.name] = chip
+
+    def _add(self, name: str, place: int) -> QLabel:
+        label = theme.named(QLabel(), f"chip-{name}")
+        self._labels[name] = label
+        self._row.insertWidget(place, label, 0, Qt.AlignmentFlag.AlignVCenter)
+        return label
+
+
+def chip_html(chip: Chip) -> str:
+    """Label in grey, value in the colour of its tone."""
+    weight = "700" if chip.tone in ("bad", "warn") else "400"
+    value = f'<span style="color:{theme.TONES[chip.tone]};font-weight:{weight}">{escape(chip.text)}</span>'
+    label = f'<span style="color:{theme.MUTED}">{escape(chip.label)}</span> ' if chip.label else ""
+    return label + value

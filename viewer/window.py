@@ -1,0 +1,197 @@
+"""The window: takes what the feed has, gives it to the panels, thirty times a second.
+
+Only the GUI's thread comes here. Nothing in it waits: the feed hands out what it has, commands go into
+slots, and drawing is paced by what it costs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QLabel, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from . import theme
+from .models.commands import Commands, NoCommands
+from .models.feed import Feed
+from .models.pacing import Pacing
+from .models.session import Session
+from .models.status import chips, lost_warning
+from .panels.curves import CurvesPanel
+from .panels.frame import FramePanel
+from .panels.image_pane import ImagePane
+from .panels.scan_images import ScanImagesPanel
+from .panels.status_bar import StatusBar
+
+SIZE = (1400, 900)
+MARGIN = 8
+NOTICE_SECONDS = 6.0
+"""How long a refused change stays in the status bar."""
+
+
+class ViewerWindow(QMainWindow):
+    """Live frame, scan images, curves and status of one session.
+
+    Parameters
+    ----------
+    feed
+        Where results come from; closed with the window.
+    commands
+        Where parameter changes go; closed with the window.
+    clock
+        Monotonic seconds.
+    """
+
+    closing = Signal()
+    """The window is about to close; everything is still there."""
+
+    def __init__(
+        self, feed: Feed, commands: Commands | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.feed = feed
+        self.commands = commands or NoCommands()
+        self.session = Session()
+        self.pacing = Pacing()
+        self._clock = clock
+        self._notice = ("", 0.0)
+        self._build()
+        self._bind_keys()
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.tick)
+
+    def _build(self) -> None:
+        self.setWindowTitle("livem")
+        self.setStyleSheet(theme.STYLE)
+        self.resize(*SIZE)
+        self.frame = FramePanel(self.session, self.commands, self._clock)
+        self.images = ScanImagesPanel(self.session)
+        self.curves = CurvesPanel(self.session)
+        self.status = StatusBar()
+        self.banner = theme.named(QLabel(), "banner")
+        self.banner.setWordWrap(True)
+        self.banner.hide()
+        self.waiting = theme.named(QLabel(), "waiting")
+        self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._analyses = _splitter(Qt.Orientation.Vertical, self.images, self.curves)
+        self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._analyses)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.waiting)
+        self._pages.addWidget(self._panels)
+        self._pages.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        self._sections = self.session.sections
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.banner)
+        layout.addWidget(self._pages, 1)
+        layout.addWidget(self.status)
+        self.setCentralWidget(body)
+
+    def _bind_keys(self) -> None:
+        for keys, action in (
+            ("0", self.fit),
+            ("A", self.toggle_contrast_lock),
+            ("G", self.frame.pane.next_transfer),
+            ("F11", self.toggle_full_screen),
+        ):
+            QShortcut(QKeySequence(keys), self, action)
+
+    @property
+    def panes(self) -> tuple[ImagePane, ...]:
+        """Every picture in the window."""
+        return (self.frame.pane, *self.images.panes.values())
+
+    def start(self) -> None:
+        """Begin to follow the feed."""
+        self._timer.start(int(self.pacing.interval * 1000))
+
+    def tick(self) -> None:
+        """Take what changed and draw it."""
+        begin = self._clock()
+        self._take(begin)
+        for pane in self.panes:
+            pane.animate(begin)
+        self.pacing.spent(self._clock() - begin)
+        self._timer.setInterval(int(self.pacing.interval * 1000))
+
+    def settle(self) -> None:
+        """Take what there is and draw it as it will stay: for snapshots."""
+        self._take(self._clock())
+        for pane in self.panes:
+            pane.settle()
+
+    def fit(self) -> None:
+        """Show every picture as a whole."""
+        for pane in self.panes:
+            pane.view.fit()
+
+    def toggle_contrast_lock(self) -> None:
+        """Keep all levels as they are, or let them follow again."""
+        locked = not self.frame.pane.contrast.locked
+        for pane in self.panes:
+            pane.lock_contrast(locked)
+
+    def toggle_full_screen(self) -> None:
+        """The whole screen, or the window again."""
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
+        self._timer.stop()
+        self.commands.close()
+        self.feed.close()
+        super().closeEvent(event)
+
+    def _take(self, now: float) -> None:
+        changed = self.session.take(self.feed.poll())
+        self._take_outcomes(now)
+        if self.frame.update_from(changed, now):
+            self.pacing.shown += 1
+        self.images.update_from(changed, now)
+        self.curves.update_from(changed)
+        self._arrange()
+        self._say(now)
+
+    def _take_outcomes(self, now: float) -> None:
+        for outcome in self.commands.outcomes():
+            if outcome.error is not None:
+                self.session.detectors.refused(outcome.change.consumer, outcome.change.name)
+                self._notice = (outcome.error, now + NOTICE_SECONDS)
+
+    def _arrange(self) -> None:
+        """Show the parts that have something to show; splitters stay where the user put them until then."""
+        sections = self.session.sections
+        if sections == self._sections:
+            return
+        self._sections = sections
+        self._pages.setCurrentWidget(self._panels)
+        self.frame.setVisible(sections.frame)
+        self.images.setVisible(sections.images)
+        self.curves.setVisible(sections.curves)
+        self._analyses.setVisible(sections.images or sections.curves)
+        self._panels.setSizes([1000 * share for share in sections.columns()])
+        self._analyses.setSizes([1000 * share for share in sections.rows()])
+
+    def _say(self, now: float) -> None:
+        state, status = self.feed.state, self.session.status
+        notice = self._notice[0] if now < self._notice[1] else ""
+        self.status.show_chips(chips(state, status, self.pacing.shown), notice or status.message)
+        warnings = [*lost_warning(state), *status.alarms]
+        self.banner.setText("\n".join(warnings))
+        self.banner.setVisible(bool(warnings))
+        self.waiting.setText(state.text or status.message or "Waiting for the first result")
+
+
+def _splitter(orientation: Qt.Orientation, *parts: QWidget) -> QSplitter:
+    splitter = QSplitter(orientation)
+    splitter.setHandleWidth(MARGIN)
+    splitter.setChildrenCollapsible(False)
+    for part in parts:
+        splitter.addWidget(part)
+    return splitter
