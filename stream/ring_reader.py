@@ -1,0 +1,404 @@
+"""Readers of the ring: a cursor, a policy, leases, and exact counting of what was skipped."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import LeaseExpiredError
+from .ring import ReaderPort, attach_views, drain
+from .ring_layout import (
+    D_COUNT,
+    D_KIND,
+    D_ORDINAL,
+    D_SERIAL,
+    DROP_REASONS,
+    E_DROPPED,
+    E_FINAL,
+    E_FIRST_RESULT_NS,
+    E_HISTOGRAM,
+    E_LAST_RESULT_NS,
+    E_PROCESSED,
+    E_SERIAL,
+    E_TORN,
+    H_HEAD,
+    H_TAIL,
+    K_END,
+    K_FRAMES,
+    R_BEAT,
+    R_CURSOR,
+    R_ERRORS,
+    R_GATES,
+    R_GENERATION,
+    R_PID,
+    R_RESUME,
+    R_STARTED,
+    R_TORN,
+    R_WAITING,
+    S_START_SEQ,
+    SERIES_KEPT,
+    SLOT_WORDS,
+    Words,
+    histogram_bin,
+)
+from .ring_table import block_of, is_known, received_in_ring, series_of, state_of
+from .segment import Owner
+from .series import Block, Series
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStart:
+    """A series begins for this reader."""
+
+    serial: int
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEnd:
+    """A series is over: no block of it comes after this."""
+
+    serial: int
+    series: Series
+    complete: bool
+    reason: str
+    next_seq: int
+    """What ``finalised`` is to be told once the series' last results are out."""
+
+
+class Lease:
+    """The right to read one block until ``release``.
+
+    ``release`` says whether the block stayed whole all the time. For a lossless reader it always does; any
+    other reader may have been lapped, and must then throw away what it computed.
+    """
+
+    def __init__(self, reader: RingReader, block: Block, serial: int, live: bool) -> None:
+        self._reader = reader
+        self._block: Block | None = block
+        self.serial = serial
+        self.seq = block.seq
+        self.live = live
+        """False: history, read again; not counted on the edge."""
+
+    @property
+    def block(self) -> Block:
+        """The block; LeaseExpiredError after ``release``."""
+        if self._block is None:
+            raise LeaseExpiredError(
+                f"block {self.seq} was used after its lease had ended: copy what is to be kept"
+            )
+        return self._block
+
+    def release(self) -> bool:
+        """Give the block back; True when what was read of it is whole. A second call raises."""
+        block = self.block
+        self._block = None
+        return self._reader._release(block, self.live)
+
+    def __enter__(self) -> Block:
+        return self.block
+
+    def __exit__(self, *_: object) -> None:
+        if self._block is not None:
+            self.release()
+
+
+Event = SeriesStart | SeriesEnd | Lease
+
+
+class RingReader:
+    """One consumer edge. ``next`` gives series marks and leases in order, by the edge's policy.
+
+    A reader that attaches to a row which another process has left (a crash) goes on: a lossless one from
+    the oldest block still there of the series it had not finished, any other one from the newest.
+    """
+
+    def __init__(self, port: ReaderPort) -> None:
+        self._segment, self._views = attach_views(port.segment, port.layout)
+        self.name, self.policy, self._row = port.spec.name, port.spec.policy, port.row
+        self.wake = port.wake
+        self._slot = np.zeros(SLOT_WORDS, np.uint64)
+        self._events: deque[Event] = deque()
+        self._leased: list[int] = []
+        self._last_sample_ns = 0
+        self._attach()
+
+    def _attach(self) -> None:
+        words = self._words
+        restarted = bool(words[R_GENERATION])
+        me = Owner.me()
+        words[R_PID], words[R_STARTED] = me.pid, me.started
+        words[R_GENERATION] += np.uint64(1)
+        self.beat()
+        self._series: dict[int, Series] = {}
+        self._serial = self._ended = self._last_finalised()
+        self._skip_reason = self._usual_skip
+        if restarted and self.policy.gates:
+            self._resume()
+        elif restarted:
+            self._cursor = max(self.head - 1, 0)
+        else:
+            self._cursor = int(words[R_CURSOR])
+
+    def _resume(self) -> None:
+        """After a crash: read again what the ring still has of the unfinished series."""
+        from .ring_protocol import move_cursor
+
+        views, words = self._views, self._words
+        first = max(int(words[R_RESUME]), self.tail)
+        words[R_GATES] = 1
+        move_cursor(views.header, views.rows, self._row, first)
+        self._cursor = first = max(first, self.tail)
+        self._skip_reason = "restart"
+        if first < self.head:
+            serial = int(views.slots[first % views.layout.slots, D_SERIAL])
+            for later in range(serial, serial + SERIES_KEPT):
+                record = views.edge(self._row, later)
+                if record[E_SERIAL] == later + 1:
+                    record[:] = 0
+
+    def _last_finalised(self) -> int:
+        """Serial of the last series whose final results this row has given out; -1 = none."""
+        records = self._views.edges[self._row]
+        return max((int(record[E_SERIAL]) - 1 for record in records if record[E_FINAL]), default=-1)
+
+    @property
+    def _usual_skip(self) -> str:
+        """Why this reader passes over frames when nothing went wrong."""
+        return "skipped" if self.policy.newest_only else "lapped"
+
+    @property
+    def _words(self) -> Words:
+        row: Words = self._views.rows[self._row]
+        return row
+
+    @property
+    def head(self) -> int:
+        """Number of the next block to be published."""
+        return int(self._views.header[H_HEAD])
+
+    @property
+    def tail(self) -> int:
+        """Number of the oldest block that can still be read."""
+        return int(self._views.header[H_TAIL])
+
+    @property
+    def position(self) -> int:
+        """Number of the next block that this reader will look at."""
+        return self._cursor
+
+    def beat(self) -> None:
+        self._words[R_BEAT] = time.monotonic_ns()
+
+    def next(self) -> Event | None:
+        """What comes next, or None when there is nothing yet. Never blocks."""
+        from .ring_protocol import LAPPED, NOT_YET, read_slot
+
+        while not self._events:
+            seq = self._choose()
+            if seq is None:
+                return None
+            status = read_slot(self._views.header, self._views.slots, seq, self._slot)
+            if status == NOT_YET:
+                return None
+            if status == LAPPED:
+                self._cursor = max(self.tail, self._cursor + 1)
+                continue
+            self._take(seq)
+        return self._events.popleft()
+
+    def _choose(self) -> int | None:
+        head = self.head
+        if self._cursor >= head:
+            return None
+        if not self.policy.newest_only:
+            return self._cursor
+        if self._sample_due_in() > 0:
+            return None
+        self._last_sample_ns = time.monotonic_ns()
+        return self._newest_frames(head)
+
+    def _sample_due_in(self) -> float:
+        """Seconds until the sampling clock allows a block; series marks do not wait for it."""
+        if self.policy.kind != "sample_hz" or not self._series_goes_on(self.head):
+            return 0.0
+        return max(0.0, self._last_sample_ns / 1e9 + 1 / self.policy.hz - time.monotonic())
+
+    def _series_goes_on(self, head: int) -> bool:
+        """Whether the newest block is one of frames."""
+        return int(self._views.slots[(head - 1) % self._views.layout.slots, D_KIND]) == K_FRAMES
+
+    def _newest_frames(self, head: int) -> int:
+        """The newest block, or the newest frames before the marks that stand at the end."""
+        slots = self._views.slots
+        for seq in range(head - 1, self._cursor - 1, -1):
+            if int(slots[seq % len(slots), D_KIND]) == K_FRAMES:
+                return seq
+        return self._cursor
+
+    def _take(self, seq: int) -> None:
+        slot, serial = self._slot, int(self._slot[D_SERIAL])
+        self._cursor = seq + 1
+        if serial > self._serial:
+            self._catch_up(serial, seq)
+        if slot[D_KIND] == K_FRAMES:
+            self._count_skipped(serial, int(slot[D_ORDINAL]))
+            self._leased.append(seq)
+            self._events.append(Lease(self, self._block(seq), serial, live=True))
+            return
+        if slot[D_KIND] == K_END and serial > self._ended:
+            self._end(serial, seq + 1, int(slot[D_ORDINAL]))
+        self._publish_cursor()
+
+    def _catch_up(self, serial: int, seq: int) -> None:
+        """End the series that this reader knew and begin all that came since, even if it saw none of them."""
+        for passed in range(max(self._serial, 0), serial):
+            if passed > self._ended and is_known(self._views, passed):
+                if passed > self._serial:
+                    self._begin(passed)
+                self._end(passed, seq, None)
+        self._begin(serial)
+
+    def _begin(self, serial: int) -> None:
+        self._serial = serial
+        record = self._edge(serial)
+        if record[E_SERIAL] != serial + 1:
+            record[:] = 0
+            record[E_SERIAL] = serial + 1
+        self._events.append(SeriesStart(serial, self._series_of(serial)))
+
+    def _end(self, serial: int, next_seq: int, received: int | None) -> None:
+        self._ended = serial
+        if received is None:
+            received = received_in_ring(self._views, serial)
+        self._count_skipped(serial, received)
+        state, reason = state_of(self._views, serial)
+        series = self._series_of(serial)
+        self._events.append(SeriesEnd(serial, series, state == "complete", reason, next_seq))
+
+    def _count_skipped(self, serial: int, ordinal: int) -> None:
+        """Frames of the series that came before ``ordinal`` and were never handed out."""
+        record = self._edge(serial)
+        seen = int(record[E_PROCESSED]) + int(record[E_DROPPED : E_DROPPED + len(DROP_REASONS)].sum())
+        missed = ordinal - seen - self._leased_frames(serial)
+        if missed > 0:
+            record[E_DROPPED + DROP_REASONS.index(self._skip_reason)] += np.uint64(missed)
+        self._skip_reason = self._usual_skip
+
+    def _leased_frames(self, serial: int) -> int:
+        slots = self._views.slots
+        rows = [slots[seq % len(slots)] for seq in self._leased]
+        return sum(int(row[D_COUNT]) for row in rows if int(row[D_SERIAL]) == serial)
+
+    def _edge(self, serial: int) -> Words:
+        return self._views.edge(self._row, serial)
+
+    def _block(self, seq: int) -> Block:
+        return block_of(self._views, seq, self._slot, self._series_of(int(self._slot[D_SERIAL])))
+
+    def _series_of(self, serial: int) -> Series:
+        if serial not in self._series:
+            self._series = {serial: series_of(self._views, serial)}
+        return self._series[serial]
+
+    def history(self, seq: int) -> Lease | None:
+        """Lease of an older block that is still in the ring; None when it is gone or holds no frames.
+
+        Not counted on the edge and never gating: ``release`` tells whether it stayed whole.
+        """
+        from .ring_protocol import READABLE, read_slot
+
+        status = read_slot(self._views.header, self._views.slots, seq, self._slot)
+        if status != READABLE or self._slot[D_KIND] != K_FRAMES:
+            return None
+        return Lease(self, self._block(seq), int(self._slot[D_SERIAL]), live=False)
+
+    def history_of(self, serial: int, before: int) -> range:
+        """Block numbers below ``before`` that may still hold frames of a series."""
+        start = int(self._views.series_words(serial)[S_START_SEQ])
+        return range(max(start, self.tail), before)
+
+    def _release(self, block: Block, live: bool) -> bool:
+        from .ring_protocol import still_readable
+
+        whole = bool(still_readable(self._views.header, block.seq))
+        if not whole:
+            self._words[R_TORN] += np.uint64(1)
+        if live:
+            self._leased.remove(block.seq)
+            self._publish_cursor()
+        return whole
+
+    def _publish_cursor(self) -> None:
+        from .ring_protocol import move_cursor
+
+        cursor = min(self._leased, default=self._cursor)
+        if move_cursor(self._views.header, self._views.rows, self._row, cursor):
+            try:
+                self.wake.send(b"\0")
+            except OSError:
+                return  # full or gone: the writer is awake or no more
+
+    def count(self, serial: int, *, processed: int = 0, torn: int = 0, **dropped: int) -> None:
+        """Enter frames into the edge's account; keywords are DROP_REASONS."""
+        record = self._edge(serial)
+        if record[E_SERIAL] != serial + 1:
+            return  # more than 32 series ago
+        record[E_PROCESSED] += np.uint64(processed)
+        record[E_TORN] += np.uint64(torn)
+        for reason, frames in dropped.items():
+            record[E_DROPPED + DROP_REASONS.index(reason)] += np.uint64(frames)
+
+    def count_error(self) -> None:
+        self._words[R_ERRORS] += np.uint64(1)
+
+    def observe(self, serial: int, frames: int, arrival_ns: int, published_ns: int) -> None:
+        """Enter the latency from arrival to published result of some frames."""
+        record = self._edge(serial)
+        record[E_HISTOGRAM + histogram_bin(published_ns - arrival_ns)] += np.uint64(frames)
+        if not record[E_FIRST_RESULT_NS]:
+            record[E_FIRST_RESULT_NS] = published_ns
+        record[E_LAST_RESULT_NS] = published_ns
+
+    def finalised(self, end: SeriesEnd) -> None:
+        """The series' last results are out: after a crash nobody need go back to it."""
+        self._edge(end.serial)[E_FINAL] = 1
+        self._words[R_RESUME] = end.next_seq
+
+    def prepare_wait(self, limit: float) -> float:
+        """Ask to be woken; returns for how many seconds to poll ``wake``: 0 when there is something now."""
+        from .atomics import announce_and_load
+
+        self.beat()
+        if self._events:
+            return 0.0
+        header, rows = self._views.header, self._views.rows
+        flag = rows.ctypes.data + 8 * (self._row * rows.shape[1] + R_WAITING)
+        head = announce_and_load(flag, 1, header.ctypes.data + 8 * H_HEAD)
+        return limit if int(head) <= self._cursor else min(limit, self._sample_due_in())
+
+    def woken(self) -> None:
+        """Take the wake-up bytes after ``wake`` became readable."""
+        drain(self.wake)
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until a block comes; False after ``timeout`` seconds."""
+        sleep = self.prepare_wait(timeout)
+        if sleep == 0:
+            return True
+        ready, _, _ = select.select([self.wake], [], [], sleep)
+        drain(self.wake)
+        self.beat()
+        return bool(ready) or sleep < timeout
+
+    def close(self) -> None:
+        self._words[R_WAITING] = 0
+        self._words[R_GATES] = 0
+        self._publish_cursor()
+        del self._views
+        self._segment.close()

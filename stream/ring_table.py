@@ -1,0 +1,122 @@
+"""Reading the ring's tables: series, blocks, ledgers. No state and no atomics: for whoever has the views.
+
+Safe for values that no longer change (a series' header, a block under lease); a number read while the
+writer is busy may be one block old.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RingError
+from . import wire
+from .ring_layout import (
+    D_ARRIVAL,
+    D_BEGIN,
+    D_COUNT,
+    D_FIRST,
+    D_FLAGS,
+    D_NBYTES,
+    D_ORDINAL,
+    D_SERIAL,
+    D_TIME,
+    F_LATE,
+    F_POSITIONS,
+    F_SIZES,
+    F_TIME,
+    H_HEAD,
+    H_TAIL,
+    OPEN,
+    S_ENTERED,
+    S_HEADER_SIZE,
+    S_LEDGER_SIZE,
+    S_LEDGER_STAMP,
+    S_REASON_SIZE,
+    S_SERIAL,
+    S_STATE,
+    STATE_NAMES,
+    Views,
+    Words,
+)
+from .series import Block, Series
+
+
+def series_of(views: Views, serial: int) -> Series:
+    """The announced series with this serial. Raises RingError when it is no longer in the table."""
+    words = views.series_words(serial)
+    header = bytes(views.series_header(serial)[: int(words[S_HEADER_SIZE])])
+    message = wire.decode([header])
+    if int(words[S_SERIAL]) != serial + 1 or not isinstance(message, wire.Start):
+        raise RingError(f"series with serial {serial} is no longer in the ring's table")
+    return message.series
+
+
+def received_in_ring(views: Views, serial: int) -> int:
+    """Frames of a series that entered the ring; of an open one, from its last block that is there."""
+    words = views.series_words(serial)
+    if words[S_STATE] != OPEN:
+        return int(words[S_ENTERED])
+    slots, head, tail = views.slots, int(views.header[H_HEAD]), int(views.header[H_TAIL])
+    for seq in range(head - 1, tail - 1, -1):
+        slot = slots[seq % len(slots)]
+        if int(slot[D_SERIAL]) == serial:
+            return int(slot[D_ORDINAL]) + int(slot[D_COUNT])
+    return 0
+
+
+def ledger_of(views: Views, serial: int) -> bytes | None:
+    """Ledger snapshot as it was with the last published block of a series; None before the first."""
+    words, head = views.series_words(serial), int(views.header[H_HEAD])
+    stamps = [(int(words[S_LEDGER_STAMP + side]), side) for side in (0, 1)]
+    published = [(stamp, side) for stamp, side in stamps if 0 < stamp <= head]
+    if not published:
+        return None
+    _, side = max(published)
+    return bytes(views.series_ledger(serial, side)[: int(words[S_LEDGER_SIZE + side])])
+
+
+def state_of(views: Views, serial: int) -> tuple[str, str]:
+    """State ("open", "complete", "incomplete") of a series and why it ended."""
+    words = views.series_words(serial)
+    reason = bytes(views.series_reason(serial)[: int(words[S_REASON_SIZE])])
+    return STATE_NAMES[int(words[S_STATE])], reason.decode(errors="replace")
+
+
+def is_known(views: Views, serial: int) -> bool:
+    """Whether the series is still in the table (the last 32 are)."""
+    return serial >= 0 and int(views.series_words(serial)[S_SERIAL]) == serial + 1
+
+
+def block_of(views: Views, seq: int, slot: Words, series: Series) -> Block:
+    """The block that a descriptor speaks of, as views into the arena."""
+    count, nbytes, flags = int(slot[D_COUNT]), int(slot[D_NBYTES]), int(slot[D_FLAGS])
+    at = int(slot[D_BEGIN]) % views.layout.data_bytes
+    payload = _read_only(views.arena[at : at + nbytes])
+    at += -(-nbytes // 64) * 64
+    sizes = positions = None
+    if flags & F_SIZES:
+        sizes = _read_only(views.arena[at : at + 8 * count].view(np.int64))
+        at += -(-8 * count // 64) * 64
+    if flags & F_POSITIONS:
+        positions = _read_only(views.arena[at : at + 8 * count].view(np.float32).reshape(count, 2))
+    return Block(
+        series=series,
+        first=int(slot[D_FIRST]),
+        count=count,
+        payload=payload,
+        sizes=sizes,
+        positions=positions,
+        time_ns=int(slot[D_TIME : D_TIME + 1].view(np.int64)[0]) if flags & F_TIME else None,
+        arrival_ns=int(slot[D_ARRIVAL]),
+        ordinal=int(slot[D_ORDINAL]),
+        late=bool(flags & F_LATE),
+        seq=seq,
+    )
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    array.flags.writeable = False
+    return array
