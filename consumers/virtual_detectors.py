@@ -1,0 +1,211 @@
+"""Virtual detectors: sums and centres of mass of detector regions, as scan images or traces.
+
+Placement comes from the scan and each frame's own identity, never from arrival order; a frame that is
+missing leaves NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PipelineError
+from ..kernels.reduce import Regions, compile_regions, reduce_block, warm_up
+from ..stream.series import IndexArray, Series
+from .accumulators import Accumulator, Values, accumulator
+from .base import Consumer, Frames, Output
+from .detectors import KEYS, DetectorSpec, FittedDetector, default_detectors, fit, parse_detector
+from .frame_set import FrameSet
+
+MAX_SCAN_PIXELS = 1 << 24
+"""4096 x 4096: 272 MiB for a sum, and a centre of mass of it still fits one message of the result bus."""
+CALIBRATION = ("pixel_size", "pixel_unit", "scan_step", "scan_unit")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The detectors made ready for the kernel; replaced as a whole when one changes."""
+
+    detectors: Mapping[str, FittedDetector]
+    versions: Mapping[str, int]
+    """Of each detector: a partial made with another version is stale."""
+    regions: Regions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partial:
+    """What a block of frames reduces to."""
+
+    indices: IndexArray
+    pixels: IndexArray | None
+    """(n,) flat scan pixels, -1 for none; None without a scan."""
+    versions: Mapping[str, int]
+    values: Mapping[str, Values]
+    """By detector: (n,) sums or (n, 2) centres of mass."""
+    excluded: Mapping[str, npt.NDArray[np.bool_]]
+    """By detector: (n,) frames of which pixels were left out; empty for integer frames."""
+
+
+@dataclass(slots=True)
+class _State:
+    """One detector's images of the running series."""
+
+    version: int
+    accumulator: Accumulator
+    excluded: FrameSet
+
+
+class VirtualDetectors(Consumer[Partial]):
+    """Scan images (or, for a movie, traces) of any number of virtual detectors in one pass over each frame.
+
+    Parameters
+    ----------
+    name : the consumer's name.
+    detectors : mapping, optional
+        Name -> table with ``kind`` disk (radius), annulus (inner, outer), rectangle (top, left, height,
+        width, or center, size), mask (path), com (optionally radius) or total; lengths in px,
+        ``center = [y, x]`` optional. Default: bf, haadf and com scaled to the frame; the total ("value") of a
+        point or line detector.
+
+    Notes
+    -----
+    Outputs: sums in counts, centres of mass (y, x) in px relative to their centre. Raster and serpentine: a
+    later pass replaces a pixel. Explicit positions: visits are averaged. Sums of integer frames are exact up
+    to 2^53 counts (a sum is a float64 from here on).
+    """
+
+    type_name: ClassVar[str] = "virtual_detectors"
+    default_policy: ClassVar[str] = "lossless"
+
+    def __init__(self, name: str, detectors: Mapping[str, Any] | None = None) -> None:
+        super().__init__(name)
+        self._versions = count()
+        self._series: Series | None = None
+        self._plan: Plan | None = None
+        self._states: dict[str, _State] = {}
+        self._specs: dict[str, DetectorSpec] = {}
+        self._by_default = not detectors
+        if detectors is not None and not isinstance(detectors, Mapping):
+            raise PipelineError(
+                f"consumer {name!r}: detectors is {detectors!r}; it must be a table of tables"
+            )
+        for key, table in (detectors or {}).items():
+            self._specs[key] = parse_detector(self._where(key), table)
+
+    def open(self, series: Series) -> None:
+        self._check_scan(series)
+        if self._by_default and (self._series is None or self._series.shape != series.shape):
+            self._specs = default_detectors(f"consumer {self.name!r}", series.shape)
+        detectors = {name: fit(spec, series.shape) for name, spec in self._specs.items()}
+        warm_up(series.numpy_dtype)
+        self._series, self._states = series, {}
+        self._adopt(detectors, {name: next(self._versions) for name in detectors})
+
+    def process(self, frames: Frames) -> Partial:
+        plan = self._plan
+        if plan is None:
+            raise RuntimeError(f"consumer {self.name!r} got frames before open()")
+        reduction = reduce_block(frames.data, plan.regions)
+        scan = frames.series.scan
+        values: dict[str, Values] = {}
+        excluded: dict[str, npt.NDArray[np.bool_]] = {}
+        for i, (name, detector) in enumerate(plan.detectors.items()):
+            sums, com = reduction.sums[:, i], reduction.com[:, i]
+            values[name] = com if detector.is_vector else sums.astype(np.float64)
+            if frames.data.dtype.kind == "f":
+                excluded[name] = reduction.excluded[:, i] > 0
+        pixels = None if scan is None else scan.pixels(frames.indices, frames.positions)
+        return Partial(frames.indices, pixels, plan.versions, values, excluded)
+
+    def merge(self, partial: Partial) -> Sequence[Output]:
+        for name, state in self._states.items():
+            if partial.versions.get(name) != state.version:
+                continue
+            state.accumulator.add(partial.indices, partial.pixels, partial.values[name])
+            if name in partial.excluded:
+                state.excluded.add(partial.indices[partial.excluded[name]])
+        return self._outputs()
+
+    def set(self, name: str, value: Any) -> bool:
+        """Change ``detectors.NAME`` (a table) or ``detectors.NAME.KEY``; that detector starts anew."""
+        detector, spec = self._changed(name, value)
+        if self._series is not None and self._plan is not None:
+            fitted = fit(spec, self._series.shape)
+            self._adopt(
+                {**self._plan.detectors, detector: fitted},
+                {**self._plan.versions, detector: next(self._versions)},
+            )
+        self._specs[detector] = spec
+        return True
+
+    def parameters(self) -> Mapping[str, Any]:
+        known: dict[str, Any] = {}
+        for name, spec in self._specs.items():
+            fitted = self._plan.detectors.get(name) if self._plan else None
+            values = spec.table if fitted is None else fitted.attrs
+            known[f"detectors.{name}"] = dict(spec.table)
+            known.update({f"detectors.{name}.{key}": values[key] for key in KEYS[spec.kind] if key in values})
+        return known
+
+    def close(self) -> Sequence[Output]:
+        return self._outputs()
+
+    def _changed(self, name: str, value: Any) -> tuple[str, DetectorSpec]:
+        """The detector that a parameter's name means, and what it becomes."""
+        head, _, rest = name.partition(".")
+        if head == "detectors" and rest in self._specs:
+            return rest, parse_detector(self._where(rest), value)
+        detector, _, key = rest.rpartition(".")
+        if head == "detectors" and detector in self._specs:
+            return detector, self._specs[detector].changed(key, value)
+        raise self.unknown_parameter(name)
+
+    def _adopt(self, detectors: Mapping[str, FittedDetector], versions: Mapping[str, int]) -> None:
+        """Replace the plan, and begin anew where a detector changed."""
+        assert self._series is not None
+        regions = [detector.region for detector in detectors.values()]
+        self._plan = Plan(detectors, versions, compile_regions(self._series.shape, regions))
+        self._states = {
+            name: self._state(name, versions[name], (2,) if detector.is_vector else ())
+            for name, detector in detectors.items()
+        }
+
+    def _state(self, name: str, version: int, channels: tuple[int, ...]) -> _State:
+        known = self._states.get(name)
+        if known is not None and known.version == version:
+            return known
+        assert self._series is not None
+        return _State(version, accumulator(self._series.scan, channels), FrameSet())
+
+    def _outputs(self) -> Sequence[Output]:
+        if self._plan is None:
+            return ()
+        return [self._output(name, detector) for name, detector in self._plan.detectors.items()]
+
+    def _output(self, name: str, detector: FittedDetector) -> Output:
+        assert self._series is not None
+        state = self._states[name]
+        unit = "px" if detector.is_vector else "counts"
+        meta = {key: self._series.meta[key] for key in CALIBRATION if key in self._series.meta}
+        attrs = {**meta, **detector.attrs, **state.accumulator.attrs()}
+        if len(state.excluded):
+            attrs["frames_with_excluded_pixels"] = len(state.excluded)
+        units = {"image": unit} if state.accumulator.kind == "image" else {"x": "", "y": unit}
+        return Output(name, state.accumulator.kind, state.accumulator.arrays(), units, attrs)
+
+    def _check_scan(self, series: Series) -> None:
+        scan = series.scan
+        if scan is None or 0 < scan.shape[0] * scan.shape[1] <= MAX_SCAN_PIXELS:
+            return
+        raise PipelineError(
+            f"consumer {self.name!r}: a scan of {scan.shape[0]} x {scan.shape[1]} pixels; it takes 1 to "
+            f"{MAX_SCAN_PIXELS} pixels (4096 x 4096): give the scan in smaller fields"
+        )
+
+    def _where(self, detector: str) -> str:
+        return f"consumer {self.name!r}: detector {detector!r}"
