@@ -1,0 +1,132 @@
+"""What a simulated microscope or a file offers to the sender: frames by number, positions, ground truth.
+
+Knows no socket and no wire format. ``open_acquisition`` is the front door: ``sim:4dstem?...`` or a file path.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import SourceError
+from ..series import IndexArray, Scan
+
+Array = npt.NDArray[Any]
+Positions = npt.NDArray[np.float32]
+
+
+class Stack(Protocol):
+    """(k, h, w) frames that may stay on disk until they are asked for; every numpy array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, which: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBank:
+    """Frames that are there in advance, and the order in which they are played, for ever."""
+
+    stock: Stack
+    """(k, h, w), C-contiguous, in a dtype of the wire. Slices must work; index arrays only where ``order``
+    is given."""
+    order: IndexArray | None = None
+    """(period,) stock index of each frame of one cycle; None = 0 .. k-1."""
+
+    @property
+    def period(self) -> int:
+        """Frames until the cycle begins again."""
+        return len(self.stock) if self.order is None else len(self.order)
+
+    def stock_indices(self, first: int, n: int) -> IndexArray:
+        """Which stock frames the frames ``first .. first + n - 1`` are."""
+        cycle = np.arange(first, first + n, dtype=np.int64) % self.period
+        return cycle if self.order is None else self.order[cycle]
+
+    def take(self, first: int, n: int) -> Array:
+        """(n, h, w) frames; a view where they lie together in memory."""
+        if self.order is not None:
+            return np.asarray(self.stock[self.stock_indices(first, n)])
+        start, pieces = first % self.period, []
+        while n > 0:
+            piece = np.asarray(self.stock[start : start + n])
+            pieces.append(piece)
+            start, n = 0, n - len(piece)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+class Acquisition(ABC):
+    """A source of frames whose content is decided in advance: every frame can be asked for again."""
+
+    name: str
+    """How messages and files call it."""
+    bank: FrameBank
+    count: int | None
+    """Frames of one series; None = endless."""
+    scan: Scan | None
+    """None for a movie."""
+    meta: Mapping[str, Any]
+    """The known keys of Series.meta that apply; ``frame_time`` (s) sets the default rate."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) in detector pixels."""
+        _, height, width = self.bank.stock.shape
+        return height, width
+
+    @property
+    def dtype(self) -> str:
+        """numpy name, one of DTYPES."""
+        return str(self.bank.stock.dtype.name)
+
+    def frames(self, first: int, n: int) -> Array:
+        """(n, h, w) C-contiguous frames, read-only, a view where possible; behind the end they begin
+        again."""
+        return self.bank.take(first, n)
+
+    def positions(self, first: int, n: int) -> Positions | None:
+        """(n, 2) float32 (y, x) in scan pixels; None unless the scan is one of explicit positions."""
+        return None
+
+    @abstractmethod
+    def truth(self) -> Mapping[str, Array]:
+        """Ground truth by name: images (ny, nx), tables as structured arrays; empty when unknown."""
+
+
+def open_acquisition(spec: str) -> Acquisition:
+    """Open ``sim:NAME?key=value&...`` or a file: .npy, .npz, .tif, .h5; ``FILE#key`` chooses a data set.
+
+    Raises
+    ------
+    SourceError
+        An unknown simulator, key or value; a file that is missing, unreadable or empty.
+    """
+    if not spec.startswith("sim:"):
+        from .files import FileAcquisition
+
+        return FileAcquisition.open(spec)
+    name, _, query = spec.removeprefix("sim:").partition("?")
+    openers = simulators()
+    if name not in openers:
+        near = get_close_matches(name, list(openers), 1)
+        hint = f"did you mean sim:{near[0]}?" if near else f"there are: {', '.join(openers)}"
+        raise SourceError(f"there is no simulator {name!r}; {hint}")
+    return openers[name](query)
+
+
+def simulators() -> Mapping[str, Callable[[str], Acquisition]]:
+    """Simulators by name; each opens from the text behind ``?``."""
+    from .four_d_stem import FourDStem
+    from .in_situ import InSitu
+    from .sparse_scan import SparseScan
+
+    return {"4dstem": FourDStem.open, "sparse": SparseScan.open, "insitu": InSitu.open}

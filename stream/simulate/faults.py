@@ -1,0 +1,201 @@
+"""Fault injection: a seeded, pure transformation of the messages that a sender is about to send.
+
+The same messages and spec give the same faults, and the FaultReport says what was done to which frames, so
+that a receiver's accounting can be held against it. Knows no socket; stalls, kills and restarts are steps
+for the sender.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .fault_report import Action, FaultReport
+from .fault_spec import SHARES, FaultSpec
+from .outgoing import Outgoing
+
+NEVER_MSGPACK = 0xC1
+"""The one byte that msgpack never uses: no header begins with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Send nothing for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Die at once, without a word to the receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Begin the same series again from its start, as a new process would: under a new epoch."""
+
+
+Step = Outgoing | Stall | Kill | Restart
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A message that waits for its turn, and what will have been done to it when it goes out."""
+
+    message: Outgoing
+    action: Action = "delivered"
+    unnamed: bool = False
+    """Its header is spoiled: no receiver can say which frames it held."""
+    undecodable: range | None = None
+    """Frames whose encoded payload is spoiled, in a message that is otherwise in order."""
+
+
+class FaultInjector:
+    """One sender's faults; ``inject`` each of its series in turn."""
+
+    def __init__(self, spec: FaultSpec) -> None:
+        self.spec = spec
+        self.report = FaultReport()
+        self._rng = np.random.default_rng(spec.seed)
+        self._limits = np.cumsum([getattr(spec, name) for name in SHARES])
+        moments: list[tuple[int, Stall | Kill | Restart]] = [(at, Stall(s)) for s, at in spec.stalls]
+        moments += [(at, Kill()) for at in spec.kills]
+        moments += [(at, Restart()) for at in spec.restarts]
+        self._due = sorted(moments, key=lambda moment: moment[0])
+        self._held: list[tuple[float, int, _Held]] = []
+        self._ticket = 0
+        self._furthest = -1
+
+    def inject(self, messages: Iterable[Outgoing]) -> Iterator[Step]:
+        """What to do in place of sending the messages of one series; ends behind a Kill or Restart.
+
+        A message meets at most one of drop, duplicate, corrupt, truncate and shape; what remains of it may
+        then be held back by up to ``reorder`` messages. With ``on=frames`` starts and ends pass untouched,
+        in their place. Stalls, kills and restarts happen once each, in the order of their frames.
+        """
+        self._furthest = -1
+        for position, message in enumerate(messages):
+            if (yield from self._moments(message)):
+                return
+            if message.kind != "frames" and self.spec.on == "frames":
+                yield from self._release(np.inf)
+                yield self._out(_Held(message))
+                continue
+            for held in self._fate(message):
+                self._hold(held, position)
+            yield from self._release(position)
+        yield from self._release(np.inf)
+
+    def _moments(self, message: Outgoing) -> Generator[Step, None, bool]:
+        """Stalls, kills and restarts whose frame has come; tells whether the series ends here."""
+        while self._due and message.kind == "frames" and self._due[0][0] < message.first + message.count:
+            _, step = self._due.pop(0)
+            ends = not isinstance(step, Stall)
+            if ends:
+                self._abandon(message)
+            yield step
+            if ends:
+                return True
+        return False
+
+    def _abandon(self, message: Outgoing) -> None:
+        """Account for what will not be sent: the messages held back, and the one that was to be next."""
+        for _, _, held in self._held:
+            if held.action != "duplicated":
+                self.report.record("unsent", held.message)
+        self._held.clear()
+        self.report.record("unsent", message)
+
+    def _fate(self, message: Outgoing) -> Iterator[_Held]:
+        """What goes out for a message: nothing, itself, itself twice, or something damaged."""
+        draw = int(np.searchsorted(self._limits, self._rng.random(), side="right"))
+        fate = SHARES[draw] if draw < len(SHARES) else ""
+        if fate == "drop":
+            self.report.record("dropped", message)
+        elif fate in DAMAGES:
+            yield DAMAGES[fate](message, self._rng)
+        else:
+            yield _Held(message)
+            if fate == "duplicate":
+                yield _Held(message, "duplicated")
+
+    def _hold(self, held: _Held, position: int) -> None:
+        delay = self._rng.random() * self.spec.reorder if self.spec.reorder else 0.0
+        self._ticket += 1
+        heapq.heappush(self._held, (position + delay, self._ticket, held))
+
+    def _release(self, position: float) -> Iterator[Outgoing]:
+        """Send what was to wait until ``position`` at most."""
+        while self._held and self._held[0][0] <= position:
+            yield self._out(heapq.heappop(self._held)[2])
+
+    def _out(self, held: _Held) -> Outgoing:
+        message = held.message
+        self.report.record(held.action, message, held.unnamed)
+        if held.undecodable is not None:
+            self.report.record_frames(
+                "undecodable", message.key, held.undecodable.start, len(held.undecodable)
+            )
+        if held.action == "delivered" and message.first < self._furthest:
+            self.report.record("reordered", message)
+        self._furthest = max(self._furthest, message.first)
+        return message
+
+
+def _corrupt(message: Outgoing, rng: np.random.Generator) -> _Held:
+    """Random bytes in the header, or in one encoded payload."""
+    if message.sizes is not None and rng.random() < 0.5:
+        which = int(rng.integers(message.count))
+        frames = range(message.first + which, message.first + which + 1)
+        return _Held(_spoil_blobs(message, [which], rng), undecodable=frames)
+    header = bytearray(message.parts[0])
+    for place in rng.integers(0, len(header), 1 + len(header) // 16):
+        header[place] = int(rng.integers(256))
+    header[0] = NEVER_MSGPACK
+    return _Held(replace(message, parts=(bytes(header), *message.parts[1:])), "corrupted", unnamed=True)
+
+
+def _truncate(message: Outgoing, rng: np.random.Generator) -> _Held:
+    """A cut header, a cut payload, or no payload at all."""
+    header, *rest = message.parts
+    where = int(rng.integers(3)) if rest else 0
+    if where == 0:
+        cut = (header[: int(rng.integers(len(header)))], *rest)
+    elif where == 1:
+        cut = (header, rest[0][: int(rng.integers(len(rest[0])))], *rest[1:])
+    else:
+        cut = (header,)
+    return _Held(replace(message, parts=cut), "truncated", unnamed=where == 0)
+
+
+def _misshape(message: Outgoing, rng: np.random.Generator) -> _Held:
+    """Frames of half the size; starts and ends have none."""
+    if message.kind != "frames":
+        return _Held(message)
+    if message.sizes is not None:
+        frames = range(message.first, message.first + message.count)
+        return _Held(_spoil_blobs(message, list(range(message.count)), None), undecodable=frames)
+    header, payload, *rest = message.parts
+    return _Held(replace(message, parts=(header, payload[: len(payload) // 2], *rest)), "misshapen")
+
+
+def _spoil_blobs(message: Outgoing, which: list[int], rng: np.random.Generator | None) -> Outgoing:
+    """Change the frame size that blobs announce in their first 8 bytes: random, or half of what it was."""
+    assert message.sizes is not None
+    payload = bytearray(message.parts[1])
+    offsets = np.cumsum((0, *message.sizes))
+    for index in which:
+        place = slice(offsets[index], offsets[index] + 8)
+        half = (int.from_bytes(payload[place], "big") // 2).to_bytes(8, "big")
+        payload[place] = half if rng is None else b"\xff" + rng.bytes(7)
+    return replace(message, parts=(message.parts[0], bytes(payload), *message.parts[2:]))
+
+
+DAMAGES: Mapping[str, Callable[[Outgoing, np.random.Generator], _Held]] = {
+    "corrupt": _corrupt,
+    "truncate": _truncate,
+    "shape": _misshape,
+}

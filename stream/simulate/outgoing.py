@@ -1,0 +1,137 @@
+"""An acquisition as the sequence of livem/1 messages that a detector would send. No socket, no clock of its
+own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ...errors import SourceError
+from ..series import Encoding, Scan, Series, SeriesKey
+from ..wire import MAX_HEADER_ARRAY, encode_end, encode_frames, encode_start
+from .acquisition import Acquisition
+from .compress import BlobCache
+
+Kind = Literal["start", "frames", "end"]
+SENDABLE: tuple[Encoding, ...] = ("raw", "bslz4")
+
+MESSAGE_BYTES = 8 << 20
+MESSAGE_SECONDS = 0.005
+MESSAGE_FRAMES = 65_536
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outgoing:
+    """One wire message on its way out, and what it is about."""
+
+    parts: tuple[bytes | memoryview, ...]
+    key: SeriesKey
+    first: int
+    """Index of the first frame; for "end" the number of frames sent."""
+    count: int
+    """Frames in the message; 0 for "start" and "end"."""
+    kind: Kind
+    sizes: tuple[int, ...] | None = None
+    """Bytes of each payload; None when raw."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+
+def frames_per_message(acquisition: Acquisition, rate: float, encoding: Encoding = "raw") -> int:
+    """Frames that travel together: at most 8 MiB and 5 ms of them at ``rate`` frames/s, at least one."""
+    height, width = acquisition.shape
+    frame_bytes = height * width * np.dtype(acquisition.dtype).itemsize
+    most = MESSAGE_FRAMES if encoding == "raw" else MAX_HEADER_ARRAY
+    by_time = rate * MESSAGE_SECONDS
+    return max(1, int(min(MESSAGE_BYTES // frame_bytes, by_time, most)))
+
+
+def announce(acquisition: Acquisition, key: SeriesKey, encoding: Encoding = "raw", repeat: int = 1) -> Series:
+    """The series that ``repeat`` rounds of an acquisition make; 0 = endless."""
+    if encoding not in SENDABLE:
+        raise SourceError(f"encoding {encoding!r} cannot be sent; there are {', '.join(SENDABLE)}")
+    endless = acquisition.count is None or repeat == 0
+    return Series(
+        key=key,
+        shape=acquisition.shape,
+        dtype=acquisition.dtype,
+        encoding=encoding,
+        count=None if endless else (acquisition.count or 0) * repeat,
+        scan=_repeated(acquisition.scan, repeat),
+        meta=acquisition.meta,
+    )
+
+
+def series_messages(
+    acquisition: Acquisition,
+    key: SeriesKey,
+    batch: int = 64,
+    encoding: Encoding = "raw",
+    *,
+    repeat: int = 1,
+    blobs: BlobCache | None = None,
+    clock: Callable[[], int] | None = None,
+) -> Iterator[Outgoing]:
+    """All messages of one series, each made when it is asked for.
+
+    Parameters
+    ----------
+    batch : int
+        Frames of a message; a round that does not divide by it ends with a smaller one.
+    repeat : int
+        Rounds of the acquisition in the series; 0 = endless.
+    blobs : BlobCache, optional
+        Where bslz4 blobs are kept from series to series.
+    clock : callable, optional
+        ns since the Unix epoch for each message's time label; without it there is none, and the same
+        arguments give the same bytes.
+
+    Raises
+    ------
+    SourceError
+        A series that the wire format does not allow (a scan that is too large, say).
+    """
+    series = announce(acquisition, key, encoding, repeat)
+    try:
+        yield Outgoing(tuple(encode_start(series)), key, 0, 0, "start")
+    except ValueError as error:
+        raise SourceError(f"{acquisition.name}: {error}") from error
+    blobs = blobs or BlobCache(acquisition.bank)
+    first = 0
+    while series.count is None or first < series.count:
+        n = _batch_at(first, batch, acquisition.count)
+        time_ns = clock() if clock else None
+        yield _frames_message(acquisition, series, first, n, time_ns, blobs)
+        first += n
+    yield Outgoing(tuple(encode_end(key, first)), key, first, 0, "end")
+
+
+def _batch_at(first: int, batch: int, per_round: int | None) -> int:
+    """Messages do not straddle the rounds of a repeated acquisition."""
+    return batch if per_round is None else min(batch, per_round - first % per_round)
+
+
+def _frames_message(
+    acquisition: Acquisition, series: Series, first: int, n: int, time_ns: int | None, blobs: BlobCache
+) -> Outgoing:
+    at = first if acquisition.count is None else first % acquisition.count
+    positions = acquisition.positions(at, n)
+    if series.encoding == "raw":
+        parts = encode_frames(
+            series.key, first, n, acquisition.frames(at, n), time_ns=time_ns, positions=positions
+        )
+        return Outgoing(tuple(parts), series.key, first, n, "frames")
+    payloads = blobs.take(at, n)
+    sizes = tuple(map(len, payloads))
+    joined = b"".join(payloads)
+    parts = encode_frames(series.key, first, n, joined, time_ns=time_ns, sizes=sizes, positions=positions)
+    return Outgoing(tuple(parts), series.key, first, n, "frames", sizes)
+
+
+def _repeated(scan: Scan | None, repeat: int) -> Scan | None:
+    return None if scan is None else replace(scan, repeats=scan.repeats * repeat)
