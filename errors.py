@@ -45,3 +45,7 @@ class LeaseExpiredError(RingError):
 
 class UnauthorisedBindError(UsageError):
     """A bind beyond this machine without keys, and without the explicit ``--insecure-bind``."""
+
+
+class ResultError(LivemError):
+    """A result that its consumer made against the contract, so that the bus cannot carry it."""

@@ -1,4 +1,7 @@
-"""The result bus: what consumers publish, and how viewers and scripts read it."""
+"""A result: what a consumer publishes and a viewer or a script reads.
+
+Knows nothing of how results travel (bus_codec.py, hub.py, bus.py) or how they are shown.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,50 @@ class Result:
     final: bool = False
     """The last one of its topic and series: nothing more will change."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def fault_of(kind: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """What is wrong with the arrays of a result of this kind, in words; None when they fit it."""
+    match kind:
+        case "image":
+            return _image_fault(arrays)
+        case "curve":
+            return _curve_fault(arrays)
+        case "table":
+            return _table_fault(arrays)
+    return None
+
+
+def _image_fault(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    image, valid = arrays.get("image"), arrays.get("valid")
+    if image is None:
+        return f'an image result needs an array "image"; it has {sorted(arrays)}'
+    if image.ndim not in (2, 3) or image.dtype.kind not in "biuf":
+        return f'"image" is {image.dtype} {image.shape}; it must be numbers of shape (ny, nx) or (ny, nx, c)'
+    if valid is not None and (valid.dtype.kind != "b" or valid.shape != image.shape[:2]):
+        return f'"valid" is {valid.dtype} {valid.shape}; it must be bool {image.shape[:2]}'
+    return None
+
+
+def _curve_fault(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    x, y = arrays.get("x"), arrays.get("y")
+    if x is None or y is None:
+        return f'a curve needs the arrays "x" and "y"; it has {sorted(arrays)}'
+    if x.ndim != 1 or y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
+        return f'"x" {x.shape} and "y" {y.shape} must be (n,) and (n,) or (n, c)'
+    return None
+
+
+def _table_fault(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    shapes = {name: column.shape for name, column in arrays.items()}
+    if any(len(shape) != 1 for shape in shapes.values()) or len(set(shapes.values())) > 1:
+        return f"the columns of a table must be (n,) with one n; they are {shapes}"
+    return None
+
 
 def valid_of(result: Result) -> npt.NDArray[np.bool_]:
     """Validity map of an image result: its own, or finite pixels."""
@@ -45,4 +92,4 @@ def valid_of(result: Result) -> npt.NDArray[np.bool_]:
         return result.arrays["valid"].astype(bool)
     image = result.arrays["image"]
     finite = np.isfinite(image) if image.dtype.kind == "f" else np.ones(image.shape, bool)
-    return finite.all(axis=-1) if finite.ndim == 3 else finite
+    return np.logical_and.reduce(finite, axis=-1) if finite.ndim == 3 else finite
