@@ -1,0 +1,191 @@
+"""The pipeline file: what a session listens to and what it computes, checked before anything starts.
+
+TOML in, frozen values out. Knows names and limits; starts nothing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .errors import PipelineError
+from .stream.policy import Policy
+from .stream.ring_layout import DROP_REASONS
+from .stream.series import MAX_DIM, ORDERS, Scan
+
+MAX_CONSUMERS = 16
+RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer"})
+assert len(DROP_REASONS) <= 16
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerConfig:
+    """One ``[[consumers]]`` table."""
+
+    name: str
+    type: str
+    policy: Policy | None = None
+    """None: the consumer's own default."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """The ``[source]`` table."""
+
+    url: str | None = None
+    idle_timeout: float = 10.0
+    """Seconds without a frame after which an open series is closed as incomplete."""
+    wait: float = 60.0
+    """Seconds that a run without a window waits for its first series."""
+    insecure_bind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A whole pipeline file."""
+
+    source: SourceConfig = SourceConfig()
+    scan: Scan | None = None
+    """Only where the stream does not say."""
+    ring_bytes: int | None = None
+    """None: chosen from the memory that is there."""
+    max_latency: float = 0.005
+    """Seconds that a frame waits at most for others to share its block."""
+    consumers: tuple[ConsumerConfig, ...] = (
+        ConsumerConfig("preview", "preview"),
+        ConsumerConfig("vd", "virtual_detectors"),
+    )
+
+
+def load(path: Path) -> Pipeline:
+    """Read and check a pipeline file. Raises PipelineError with the file, the key and the next step."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PipelineError(f"pipeline file {str(path)!r} does not exist; give its path after -p") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"pipeline file {str(path)!r} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PipelineError(f"pipeline file {str(path)!r} is not TOML: {error}") from error
+    try:
+        return parse(data)
+    except PipelineError as error:
+        raise PipelineError(f"pipeline file {str(path)!r}: {error}") from error
+
+
+def parse(data: Mapping[str, Any]) -> Pipeline:
+    """Check a pipeline given as a mapping. Raises PipelineError."""
+    _known(data, ("source", "scan", "ring", "consumers"), "pipeline")
+    ring = _table(data, "ring")
+    _known(ring, ("bytes", "max_latency"), "[ring]")
+    values: dict[str, Any] = {
+        "source": _source(_table(data, "source")),
+        "scan": _scan(_table(data, "scan")) if "scan" in data else None,
+        "ring_bytes": int(_number(ring, "bytes", "[ring]", 1 << 20, 1 << 40)) if "bytes" in ring else None,
+        "max_latency": _number(ring, "max_latency", "[ring]", 0.0005, 1.0, 0.005),
+    }
+    if "consumers" in data:
+        values["consumers"] = _consumers(data["consumers"])
+    return Pipeline(**values)
+
+
+def unknown_key(key: str, known: Sequence[str], where: str) -> PipelineError:
+    """The error for a key that does not exist; names the nearest one."""
+    near = get_close_matches(key, known, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return PipelineError(f"unknown key {key!r} in {where}; {hint}")
+
+
+def _known(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise unknown_key(key, known, where)
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = data.get(name, {})
+    if not isinstance(table, dict):
+        raise PipelineError(f"{name!r} is {table!r}; it must be a table: [{name}]")
+    return table
+
+
+def _number(
+    table: Mapping[str, Any], key: str, where: str, low: float, high: float, default: float = 0.0
+) -> float:
+    value = table.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise PipelineError(f"{key!r} in {where} is {value!r}; it must be a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _source(table: Mapping[str, Any]) -> SourceConfig:
+    _known(table, ("url", "idle_timeout", "wait", "insecure_bind"), "[source]")
+    url, insecure = table.get("url"), table.get("insecure_bind", False)
+    if url is not None and not isinstance(url, str):
+        raise PipelineError(f"'url' in [source] is {url!r}; it must be a text such as \"tcp://host:port\"")
+    if not isinstance(insecure, bool):
+        raise PipelineError(f"'insecure_bind' in [source] is {insecure!r}; it must be true or false")
+    return SourceConfig(
+        url,
+        _number(table, "idle_timeout", "[source]", 0.1, 86_400, SourceConfig.idle_timeout),
+        _number(table, "wait", "[source]", 0.1, 86_400 * 365, SourceConfig.wait),
+        insecure,
+    )
+
+
+def _scan(table: Mapping[str, Any]) -> Scan:
+    _known(table, ("shape", "order", "skip", "repeats"), "[scan]")
+    shape = table.get("shape")
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 2
+        or not all(type(n) is int and 1 <= n <= MAX_DIM for n in shape)
+    ):
+        raise PipelineError(
+            f"'shape' in [scan] is {shape!r}; it must be [ny, nx], two whole numbers from 1 to {MAX_DIM}"
+        )
+    order = table.get("order", "raster")
+    if order not in ORDERS or order == "positions":
+        raise PipelineError(
+            f"'order' in [scan] is {order!r}; it must be raster or serpentine (positions come with the stream)"
+        )
+    skip = int(_number(table, "skip", "[scan]", 0, 1 << 20))
+    repeats = int(_number(table, "repeats", "[scan]", 0, 1 << 40, 1))
+    return Scan((shape[0], shape[1]), order, skip, repeats)
+
+
+def _consumers(tables: Any) -> tuple[ConsumerConfig, ...]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise PipelineError("'consumers' must be a list of tables: [[consumers]]")
+    if not 1 <= len(tables) <= MAX_CONSUMERS:
+        raise PipelineError(f"{len(tables)} [[consumers]]; there must be 1 to {MAX_CONSUMERS}")
+    consumers = tuple(_consumer(table) for table in tables)
+    names = [consumer.name for consumer in consumers]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise PipelineError(f"consumer name {min(twice)!r} is used twice; names must differ")
+    return consumers
+
+
+def _consumer(table: Mapping[str, Any]) -> ConsumerConfig:
+    for key in ("name", "type"):
+        if not isinstance(table.get(key), str):
+            raise PipelineError(
+                f"each of the [[consumers]] needs {key!r}, a text; one has {table.get(key)!r}"
+            )
+    name = table["name"]
+    if not name.isidentifier() or name in RESERVED_NAMES or len(name) > 40:
+        raise PipelineError(
+            f"consumer name {name!r} must be letters, digits and _, at most 40, and none of "
+            f"{', '.join(sorted(RESERVED_NAMES))}"
+        )
+    policy = table.get("policy")
+    if policy is not None and not isinstance(policy, str):
+        raise PipelineError(f"'policy' of consumer {name!r} is {policy!r}; it must be a text")
+    params = {key: value for key, value in table.items() if key not in ("name", "type", "policy")}
+    return ConsumerConfig(name, table["type"], Policy.parse(policy) if policy else None, params)

@@ -1,0 +1,415 @@
+"""Turns a source's messages into ring blocks: identity, order, gaps, series that begin and end.
+
+No sockets and no clock of its own: it is fed messages and times. Every frame index of a series ends in
+exactly one bin of its ledger; what belongs to no series is counted as unascribed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import wire
+from .block_builder import BlockBuilder, Capacity, Chunk, StoppedError
+from .ledger import SeriesLedger
+from .messages import (
+    DEFAULT_LIMITS,
+    End,
+    FrameBatch,
+    Limits,
+    Message,
+    Reason,
+    Rejected,
+    Start,
+    check,
+)
+from .ring import RingWriter
+from .ring_layout import S_START_SEQ
+from .ring_table import ledger_of, received_in_ring, series_of, state_of
+from .series import Series, SeriesKey
+
+MS = 1_000_000
+UNASCRIBED = tuple(Reason)
+"""What each word of the ring's unascribed counters counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssemblerOptions:
+    """Limits in time and number; the defaults are for a display beside the microscope."""
+
+    max_latency_ns: int = 5 * MS
+    reorder_messages: int = 32
+    """Messages held back while an earlier one is missing."""
+    reorder_bytes: int = 64 << 20
+    reorder_ns: int = 20 * MS
+    """How long at most: at 100 frames/s 32 messages would be 320 ms of standing picture."""
+    end_grace_ns: int = 100 * MS
+    """How long stragglers are awaited after an END that came before them."""
+    link_grace_ns: int = 400 * MS
+    """From the sender's disappearance to the series' end: time for a reconnect (100 ms)."""
+    idle_timeout_ns: int = 10_000 * MS
+    """A series with a living sender that sends nothing for so long is closed."""
+    block_bytes: int = 8 << 20
+
+
+@dataclass(slots=True)
+class _OpenSeries:
+    series: Series
+    serial: int
+    ledger: SeriesLedger
+    heard_ns: int
+    expected: int = 0
+    """First index that has been neither delivered nor given up."""
+    held: dict[int, tuple[FrameBatch, int]] = field(default_factory=dict)
+    held_bytes: int = 0
+    ended_ns: int | None = None
+    """When its END message came."""
+
+
+class Assembler:
+    """The one place where a frame's fate is decided.
+
+    Parameters
+    ----------
+    writer : RingWriter
+    options : AssemblerOptions
+    limits : Limits
+    stop : callable
+        Asked while the ring is full; true raises StoppedError out of ``feed`` or ``tick``.
+    """
+
+    def __init__(
+        self,
+        writer: RingWriter,
+        options: AssemblerOptions | None = None,
+        limits: Limits | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._writer, self._options = writer, options or AssemblerOptions()
+        self._limits = limits or DEFAULT_LIMITS
+        self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger, stop)
+        self._open: _OpenSeries | None = None
+        self._closed: _OpenSeries | None = None
+        self._may_reopen = False
+        self._link_lost_ns: int | None = None
+
+    # -- messages ------------------------------------------------------------------------------------
+
+    def feed(self, message: Message, now_ns: int) -> None:
+        """Take one message that arrived at ``now_ns`` (time.monotonic_ns)."""
+        self._link_lost_ns = None
+        if isinstance(message, FrameBatch):
+            self._frames(message, now_ns)
+        elif isinstance(message, Start):
+            self._start(message.series, now_ns)
+        elif isinstance(message, End):
+            self._end(message, now_ns)
+        else:
+            self._rejected(message)
+
+    def _start(self, series: Series, now_ns: int) -> None:
+        if self._open is not None:
+            if self._open.series.key == series.key:
+                return self._count_unascribed(Reason.DUPLICATE_START, 1)
+            self.close("a newer series began", now_ns)
+        if self._closed is not None and self._closed.series.key == series.key:
+            return self._count_unascribed(Reason.DUPLICATE_START, 1)
+        if series.frame_bytes > self._max_frame_bytes(series):
+            return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
+        self._begin(series, SeriesLedger(series.count), now_ns)
+        return None
+
+    def _max_frame_bytes(self, series: Series) -> int:
+        """Largest raw frame that fits a block with its trailer."""
+        return min(self._limits.max_frame_bytes, self._writer.layout.max_block_bytes * 15 // 16)
+
+    def _begin(self, series: Series, ledger: SeriesLedger, now_ns: int) -> None:
+        serial = self._writer.open_series(series, wire.encode_start(series)[0], now_ns)
+        self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
+        self._builder.begin(serial, self._capacity(series))
+
+    def _capacity(self, series: Series) -> Capacity:
+        layout = self._writer.layout
+        block_bytes = min(self._options.block_bytes, layout.data_bytes // 64)
+        return Capacity.of(series, layout.max_block_bytes, block_bytes)
+
+    def _frames(self, batch: FrameBatch, now_ns: int) -> None:
+        current = self._series_of(batch.key, batch.count, now_ns)
+        if current is None:
+            return
+        current.heard_ns = now_ns
+        rejection = check(batch, current.series, self._limits) or self._beyond(batch, current)
+        if rejection is not None:
+            return self._reject_frames(current, rejection, batch.first, batch.count)
+        if batch.first > current.expected and self._hold(current, batch, now_ns):
+            return None
+        self._deliver(current, batch, now_ns)
+        self._deliver_held(current)
+        return None
+
+    def _beyond(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+        announced = current.series.count
+        if announced is None or batch.first + batch.count <= announced:
+            return None
+        detail = f"frames {batch.first}..{batch.first + batch.count - 1} of {announced} announced"
+        return Rejected(Reason.BEYOND_COUNT, detail, batch.key, batch.first, batch.count)
+
+    def _series_of(self, key: SeriesKey, frames: int, now_ns: int) -> _OpenSeries | None:
+        """The open series with this key; otherwise the frames are counted as unascribed."""
+        if self._open is not None and self._open.series.key == key:
+            return self._open
+        if self._closed is None or self._closed.series.key != key:
+            self._count_unascribed(Reason.UNKNOWN_SERIES, frames)
+            return None
+        if self._open is None and self._may_reopen:
+            return self._reopen(self._closed, now_ns)
+        self._count_unascribed(Reason.AFTER_END, frames)
+        return None
+
+    def _reopen(self, closed: _OpenSeries, now_ns: int) -> _OpenSeries | None:
+        """A sender that was lost goes on with the series: so do we, under a new serial."""
+        self._begin(closed.series, closed.ledger, now_ns)
+        self._closed = None
+        return self._open
+
+    def _hold(self, current: _OpenSeries, batch: FrameBatch, now_ns: int) -> bool:
+        """Keep a batch that came too early; False when the window is full and the gap is given up."""
+        if batch.first in current.held:
+            current.ledger.count_duplicate(batch.count)
+            return True
+        options = self._options
+        if (
+            len(current.held) >= options.reorder_messages
+            or current.held_bytes + batch.payload.nbytes > options.reorder_bytes
+        ):
+            self._give_up_gap(current)
+            if batch.first <= current.expected:
+                return False
+        current.held[batch.first] = (batch, now_ns)
+        current.held_bytes += batch.payload.nbytes
+        return True
+
+    def _give_up_gap(self, current: _OpenSeries) -> None:
+        """Go on behind the gap: what is missing is lost for now, and late if it still comes."""
+        if current.held:
+            current.expected = min(current.held)
+            self._deliver_held(current)
+
+    def _deliver_held(self, current: _OpenSeries) -> None:
+        while current.held:
+            first = min(current.held)
+            if first > current.expected:
+                return
+            batch, arrival_ns = current.held.pop(first)
+            current.held_bytes -= batch.payload.nbytes
+            self._deliver(current, batch, arrival_ns)
+
+    def _deliver(self, current: _OpenSeries, batch: FrameBatch, arrival_ns: int) -> None:
+        """Put the frames that are new into blocks; the others are duplicates."""
+        new = 0
+        for first, stop in current.ledger.fresh(batch.first, batch.count):
+            new += stop - first
+            for chunk in self._chunks(current, batch, first, stop, arrival_ns):
+                self._builder.append(chunk)
+                current.ledger.receive(chunk.first, chunk.count)
+                self._builder.publish_if_full()
+        if new < batch.count:
+            current.ledger.count_duplicate(batch.count - new)
+        current.expected = max(current.expected, batch.first + batch.count)
+
+    def _chunks(
+        self, current: _OpenSeries, batch: FrameBatch, first: int, stop: int, arrival_ns: int
+    ) -> Iterator[Chunk]:
+        """Cut a range of a batch into pieces that fit a block."""
+        capacity = self._capacity(current.series)
+        at, end = first - batch.first, stop - batch.first
+        offsets = _offsets(batch, current.series.frame_bytes)
+        while at < end:
+            fits = int(np.searchsorted(offsets, offsets[at] + capacity.payload, "right")) - 1
+            upto = min(end, at + capacity.frames, max(fits, at + 1))
+            yield Chunk(
+                first=batch.first + at,
+                count=upto - at,
+                payload=batch.payload[offsets[at] : offsets[upto]],
+                sizes=None if batch.sizes is None else batch.sizes[at:upto],
+                positions=None if batch.positions is None else batch.positions[at:upto],
+                time_ns=batch.time_ns if at == 0 else None,
+                arrival_ns=arrival_ns,
+                late=batch.first + at < current.expected,
+            )
+            at = upto
+
+    def _rejected(self, message: Rejected) -> None:
+        current = self._open
+        known = message.first is not None and message.count is not None
+        if current is None or message.key != current.series.key or not known:
+            self._count_unascribed(message.reason, message.count or 1)
+            return
+        assert message.first is not None
+        assert message.count is not None
+        self._reject_frames(current, message, message.first, message.count)
+
+    def _reject_frames(self, current: _OpenSeries, rejection: Rejected, first: int, count: int) -> None:
+        """Enter rejected frames into the ledger; an absurd index must not inflate the series."""
+        announced = current.series.count
+        horizon = current.ledger.high_water + MAX_REJECTED_AHEAD
+        if announced is None and first + count > horizon:
+            return self._count_unascribed(rejection.reason, count)
+        current.ledger.reject(rejection.reason, first, count)
+        if first <= current.expected:
+            current.expected = max(current.expected, first + count)
+            self._deliver_held(current)
+        return None
+
+    def _end(self, message: End, now_ns: int) -> None:
+        current = self._open
+        if current is None or current.series.key != message.key:
+            return self._count_unascribed(Reason.UNKNOWN_SERIES, 1)
+        current.ledger.end(message.count)
+        current.heard_ns = now_ns
+        current.ended_ns = now_ns
+        self._close_if_done(current, now_ns)
+        return None
+
+    def _count_unascribed(self, reason: Reason, n: int) -> None:
+        self._writer.count_unascribed(UNASCRIBED.index(reason), n)
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    def link_lost(self, now_ns: int) -> None:
+        """The sender is gone; the open series ends soon unless it comes back."""
+        if self._link_lost_ns is None:
+            self._link_lost_ns = now_ns
+
+    def link_back(self) -> None:
+        """The sender is there (again)."""
+        self._link_lost_ns = None
+
+    def due_ns(self) -> int | None:
+        """When ``tick`` has something to do next; None = nothing is waiting."""
+        current, options = self._open, self._options
+        if current is None:
+            return None
+        due = [self._builder.due_ns, current.heard_ns + options.idle_timeout_ns]
+        if current.held:
+            due.append(self._oldest_held(current) + options.reorder_ns)
+        if current.ended_ns is not None:
+            due.append(current.ended_ns + options.end_grace_ns)
+        if self._link_lost_ns is not None:
+            due.append(max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns)
+        return min(time for time in due if time is not None)
+
+    @staticmethod
+    def _oldest_held(current: _OpenSeries) -> int:
+        return min(arrival for _, arrival in current.held.values())
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due: publish a block, give up a gap, close a series."""
+        current, options = self._open, self._options
+        if current is None:
+            return
+        if current.held and now_ns >= self._oldest_held(current) + options.reorder_ns:
+            self._give_up_gap(current)
+        due = self._builder.due_ns
+        if due is not None and now_ns >= due:
+            self._builder.publish()
+        if current.ended_ns is not None:
+            self._close_if_done(current, now_ns)
+        elif self._link_lost_ns is not None:
+            if now_ns >= max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns:
+                self.close("the sender is gone", now_ns, may_reopen=True)
+        elif now_ns >= current.heard_ns + options.idle_timeout_ns:
+            silent = options.idle_timeout_ns / 1e9
+            self.close(f"no frames for {silent:g} s", now_ns, may_reopen=True)
+
+    def _close_if_done(self, current: _OpenSeries, now_ns: int) -> None:
+        assert current.ended_ns is not None
+        overdue = now_ns >= current.ended_ns + self._options.end_grace_ns
+        if overdue or not current.ledger.lost:
+            self.close("", now_ns)
+
+    def close(self, reason: str, now_ns: int, *, may_reopen: bool = False) -> None:
+        """End the open series: everything held is delivered, then its END is published."""
+        current = self._open
+        if current is None:
+            return
+        while current.held:
+            self._give_up_gap(current)
+        self._builder.publish()
+        self._open, self._closed, self._may_reopen = None, current, may_reopen
+        ledger = current.ledger
+        complete = not reason and ledger.complete
+        self._writer.close_series(
+            current.serial,
+            complete=complete,
+            reason=reason or ("" if complete else _why_incomplete(ledger)),
+            ledger=ledger.snapshot(),
+            received=self._builder.entered,
+            arrival_ns=now_ns,
+        )
+
+    def _note_ledger(self) -> None:
+        if self._open is not None:
+            self._writer.note_ledger(self._open.serial, self._open.ledger.snapshot())
+
+    # -- crashes -------------------------------------------------------------------------------------
+
+    def resume(self, now_ns: int) -> bool:
+        """Go on with the series that a former writer of this ring left open; False when there is none.
+
+        What was published is in its last ledger; what that writer had taken and not published is lost, and
+        found as a gap.
+        """
+        views = self._writer.views
+        serial = self._writer.next_serial - 1
+        if serial < 0 or state_of(views, serial)[0] != "open":
+            return False
+        if self._writer.head <= int(views.series_words(serial)[S_START_SEQ]):
+            self._writer.publish_start(serial, now_ns)
+        series = series_of(views, serial)
+        ledger = self._published_ledger(serial, series)
+        self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
+        self._builder.begin(serial, self._capacity(series), received_in_ring(views, serial))
+        return True
+
+    def _published_ledger(self, serial: int, series: Series) -> SeriesLedger:
+        data = ledger_of(self._writer.views, serial)
+        return SeriesLedger(series.count) if data is None else SeriesLedger.restore(data)
+
+    def abandon(self, now_ns: int) -> None:
+        """After StoppedError: close the series with what the ring really has."""
+        current = self._open
+        if current is None:
+            return
+        current.held.clear()
+        current.ledger = self._published_ledger(current.serial, current.series)
+        self._builder.discard()
+        self.close("stopped while a lossless consumer was behind", now_ns)
+
+
+MAX_REJECTED_AHEAD = 1 << 20
+"""In an open-ended series a rejected message may claim frames so far ahead and not further."""
+
+
+def _offsets(batch: FrameBatch, frame_bytes: int) -> np.ndarray:
+    """Byte offset of each payload in the batch, and the end: (n + 1,) int64."""
+    if batch.sizes is None:
+        return np.arange(batch.count + 1, dtype=np.int64) * frame_bytes
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.sizes)])
+
+
+def _why_incomplete(ledger: SeriesLedger) -> str:
+    parts = []
+    if ledger.lost:
+        parts.append(f"{ledger.lost} frames lost")
+    rejected = sum(ledger.rejected.values())
+    if rejected:
+        parts.append(f"{rejected} rejected")
+    if ledger.announced is not None and ledger.sent is not None and ledger.sent < ledger.announced:
+        parts.append(f"ended after {ledger.sent} of {ledger.announced} announced frames")
+    return ", ".join(parts)
+
+
+__all__ = ["UNASCRIBED", "Assembler", "AssemblerOptions", "StoppedError"]

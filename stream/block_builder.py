@@ -1,0 +1,177 @@
+"""Coalesces frames into ring blocks: full, or a few milliseconds old, whichever comes first.
+
+Knows the writer's reservations and nothing of messages, order or accounting: its caller is told of each
+block just before it is published, so that the account in shared memory is never ahead of the ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .ring import BlockHeader, RingWriter, trailer_bytes
+from .ring_layout import Bytes
+from .series import Series
+
+MAX_FRAMES = 65_536
+
+
+class StoppedError(Exception):
+    """The session stops while the writer waits for a lossless reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive frames of one series that fit one block."""
+
+    first: int
+    count: int
+    payload: npt.NDArray[np.uint8]
+    sizes: npt.NDArray[np.int64] | None
+    positions: npt.NDArray[np.float32] | None
+    time_ns: int | None
+    arrival_ns: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one block of a series may hold, trailer included in the ring's limit."""
+
+    payload: int
+    frames: int
+    trailer: int
+
+    @classmethod
+    def of(cls, series: Series, max_block_bytes: int, block_bytes: int) -> Capacity:
+        encoded = series.encoding != "raw"
+        positions = series.scan is not None and series.scan.order == "positions"
+        # An incompressible frame grows by the codec's own headers: 1/256 covers bitshuffle-LZ4.
+        frame = series.frame_bytes + (series.frame_bytes // 256 + 64 if encoded else 0)
+        payload = max(block_bytes, frame)
+        frames = min(MAX_FRAMES, max(1, payload // (64 if encoded else frame)))
+        while frames > 1 and trailer_bytes(frames, sizes=encoded, positions=positions) > max_block_bytes // 2:
+            frames //= 2
+        trailer = trailer_bytes(frames, sizes=encoded, positions=positions)
+        if not encoded:
+            payload = min(payload, frames * frame)
+        return cls(min(payload, max_block_bytes - trailer), frames, trailer)
+
+
+class BlockBuilder:
+    """One open block at a time.
+
+    Parameters
+    ----------
+    writer : RingWriter
+    max_latency_ns : int
+        A block is published at the latest so long after its first frame arrived.
+    before_publish : callable
+        Called just before each publish.
+    stop : callable
+        Asked while waiting for room; true raises StoppedError.
+    """
+
+    def __init__(
+        self,
+        writer: RingWriter,
+        max_latency_ns: int,
+        before_publish: Callable[[], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._writer, self._max_latency_ns = writer, max_latency_ns
+        self._before_publish, self._stop = before_publish, stop
+        self._room: Bytes | None = None
+        self._serial = self._entered = 0
+
+    def begin(self, serial: int, capacity: Capacity, entered: int = 0) -> None:
+        """A series begins (or goes on, ``entered`` frames in): later chunks belong to it."""
+        self._serial, self._capacity, self._entered = serial, capacity, entered
+
+    def discard(self) -> None:
+        """Forget the open block: it was never published."""
+        self._room = None
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the open block must be published; None when there is none."""
+        return None if self._room is None else self._arrival_ns + self._max_latency_ns
+
+    @property
+    def entered(self) -> int:
+        """Frames of this series that were published or stand in the open block."""
+        return self._entered + (self._count if self._room is not None else 0)
+
+    def append(self, chunk: Chunk) -> None:
+        """Copy a chunk into the open block, or into a new one where it does not fit or follow.
+
+        Publishes at most the block before: the chunk itself stays unpublished until its caller has entered it
+        into the account (then ``publish_if_full``).
+        """
+        if self._room is not None and not self._fits(chunk):
+            self.publish()
+        if self._room is None:
+            self._open(chunk)
+        assert self._room is not None
+        self._room[self._used : self._used + chunk.payload.nbytes] = chunk.payload
+        self._used += chunk.payload.nbytes
+        self._count += chunk.count
+        if chunk.sizes is not None:
+            self._sizes.append(chunk.sizes)
+        if chunk.positions is not None:
+            self._positions.append(chunk.positions)
+        self._last_bytes = chunk.payload.nbytes
+
+    def publish_if_full(self) -> None:
+        """Publish a block that the next chunk, likely as large as the last, would not fit."""
+        if self._room is None:
+            return
+        if self._used + self._last_bytes > self._capacity.payload or self._count >= self._capacity.frames:
+            self.publish()
+
+    def _fits(self, chunk: Chunk) -> bool:
+        return (
+            chunk.first == self._first + self._count
+            and chunk.late == self._late
+            and self._used + chunk.payload.nbytes <= self._capacity.payload
+            and self._count + chunk.count <= self._capacity.frames
+        )
+
+    def _open(self, chunk: Chunk) -> None:
+        room = self._writer.reserve(self._capacity.payload + self._capacity.trailer, stop=self._stop)
+        if room is None:
+            raise StoppedError
+        self._room, self._used, self._count = room, 0, 0
+        self._first, self._late, self._time_ns = chunk.first, chunk.late, chunk.time_ns
+        self._arrival_ns = chunk.arrival_ns
+        self._sizes: list[npt.NDArray[np.int64]] = []
+        self._positions: list[npt.NDArray[np.float32]] = []
+
+    def publish(self) -> None:
+        """Publish the open block, if there is one."""
+        if self._room is None:
+            return
+        self._before_publish()
+        header = BlockHeader(
+            serial=self._serial,
+            first=self._first,
+            count=self._count,
+            nbytes=self._used,
+            ordinal=self._entered,
+            arrival_ns=self._arrival_ns,
+            time_ns=self._time_ns,
+            late=self._late,
+        )
+        self._room = None
+        self._writer.publish_frames(header, _joined(self._sizes), _joined(self._positions))
+        self._entered += self._count
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
