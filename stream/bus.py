@@ -271,8 +271,10 @@ class Subscriber:
                 self._arrived.notify_all()
 
     def _repair(self, answer: dict[str, Any], parts: list[Part]) -> None:
-        messages = unbundle(answer.get("sizes"), parts)
         self._line.repaired()
+        if answer.get("session") != self._line.session:
+            return
+        messages = unbundle(answer.get("sizes"), parts)
         with self._arrived:
             for message in messages:
                 if message.stamp.session == self._line.session:

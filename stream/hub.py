@@ -309,7 +309,8 @@ class Hub:
             chosen = {topic: counts for topic, counts in chosen.items() if topic in asked}
         messages = self._slots.everything(chosen)
         sizes = [len(message.parts) for message in messages]
-        return {"ok": True, "topics": chosen, "sizes": sizes}, [p for m in messages for p in m.parts]
+        reply = {"ok": True, "session": self.session, "topics": chosen, "sizes": sizes}
+        return reply, [part for message in messages for part in message.parts]
 
 
 def _bind(socket: Socket, address: str, insecure: bool) -> str:

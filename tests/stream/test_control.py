@@ -318,7 +318,7 @@ def test_a_restarted_child_takes_its_name_over(session: Session) -> None:
     session.calls.append(lambda: said.append(session.hub.send_child("vd", {"do": "parameters"})))
     assert second.pollable.poll(20_000)
     assert second.receive() == {"do": "parameters"}
-    assert said == [True]
+    wait_until(lambda: said == [True])
     assert first.receive() is None
     first.close()
     second.close()
@@ -345,7 +345,7 @@ def test_the_command_line_of_a_child_survives_garbage(session: Session) -> None:
         session.calls.append(lambda: said.append(session.hub.send_child("vd", {"do": "stop"})))
         assert link.pollable.poll(20_000)
         wait_until(lambda: link.receive() == {"do": "stop"})
-        assert said == [True, True]
+        wait_until(lambda: said == [True, True])
         assert link.receive() is None
 
 
