@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QLabel, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from . import theme
 from .models.commands import Commands, NoCommands
@@ -92,6 +92,9 @@ class ViewerWindow(QMainWindow):
         layout.addWidget(self._pages, 1)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
+        # The window's own size stays the user's: panes that come and go must not push it about.
+        if (own := self.layout()) is not None:
+            own.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
 
     def _bind_keys(self) -> None:
         for keys, action in (
@@ -150,6 +153,7 @@ class ViewerWindow(QMainWindow):
 
     def _take(self, now: float) -> None:
         changed = self.session.take(self.feed.poll())
+        self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         if self.frame.update_from(changed, now):
             self.pacing.shown += 1

@@ -89,6 +89,7 @@ class CommandQueue:
         self._changed = threading.Condition()
         self._waiting: dict[tuple[str, str], Change] = {}
         self._outcomes: deque[Outcome] = deque()
+        self._under_way = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="livem-commands", daemon=True)
         self._thread.start()
@@ -97,7 +98,7 @@ class CommandQueue:
         """Ask for a value; an older one that was not sent yet is forgotten."""
         with self._changed:
             self._waiting[consumer, name] = Change(consumer, name, value)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def outcomes(self) -> Sequence[Outcome]:
         """What became of the changes since the last call, oldest first."""
@@ -106,12 +107,17 @@ class CommandQueue:
             self._outcomes.clear()
         return done
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until every change has its outcome; False after `timeout` seconds. Not for a window."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._waiting or self._under_way), timeout)
+
     def close(self) -> None:
         """Drop what waits and end the thread; waits at most for the answer that is under way."""
         with self._changed:
             self._closing = True
             self._waiting.clear()
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(self._timeout + 1.0)
 
     def _run(self) -> None:
@@ -132,8 +138,11 @@ class CommandQueue:
             self._changed.wait_for(lambda: self._closing or bool(self._waiting))
             if self._closing:
                 return None
+            self._under_way = True
             return self._waiting.pop(next(iter(self._waiting)))
 
     def _report(self, outcome: Outcome) -> None:
         with self._changed:
             self._outcomes.append(outcome)
+            self._under_way = False
+            self._changed.notify_all()

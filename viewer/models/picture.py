@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...stream.results import Result, valid_of
+from ..colour import about_median
 from .layout import UNCALIBRATED, Calibration
-from .numbers import count_text, value_text
+from .numbers import count_text, level_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
 
 
@@ -78,6 +79,9 @@ def scan_picture(result: Result, past: bool) -> Picture:
     if filled < 1:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         parts.append(f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %")
+    if image.ndim == 3:
+        _, (y, x) = about_median(image, valid)
+        parts.append(f"about y {level_text(y)} x {level_text(x)}")
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
     if result.attrs.get("estimate"):

@@ -21,11 +21,19 @@ def role_of(result: Result) -> Role:
     """The part that a result plays in the window."""
     if result.kind == "status":
         return "status"
-    if result.kind == "curve" and {"x", "y"} <= result.arrays.keys():
-        return "curve"
+    if result.kind == "curve":
+        return "curve" if plottable(result) else "other"
     if result.kind != "image" or not drawable(result):
         return "other"
     return "frame" if {"factor", "shape"} <= result.attrs.keys() else "image"
+
+
+def plottable(result: Result) -> bool:
+    """Whether a curve result is x (n,) against y (n,) or (n, c)."""
+    x, y = result.arrays.get("x"), result.arrays.get("y")
+    if x is None or y is None or x.dtype.kind not in "buif" or y.dtype.kind not in "buif":
+        return False
+    return x.ndim == 1 and y.ndim in (1, 2) and len(x) == len(y)
 
 
 def drawable(result: Result) -> bool:
@@ -43,6 +51,8 @@ class Session:
         self._latest: dict[str, Result] = {}
         self.status = Status()
         self.detectors = DetectorBook()
+        self.lost = False
+        """Whether the session that gave all this is gone."""
 
     def take(self, results: Mapping[str, Result]) -> frozenset[str]:
         """Take new results by topic; returns the topics that something is to be drawn for."""
@@ -89,6 +99,10 @@ class Session:
         known = [r for r in self._latest.values() if r.series is not None]
         newest = max(known, key=lambda r: r.t_ns, default=None)
         return newest.series if newest else None
+
+    def is_stale(self, result: Result) -> bool:
+        """Whether nothing will renew a result: its series is past, or the session is gone."""
+        return self.lost or self.is_past(result)
 
     def is_past(self, result: Result) -> bool:
         """Whether a result belongs to an earlier series than the newest one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -81,7 +82,7 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         p99_ms=_real(latency.get("p99")),
         ring_bytes=_real(ring.get("bytes")),
         ring_seconds=_real(ring.get("seconds")),
-        alarms=tuple(str(alarm) for alarm in attrs.get("alarms") or ()),
+        alarms=_texts(attrs.get("alarms")),
     )
 
 
@@ -91,11 +92,15 @@ def _part(attrs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _integer(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and value == value else None
+    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _real(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value == value else None
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(text) for text in value) if isinstance(value, (list, tuple)) else ()
 
 
 def _counts(value: object) -> dict[str, int]:

@@ -64,6 +64,11 @@ class ColourBar(QWidget):
         self._wheel = wheel_image(hues)
         self.update()
 
+    @property
+    def is_wheel(self) -> bool:
+        """Whether directions are shown instead of values."""
+        return self._wheel is not None
+
     def set_levels(self, levels: Levels, transfer: Transfer, unit: str, locked: bool) -> None:
         """Say what the ends of the strip stand for."""
         if (levels, transfer, unit, locked) != (self._levels, self._transfer, self._unit, self._locked):

@@ -28,6 +28,8 @@ class CurvePane(QFrame):
         self.title = theme.named(QLabel(title), "title")
         self.plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
         self.plot.getPlotItem().hideButtons()
+        # pyqtgraph makes seven menus without an owner for every plot: they would outlive it.
+        self.plot.getPlotItem().ctrlMenu.setParent(self.plot)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         self.lines: list[pg.PlotDataItem] = []
         for side in ("left", "bottom"):

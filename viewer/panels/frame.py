@@ -42,6 +42,7 @@ class FramePanel(QWidget):
             return False
         self._choose_colours()
         self._show_detectors(now)
+        self.pane.set_veiled(self._session.is_stale(frame))
         if frame.topic not in changed:
             return False
         self.pane.show_picture(frame_picture(frame), now)

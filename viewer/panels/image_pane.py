@@ -16,6 +16,10 @@ from .colour_bar import ColourBar
 from .picture_view import PictureView
 
 HUES = "CET-C6"
+BLENDED = 1.5
+"""Picture pixels a screen pixel up to which bilinear blending loses none; beyond it, areas are averaged."""
+BARELY = 1.01
+"""Picture pixels a screen pixel from which on nearest neighbour would leave some of them out."""
 
 
 class ImagePane(QFrame):
@@ -27,6 +31,8 @@ class ImagePane(QFrame):
         self.contrast = Contrast(rule)
         self.transfer: Transfer = "linear"
         self.picture: Picture | None = None
+        self.drawn = 0
+        """How often the picture was drawn."""
         self.view = PictureView()
         self.bar = ColourBar()
         self.title = theme.named(QLabel(), "title")
@@ -103,7 +109,6 @@ class ImagePane(QFrame):
         if not (self.contrast.glide(now) or self._dirty) or self.picture is None:
             return False
         self._draw(self.picture)
-        self._dirty = False
         return True
 
     def settle(self) -> None:
@@ -126,6 +131,8 @@ class ImagePane(QFrame):
         self.contrast.see(np.hypot(away[..., 0], away[..., 1]), valid, now)
 
     def _draw(self, picture: Picture) -> None:
+        self._dirty = False
+        self.drawn += 1
         shrink = self._shrink(picture)
         image, valid = area_mean(picture.image, picture.valid, shrink)
         unit = float(picture.factor * shrink)
@@ -138,12 +145,14 @@ class ImagePane(QFrame):
             self.bar.set_wheel(hues)
         else:
             self.view.draw(to_indices(image, valid, levels, self.transfer), self._table, unit)
+        self.view.smooth(self.view.units_per_screen_pixel() > BARELY * unit)
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
         self.bar.set_reach(*self.view.visible_rows())
 
     def _shrink(self, picture: Picture) -> int:
-        """How many picture pixels fall on one pixel of the screen, at least 1."""
-        return max(1, math.floor(self.view.units_per_screen_pixel() / picture.factor + 0.01))
+        """Picture pixels to average along one drawn pixel, so that a drawn one covers a screen pixel."""
+        crowding = self.view.units_per_screen_pixel() / picture.factor
+        return math.ceil(crowding) if crowding > BLENDED else 1
 
     def _redraw_later(self) -> None:
         self._dirty = True

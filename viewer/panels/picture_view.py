@@ -57,6 +57,10 @@ class PictureView(pg.GraphicsView):
         h, w = pixels.shape[:2]
         self.image.setRect(QRectF(-0.5, -0.5, w * unit, h * unit))
 
+    def smooth(self, smooth: bool) -> None:
+        """Blend neighbours where more than one picture pixel falls on a screen pixel; else show squares."""
+        self.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+
     def set_extent(self, extent: tuple[int, int]) -> None:
         """Show a picture of (h, w) view units; zoom and pan stay as long as it stays the same."""
         if extent != self._extent:

@@ -20,7 +20,7 @@ class ScanImagesPanel(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._columns = 0
+        self._past: dict[str, bool] = {}
         self.panes: dict[str, ImagePane] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -35,9 +35,10 @@ class ScanImagesPanel(QWidget):
         for topic, result in images.items():
             pane = self.panes.get(topic) or self._add(topic)
             past = self._session.is_past(result)
-            if topic in changed or pane.picture is None:
+            if topic in changed or self._past.get(topic) != past:
+                self._past[topic] = past
                 pane.show_picture(scan_picture(result, past), now)
-            pane.set_veiled(past)
+            pane.set_veiled(self._session.is_stale(result))
             number = self._session.detectors.number(topic)
             pane.set_badge(None if number is None else colour_of(number))
         if arrangement != list(self.panes):
@@ -54,6 +55,7 @@ class ScanImagesPanel(QWidget):
 
     def _remove(self, topic: str) -> None:
         pane = self.panes.pop(topic)
+        del self._past[topic]
         self._grid.removeWidget(pane)
         pane.deleteLater()
 

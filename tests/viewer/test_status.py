@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livem.viewer.models.feed import FeedState
+from livem.viewer.models.status import Status, chips, lost_warning, parse_status, state_chip
+
+LIVE = FeedState("live", "live: demo")
+RUNNING: dict[str, Any] = {
+    "state": "running",
+    "message": "",
+    "source": {"url": "tcp://detector:5000", "peers": 1, "detail": ""},
+    "series": {
+        "series": 3,
+        "state": "open",
+        "announced": 16384,
+        "sent": None,
+        "received": 9216,
+        "lost": 10,
+        "duplicate": 2,
+        "rejected": {"bad_shape": 3, "bad_header": 1},
+    },
+    "edges": {
+        "vd": {"policy": "lossless", "processed": 9000, "dropped": {"late": 7}, "in_flight": 6},
+        "track": {"policy": "lossless", "processed": 8500, "dropped": {}, "in_flight": 6},
+        "preview": {"policy": "sample_hz:30", "processed": 140, "dropped": {"policy": 9076}},
+    },
+    "rates": {"frames_per_second": 2000.3, "bytes_per_second": 262.1e6},
+    "latency_ms": {"p50": 3.14, "p99": 48.2},
+    "ring": {"bytes": 3.2e9, "seconds": 12.4},
+    "alarms": ["disk nearly full"],
+}
+
+
+def texts(status: Status, feed: FeedState = LIVE, shown: int = 321) -> dict[str, str]:
+    return {chip.name: f"{chip.label} {chip.text}".strip() for chip in chips(feed, status, shown)}
+
+
+def test_everything_is_said() -> None:
+    assert texts(parse_status(RUNNING)) == {
+        "state": "LIVE",
+        "series": "series 3",
+        "in": "in 9,216 / 16,384",
+        "analysed": "analysed 8,500",
+        "shown": "shown 321",
+        "rate": "2,000 frames/s",
+        "bandwidth": "262 MB/s",
+        "latency": "p50 / p99 3.1 / 48 ms",
+        "lost": "lost 10",
+        "dropped": "dropped 7",
+        "rejected": "rejected 4",
+        "duplicate": "twice 2",
+        "ring": "buffer 3.2 GB = 12 s",
+    }
+
+
+def test_what_is_missing_is_red_and_explained() -> None:
+    said = {chip.name: chip for chip in chips(LIVE, parse_status(RUNNING), 0)}
+    assert [said[name].tone for name in ("lost", "dropped", "rejected")] == ["bad"] * 3
+    assert said["rejected"].tip == "bad_shape: 3, bad_header: 1"
+    assert "preview (sample_hz:30): 140 frames, not seen: 9,076 policy" in said["dropped"].tip
+
+
+def test_nothing_missing_is_plain() -> None:
+    said = {chip.name: chip for chip in chips(LIVE, Status(), 0)}
+    assert [said[name].tone for name in ("lost", "dropped", "rejected")] == ["plain"] * 3
+
+
+@pytest.mark.parametrize(
+    ("feed", "state", "text", "tone"),
+    [
+        (LIVE, "running", "LIVE", "good"),
+        (LIVE, "waiting", "WAITING", "muted"),
+        (LIVE, "ended", "ENDED", "muted"),
+        (LIVE, "failed", "FAILED", "bad"),
+        (LIVE, "rewinding", "REWINDING", "plain"),
+        (LIVE, "", "CONNECTED", "muted"),
+        (FeedState("connecting", ""), "", "CONNECTING", "warn"),
+        (FeedState("lost", "gone for 3 s"), "running", "LOST", "warn"),
+    ],
+)
+def test_the_state_is_one_word(feed: FeedState, state: str, text: str, tone: str) -> None:
+    chip = state_chip(feed, Status(state=state))
+    assert (chip.text, chip.tone) == (text, tone)
+
+
+def test_a_lost_session_is_said_above_the_pictures() -> None:
+    assert lost_warning(LIVE) == ()
+    (warning,) = lost_warning(FeedState("lost", "the session at tcp://a:1 is gone for 3 s"))
+    assert "gone for 3 s" in warning
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(RUNNING)), junk), st.data())
+def test_any_status_is_read(attrs: dict[str, Any], data: st.DataObject) -> None:
+    for name in ("series", "edges", "rates", "latency_ms", "ring"):
+        if data.draw(st.booleans()):
+            known = RUNNING[name]
+            attrs[name] = data.draw(st.dictionaries(st.sampled_from(sorted(known)), junk))
+    assert "state" in texts(parse_status(attrs))
