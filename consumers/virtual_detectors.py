@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +23,7 @@ from .frame_set import FrameSet
 
 MAX_SCAN_PIXELS = 1 << 24
 """4096 x 4096: 272 MiB for a sum, and a centre of mass of it still fits one message of the result bus."""
+MAX_NAME = 64
 CALIBRATION = ("pixel_size", "pixel_unit", "scan_step", "scan_unit")
 
 
@@ -84,7 +84,7 @@ class VirtualDetectors(Consumer[Partial]):
 
     def __init__(self, name: str, detectors: Mapping[str, Any] | None = None) -> None:
         super().__init__(name)
-        self._versions = count()
+        self._last_version = 0
         self._series: Series | None = None
         self._plan: Plan | None = None
         self._states: dict[str, _State] = {}
@@ -95,7 +95,7 @@ class VirtualDetectors(Consumer[Partial]):
                 f"consumer {name!r}: detectors is {detectors!r}; it must be a table of tables"
             )
         for key, table in (detectors or {}).items():
-            self._specs[key] = parse_detector(self._where(key), table)
+            self._specs[self._checked_name(key)] = parse_detector(self._where(key), table)
 
     def open(self, series: Series) -> None:
         self._check_scan(series)
@@ -104,7 +104,7 @@ class VirtualDetectors(Consumer[Partial]):
         detectors = {name: fit(spec, series.shape) for name, spec in self._specs.items()}
         warm_up(series.numpy_dtype)
         self._series, self._states = series, {}
-        self._adopt(detectors, {name: next(self._versions) for name in detectors})
+        self._adopt(detectors, {name: self._new_version() for name in detectors})
 
     def process(self, frames: Frames) -> Partial:
         plan = self._plan
@@ -138,7 +138,7 @@ class VirtualDetectors(Consumer[Partial]):
             fitted = fit(spec, self._series.shape)
             self._adopt(
                 {**self._plan.detectors, detector: fitted},
-                {**self._plan.versions, detector: next(self._versions)},
+                {**self._plan.versions, detector: self._new_version()},
             )
         self._specs[detector] = spec
         return True
@@ -158,12 +158,16 @@ class VirtualDetectors(Consumer[Partial]):
     def _changed(self, name: str, value: Any) -> tuple[str, DetectorSpec]:
         """The detector that a parameter's name means, and what it becomes."""
         head, _, rest = name.partition(".")
-        if head == "detectors" and rest in self._specs:
-            return rest, parse_detector(self._where(rest), value)
-        detector, _, key = rest.rpartition(".")
-        if head == "detectors" and detector in self._specs:
-            return detector, self._specs[detector].changed(key, value)
-        raise self.unknown_parameter(name)
+        detector, _, key = rest.partition(".")
+        if head != "detectors" or detector not in self._specs:
+            raise self.unknown_parameter(name)
+        if not key:
+            return detector, parse_detector(self._where(detector), value)
+        return detector, self._specs[detector].changed(key, value)
+
+    def _new_version(self) -> int:
+        self._last_version += 1
+        return self._last_version
 
     def _adopt(self, detectors: Mapping[str, FittedDetector], versions: Mapping[str, int]) -> None:
         """Replace the plan, and begin anew where a detector changed."""
@@ -206,6 +210,14 @@ class VirtualDetectors(Consumer[Partial]):
             f"consumer {self.name!r}: a scan of {scan.shape[0]} x {scan.shape[1]} pixels; it takes 1 to "
             f"{MAX_SCAN_PIXELS} pixels (4096 x 4096): give the scan in smaller fields"
         )
+
+    def _checked_name(self, detector: str) -> str:
+        if not 0 < len(detector) <= MAX_NAME or "." in detector or not detector.isprintable():
+            raise PipelineError(
+                f"consumer {self.name!r}: detector name {detector!r}; it must be 1 to {MAX_NAME} printable "
+                "characters without a dot (results are called CONSUMER.DETECTOR)"
+            )
+        return detector
 
     def _where(self, detector: str) -> str:
         return f"consumer {self.name!r}: detector {detector!r}"

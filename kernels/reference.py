@@ -47,7 +47,7 @@ def center_of_mass(block: Any, mask: Any, center: Center, xp: Any = np) -> Any:
 
 def area_mean(frame: Any, factor: int, xp: Any = np) -> Any:
     """Mean of the finite pixels of each factor x factor area, edge areas cut off: float64; NaN where none."""
-    return _by_area(frame, factor, lambda area: xp.mean(xp.asarray(area, dtype=xp.float64)), xp)
+    return _by_area(frame, factor, xp.mean, xp)
 
 
 def area_max(frame: Any, factor: int, xp: Any = np) -> Any:
@@ -60,10 +60,11 @@ def _by_area(frame: Any, factor: int, reduce: Any, xp: Any) -> Any:
     image = xp.full((-(-h // factor), -(-w // factor)), float("nan"), dtype=xp.float64)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
-            area = frame[i * factor : (i + 1) * factor, j * factor : (j + 1) * factor]
+            bottom, right = min(h, (i + 1) * factor), min(w, (j + 1) * factor)
+            area = frame[i * factor : bottom, j * factor : right]
             finite = area[xp.isfinite(area)]
             if finite.shape[0]:
-                image[i, j] = reduce(finite)
+                image[i, j] = reduce(xp.asarray(finite, dtype=xp.float64))
     return image
 
 
