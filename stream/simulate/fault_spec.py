@@ -22,9 +22,9 @@ class FaultSpec:
     duplicate: float = 0.0
     """Share that is sent twice."""
     corrupt: float = 0.0
-    """Share with random bytes in the header, or in the frame header of one encoded payload. Raw pixels and
-    good msgpack carry no checksum, so that no receiver could tell a changed one: the header is always
-    damaged beyond decoding."""
+    """Share with random bytes in the header, or inside one encoded payload. Neither raw pixels nor msgpack
+    carry a checksum, and no receiver could tell a changed pixel or index from a right one: so the header is
+    always damaged beyond decoding, and raw pixels are left alone."""
     truncate: float = 0.0
     """Share whose header or payload is cut, or whose payload is missing."""
     shape: float = 0.0

@@ -19,6 +19,8 @@ from .outgoing import Outgoing
 
 NEVER_MSGPACK = 0xC1
 """The one byte that msgpack never uses: no header begins with it."""
+MIN_BLOCK = 64
+"""Bytes of a frame from which bitshuffle makes a block: 8 elements of 8 bytes; fewer follow verbatim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,12 @@ class FaultInjector:
 
 
 def _corrupt(message: Outgoing, rng: np.random.Generator) -> _Held:
-    """Random bytes in the header, or in one encoded payload."""
+    """Random bytes in the header, or inside one encoded payload."""
     if message.sizes is not None and rng.random() < 0.5:
         which = int(rng.integers(message.count))
-        frames = range(message.first + which, message.first + which + 1)
-        return _Held(_spoil_blobs(message, [which], rng), undecodable=frames)
+        if (spoiled := _spoil_blob(message, which, rng)) is not None:
+            frame = message.first + which
+            return _Held(spoiled, undecodable=range(frame, frame + 1))
     header = bytearray(message.parts[0])
     for place in rng.integers(0, len(header), 1 + len(header) // 16):
         header[place] = int(rng.integers(256))
@@ -175,23 +178,29 @@ def _misshape(message: Outgoing, rng: np.random.Generator) -> _Held:
     """Frames of half the size; starts and ends have none."""
     if message.kind != "frames":
         return _Held(message)
-    if message.sizes is not None:
-        frames = range(message.first, message.first + message.count)
-        return _Held(_spoil_blobs(message, list(range(message.count)), None), undecodable=frames)
     header, payload, *rest = message.parts
-    return _Held(replace(message, parts=(header, payload[: len(payload) // 2], *rest)), "misshapen")
+    smaller = payload[: len(payload) // 2] if message.sizes is None else _halved_blobs(payload, message.sizes)
+    return _Held(replace(message, parts=(header, smaller, *rest)), "misshapen")
 
 
-def _spoil_blobs(message: Outgoing, which: list[int], rng: np.random.Generator | None) -> Outgoing:
-    """Change the frame size that blobs announce in their first 8 bytes: random, or half of what it was."""
-    assert message.sizes is not None
+def _spoil_blob(message: Outgoing, which: int, rng: np.random.Generator) -> Outgoing | None:
+    """Make the first block of a frame's blob claim more than 2 GiB; None when the blob has no blocks."""
     payload = bytearray(message.parts[1])
-    offsets = np.cumsum((0, *message.sizes))
-    for index in which:
-        place = slice(offsets[index], offsets[index] + 8)
-        half = (int.from_bytes(payload[place], "big") // 2).to_bytes(8, "big")
-        payload[place] = half if rng is None else b"\xff" + rng.bytes(7)
+    start = sum((message.sizes or ())[:which])
+    if int.from_bytes(payload[start : start + 8], "big") < MIN_BLOCK:
+        return None
+    payload[start + 12 : start + 16] = bytes([0x80 | int(rng.integers(128))]) + rng.bytes(3)
     return replace(message, parts=(message.parts[0], bytes(payload), *message.parts[2:]))
+
+
+def _halved_blobs(payload: bytes | memoryview, sizes: tuple[int, ...]) -> bytes:
+    """The payload with half the size in the first 8 bytes of every blob."""
+    halved, start = bytearray(payload), 0
+    for size in sizes:
+        frame_bytes = int.from_bytes(halved[start : start + 8], "big")
+        halved[start : start + 8] = (frame_bytes // 2).to_bytes(8, "big")
+        start += size
+    return bytes(halved)
 
 
 DAMAGES: Mapping[str, Callable[[Outgoing, np.random.Generator], _Held]] = {

@@ -1,0 +1,347 @@
+"""livem as a detector: an acquisition over real ZeroMQ at a detector's pace, faults included.
+
+``Sender(options).run()`` in a program, ``run_sender`` as the target of a spawned process. Knows no receiver.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import socket as sockets
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ...errors import LivemError, SourceError
+from ..endpoints import parse_endpoint
+from ..series import Encoding, SeriesKey
+from .acquisition import Acquisition, open_acquisition
+from .compress import BlobCache
+from .fault_report import FaultReport
+from .fault_spec import FaultSpec
+from .faults import FaultInjector, Kill, Restart, Stall, Step
+from .outgoing import Outgoing, announce, frames_per_message, series_messages
+from .pace import Pace
+from .push_line import PushLine
+from .truth_files import write_truth
+
+__all__ = ["SendReport", "Sender", "SenderOptions", "SeriesSent", "run_sender", "series_messages"]
+
+READY, FAILED = b"R", b"E"
+MAX_QUEUE_MESSAGES = 10_000
+ORPHAN_GRACE_S = 3.0
+"""A sender whose parent is gone and that has not ended after so long ends itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderOptions:
+    """What to send, where to and how. Plain values: travels to a spawned process."""
+
+    spec: str
+    """``sim:NAME?key=value`` or a file; see open_acquisition."""
+    endpoint: str
+    """``tcp://HOST:PORT`` or ``ipc://PATH``, with ``bind+`` or ``connect+`` to say which."""
+    rate: float | None = None
+    """Frames per second; None = the acquisition's own, or as fast as possible where it has none; inf = as
+    fast as possible."""
+    batch: int | None = None
+    """Frames per message; None = at most 8 MiB and 5 ms of them."""
+    series_count: int = 1
+    """How many series to send; 0 = endless."""
+    repeat: int = 1
+    """Rounds of the acquisition in each series; 0 = endless."""
+    encoding: Encoding = "raw"
+    fault: str = ""
+    """What FaultSpec.parse reads."""
+    truth_dir: str | None = None
+    """Where to write the ground truth."""
+    wait_s: float = 30.0
+    """How long to wait for a receiver, at the start or after it has gone."""
+    linger_s: float = 30.0
+    """How long to wait at the end for what a slow receiver has still to take."""
+    queue_bytes: int = 64 << 20
+    """What ZeroMQ may hold for a slow receiver."""
+    insecure_bind: bool = False
+    """Allow a bind beyond this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSent:
+    """One series, as far as it was sent; after a restart the same number comes again with another epoch."""
+
+    series: int
+    epoch: str
+    frames: int
+    """Distinct frames that went out intact."""
+    messages: int
+    bytes: int
+    seconds: float
+    behind_s: float
+    """The worst delay behind the schedule: above a few ms, the receiver did not keep up."""
+    complete: bool
+    """Whether the end message went out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """What a sender did."""
+
+    address: str
+    rate: float
+    """Frames per second that were aimed at; inf = as fast as possible."""
+    batch: int
+    series: tuple[SeriesSent, ...]
+    faults: FaultReport
+
+    @property
+    def frames(self) -> int:
+        return sum(sent.frames for sent in self.series)
+
+    @property
+    def messages(self) -> int:
+        return sum(sent.messages for sent in self.series)
+
+    @property
+    def seconds(self) -> float:
+        return sum(sent.seconds for sent in self.series)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an endless rate is None."""
+        return {
+            "address": self.address,
+            "rate": None if math.isinf(self.rate) else self.rate,
+            "batch": self.batch,
+            "series": [asdict(sent) for sent in self.series],
+            "faults": self.faults.as_dict(),
+        }
+
+
+class Sender:
+    """Sends an acquisition; ``prepare`` (optional) makes everything ready, ``run`` does the rest."""
+
+    def __init__(self, options: SenderOptions) -> None:
+        _check(options)
+        self.options = options
+        self._endpoint = parse_endpoint(options.endpoint)
+        self._injector = FaultInjector(FaultSpec.parse(options.fault))
+        self._stop = Event()
+        self._epoch = os.urandom(8)
+        self._sent: list[SeriesSent] = []
+        self._line: PushLine | None = None
+
+    def prepare(self) -> str:
+        """Open the acquisition, compress what can be, write the truth, open the socket; returns its
+        address."""
+        if self._line is not None:
+            return self._line.address
+        options = self.options
+        self.acquisition = open_acquisition(options.spec)
+        self.rate = _rate(options, self.acquisition)
+        self.batch = options.batch or frames_per_message(self.acquisition, self.rate, options.encoding)
+        self._blobs = BlobCache(self.acquisition.bank)
+        announced = announce(self.acquisition, SeriesKey(self._epoch, 0), options.encoding, options.repeat)
+        if options.encoding != "raw":
+            self._blobs.prepare(announced.count)
+        if options.truth_dir is not None:
+            write_truth(self.acquisition, Path(options.truth_dir))
+        queue = options.queue_bytes // max(1, self.batch * announced.frame_bytes)
+        self._line = PushLine(self._endpoint, min(max(2, queue), MAX_QUEUE_MESSAGES), options.insecure_bind)
+        return self._line.address
+
+    def run(self) -> SendReport:
+        """Wait for a receiver and send all series.
+
+        Raises
+        ------
+        SourceError
+            Wrong options, an address that cannot be used, no receiver.
+        SessionError
+            A receiver that went away and did not come back.
+        """
+        self.prepare()
+        assert self._line is not None
+        linger = 0.0
+        try:
+            if self._line.wait_for_receiver(self.options.wait_s, self._stop):
+                self._send_all()
+            linger = 0.0 if self._stop.is_set() else self.options.linger_s
+        finally:
+            self._line.close(linger)
+        return SendReport(self._line.address, self.rate, self.batch, tuple(self._sent), self._injector.report)
+
+    def stop(self) -> None:
+        """End soon, from any thread; what is queued is not waited for."""
+        self._stop.set()
+
+    def _send_all(self) -> None:
+        count = self.options.series_count
+        for number in range(1, count + 1) if count else itertools.count(1):
+            while self._send_series(SeriesKey(self._epoch, number)):
+                self._epoch = os.urandom(8)
+            if self._stop.is_set():
+                return
+
+    def _send_series(self, key: SeriesKey) -> bool:
+        """Send one series; True when a restart fault wants it again."""
+        messages = series_messages(
+            self.acquisition,
+            key,
+            self.batch,
+            self.options.encoding,
+            repeat=self.options.repeat,
+            blobs=self._blobs,
+            clock=time.time_ns,
+        )
+        flight = _Flight(key, Pace(self.rate))
+        try:
+            return self._play(self._injector.inject(messages), flight)
+        finally:
+            self._sent.append(flight.landed(self._injector.report))
+
+    def _play(self, steps: Iterator[Step], flight: _Flight) -> bool:
+        for step in steps:
+            if isinstance(step, Restart):
+                return True
+            if isinstance(step, Kill):
+                _die()
+            elif isinstance(step, Stall):
+                flight.pace.stall(step.seconds, self._stop)
+            elif not self._send(step, flight):
+                break
+        return False
+
+    def _send(self, message: Outgoing, flight: _Flight) -> bool:
+        assert self._line is not None
+        if message.kind == "frames" and not flight.pace.wait(message.first, self._stop):
+            return False
+        if not self._line.send(message.parts, self._stop, self.options.wait_s):
+            return False
+        flight.count(message)
+        return True
+
+
+class _Flight:
+    """Counts what goes out of one series."""
+
+    def __init__(self, key: SeriesKey, pace: Pace) -> None:
+        self.key = key
+        self.pace = pace
+        self._messages = self._bytes = 0
+        self._complete = False
+        self._began = time.monotonic()
+
+    def count(self, message: Outgoing) -> None:
+        self._messages += 1
+        self._bytes += message.nbytes
+        self._complete |= message.kind == "end"
+
+    def landed(self, report: FaultReport) -> SeriesSent:
+        frames = sum(stop - start for start, stop in report.ranges("delivered", self.key))
+        seconds = time.monotonic() - self._began
+        return SeriesSent(
+            self.key.number,
+            self.key.epoch.hex(),
+            frames,
+            self._messages,
+            self._bytes,
+            seconds,
+            self.pace.behind_s,
+            self._complete,
+        )
+
+
+def _check(options: SenderOptions) -> None:
+    if options.rate is not None and not options.rate > 0:
+        raise SourceError(f"rate is {options.rate:g} frames/s; it must be above 0")
+    for name, low in (("batch", 1), ("series_count", 0), ("repeat", 0), ("queue_bytes", 1)):
+        value = getattr(options, name)
+        if value is not None and value < low:
+            raise SourceError(f"{name} is {value}; it must be at least {low}")
+    for name in ("wait_s", "linger_s"):
+        if not 0 <= getattr(options, name) < math.inf:
+            raise SourceError(
+                f"{name} is {getattr(options, name)}; it must be a number of seconds, at least 0"
+            )
+
+
+def _rate(options: SenderOptions, acquisition: Acquisition) -> float:
+    frame_time = acquisition.meta.get("frame_time")
+    if options.rate is not None:
+        return options.rate
+    return 1.0 / float(frame_time) if frame_time else math.inf
+
+
+def _die() -> None:
+    """End as a crash would: no flush, no goodbye."""
+    if sys.platform != "win32":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(137)
+
+
+# -- as a process of its own -----------------------------------------------------------------------------
+
+
+def run_sender(options: SenderOptions, arm: sockets.socket | None = None) -> None:
+    """Target of a spawned process: send, and end when the parent does.
+
+    Parameters
+    ----------
+    arm : socket, optional
+        A supervisor's end of a socket pair: gets ``b"R"`` when all is prepared; sending begins at the first
+        byte that comes back, and a closed pair means not to send. When preparing fails it gets ``b"E"`` and
+        the message. With it Ctrl-C is left to the supervisor.
+
+    Exits with the ``exit_code`` of the error where there is one, its message on stderr.
+    """
+    if arm is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sender = Sender(options)
+        _end_with_parent(sender)
+        sender.prepare()
+        if arm is None or _armed(arm):
+            sender.run()
+    except LivemError as error:
+        if arm is not None:
+            _tell(arm, FAILED + str(error).encode())
+        print(f"livem send: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _armed(arm: sockets.socket) -> bool:
+    """Say that all is ready; True when the supervisor then says go."""
+    arm.setblocking(True)
+    return _tell(arm, READY) and bool(arm.recv(1))
+
+
+def _tell(arm: sockets.socket, what: bytes) -> bool:
+    try:
+        arm.sendall(what)
+    except OSError:  # the supervisor has gone: nobody to tell, and its death ends this process
+        return False
+    return True
+
+
+def _end_with_parent(sender: Sender) -> None:
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        sender.stop()
+        threading.Event().wait(ORPHAN_GRACE_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
