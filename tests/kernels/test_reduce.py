@@ -87,11 +87,21 @@ def test_fault_07_saturated_frames_are_summed_exactly(dtype):
     np.testing.assert_allclose(com, 0, atol=1e-12)
 
 
-def test_long_rows_of_saturated_uint32_do_not_overflow():
-    block = np.full((1, 2, 65_536), 2**32 - 1, np.uint32)
-    com, total = center_of_mass(block)
-    assert int(total[0]) == 2 * 65_536 * (2**32 - 1)
-    np.testing.assert_allclose(com, 0, atol=1e-9)
+@pytest.mark.parametrize("shape", [(2, 65_536), (65_536, 2)])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_longest_rows_and_columns_of_extreme_values_do_not_overflow(dtype, shape):
+    for extreme in {np.iinfo(dtype).max, np.iinfo(dtype).min} - {0}:
+        com, total = center_of_mass(np.full((1, *shape), extreme, dtype))
+        assert int(total[0]) == 2 * 65_536 * int(extreme)
+        assert (
+            int(detector_sums(np.full((1, *shape), extreme, dtype), [np.ones(shape, bool)])[0, 0]) == total[0]
+        )
+        np.testing.assert_allclose(com, 0, atol=1e-9)
+
+
+def test_longer_frames_are_refused():
+    with pytest.raises(ValueError, match="65537"):
+        compile_regions((1, 65_537), [])
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
