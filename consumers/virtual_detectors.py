@@ -23,6 +23,8 @@ from .frame_set import FrameSet
 
 MAX_SCAN_PIXELS = 1 << 24
 """4096 x 4096: 272 MiB for a sum, and a centre of mass of it still fits one message of the result bus."""
+MAX_FRAME_PIXELS = 1 << 26
+"""8192 x 8192: a mask takes 64 MiB; an announced 65536 x 65536 would take 4 GiB before any frame comes."""
 MAX_NAME = 64
 CALIBRATION = ("pixel_size", "pixel_unit", "scan_step", "scan_unit")
 
@@ -98,7 +100,7 @@ class VirtualDetectors(Consumer[Partial]):
             self._specs[self._checked_name(key)] = parse_detector(self._where(key), table)
 
     def open(self, series: Series) -> None:
-        self._check_scan(series)
+        self._check_size(series)
         if self._by_default and (self._series is None or self._series.shape != series.shape):
             self._specs = default_detectors(f"consumer {self.name!r}", series.shape)
         detectors = {name: fit(spec, series.shape) for name, spec in self._specs.items()}
@@ -202,7 +204,13 @@ class VirtualDetectors(Consumer[Partial]):
         units = {"image": unit} if state.accumulator.kind == "image" else {"x": "", "y": unit}
         return Output(name, state.accumulator.kind, state.accumulator.arrays(), units, attrs)
 
-    def _check_scan(self, series: Series) -> None:
+    def _check_size(self, series: Series) -> None:
+        h, w = series.shape
+        if h * w > MAX_FRAME_PIXELS:
+            raise PipelineError(
+                f"consumer {self.name!r}: frames of {h} x {w} pixels; it takes up to {MAX_FRAME_PIXELS} "
+                "pixels (8192 x 8192): bin them on the detector"
+            )
         scan = series.scan
         if scan is None or 0 < scan.shape[0] * scan.shape[1] <= MAX_SCAN_PIXELS:
             return

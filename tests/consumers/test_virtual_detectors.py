@@ -293,6 +293,11 @@ def test_scans_that_cannot_be_kept_are_refused_before_memory_is_taken(shape):
         VirtualDetectors("vd").open(example_series(scan=Scan(shape)))
 
 
+def test_frames_too_large_for_masks_are_refused_before_memory_is_taken():
+    with pytest.raises(PipelineError, match=r"65536 x 65536.*67108864"):
+        VirtualDetectors("vd").open(example_series(shape=(65_536, 65_536)))
+
+
 def test_masks_outside_the_frame_are_refused_at_open():
     consumer = VirtualDetectors("vd", {"adf": {"kind": "annulus", "inner": 40, "outer": 95}})
     with pytest.raises(PipelineError, match=r"consumer 'vd': detector 'adf'.*12 x 14 frame"):
