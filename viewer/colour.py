@@ -22,7 +22,7 @@ TRANSFERS: tuple[Transfer, ...] = ("linear", "sqrt", "log")
 FIRST = 2
 STEPS = 256 - FIRST
 # Blue, since a grey hole would pass for a dark pixel of a grey picture.
-CHECKER: Bytes = np.array([[22, 33, 56, 255], [30, 44, 74, 255]], np.uint8)
+CHECKER: Bytes = np.array([[23, 34, 58, 255], [29, 42, 70, 255]], np.uint8)
 CHECKER_CELL = 4
 """Most picture pixels along a checker square; fewer in small pictures, so that the pattern still shows."""
 

@@ -122,13 +122,16 @@ def _configure_pyqtgraph() -> None:
 
 def _require_font() -> None:
     """Without any font (a bare container) Qt draws boxes: lend it the one that Pillow carries."""
-    from PySide6.QtGui import QFontDatabase
+    from PySide6.QtGui import QFont, QFontDatabase, QFontMetrics
+    from PySide6.QtWidgets import QApplication
 
-    if QFontDatabase.families():
+    # A list of families proves nothing: with no font at all it still names "Sans Serif".
+    if QFontMetrics(QApplication.font()).inFontUcs4(ord("A")):
         return
-    data = _pillow_font()
-    if data:
-        QFontDatabase.addApplicationFontFromData(data)
+    number = QFontDatabase.addApplicationFontFromData(_pillow_font())
+    for family in QFontDatabase.applicationFontFamilies(number)[:1]:
+        # Named outright: without fontconfig nothing leads from "Sans Serif" to the only font there is.
+        QApplication.setFont(QFont(family, QApplication.font().pointSize()))
 
 
 def _pillow_font() -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,11 @@ def save_snapshot(window: ViewerWindow, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not picture.save(str(part)):
-            raise OSError("Qt could not write the PNG")
+            raise OSError("no PNG could be written there; check the free space and the rights")
         os.replace(part, path)
     except OSError as failure:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise SessionError(f"cannot write the snapshot {path}: {failure}") from failure
 
 

@@ -28,7 +28,7 @@ from .panels.status_bar import StatusBar
 SIZE = (1400, 900)
 MARGIN = 8
 NOTICE_SECONDS = 6.0
-"""How long a refused change stays in the status bar."""
+"""How long an event or a refused change stays in the status bar."""
 
 
 class ViewerWindow(QMainWindow):
@@ -155,6 +155,7 @@ class ViewerWindow(QMainWindow):
         changed = self.session.take(self.feed.poll())
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
+        self._take_events(now)
         if self.frame.update_from(changed, now):
             self.pacing.shown += 1
         self.images.update_from(changed, now)
@@ -167,6 +168,11 @@ class ViewerWindow(QMainWindow):
             if outcome.error is not None:
                 self.session.detectors.refused(outcome.change.consumer, outcome.change.name)
                 self._notice = (outcome.error, now + NOTICE_SECONDS)
+
+    def _take_events(self, now: float) -> None:
+        for event in self.feed.events():
+            if text := str(event.attrs.get("message") or ""):
+                self._notice = (f"{event.topic}: {text}", now + NOTICE_SECONDS)
 
     def _arrange(self) -> None:
         """Show the parts that have something to show; splitters stay where the user put them until then."""

@@ -28,6 +28,7 @@ class FakeFeed:
     def __init__(self) -> None:
         self.state = FeedState("live", "live: test")
         self.waiting: dict[str, Result] = {}
+        self.happened: list[Result] = []
         self.closed = False
 
     def give(self, *results: Result) -> None:
@@ -38,7 +39,8 @@ class FakeFeed:
         return given
 
     def events(self) -> Sequence[Result]:
-        return ()
+        happened, self.happened = self.happened, []
+        return happened
 
     def close(self) -> None:
         self.closed = True
@@ -117,6 +119,9 @@ class Make:
 
     def curve(self, topic: str, x: npt.NDArray[Any], y: npt.NDArray[Any], **attrs: Any) -> Result:
         return self._result(topic, "curve", arrays={"x": x, "y": y}, units={"y": "counts"}, attrs=attrs)
+
+    def event(self, topic: str, message: str) -> Result:
+        return self._result(topic, "event", attrs={"message": message})
 
     def status(self, **attrs: Any) -> Result:
         return self._result("status", "status", attrs=attrs, series=None)

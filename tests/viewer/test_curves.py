@@ -12,6 +12,7 @@ def test_a_curve_is_drawn_within_its_own_range(window: Any, show: Any, make: Any
     assert (x0, x1) == (0, 99)
     assert 4 < y0 < 5 < 9 < y1 < 10
     assert pane.title.text() == "vd.bf   9 counts"
+    assert not pane.plot.getPlotItem().ctrlMenu.isVisible()
 
 
 def test_the_line_is_on_the_screen(window: Any, show: Any, make: Any) -> None:

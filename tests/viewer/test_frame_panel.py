@@ -69,7 +69,7 @@ def test_pixels_stand_on_integer_coordinates(window: Any, show: Any, make: Any, 
 def test_the_caption_and_the_read_out(window: Any, show: Any, make: Any) -> None:
     show(make.frame(bright_disk(40, 180, 20), index=12345))
     pane = window.frame.pane
-    assert pane.reading.text() == "frame 12,345   256 × 256 px"
+    assert pane.reading.text() == "frame 12,345   256 x 256 px"
     pane.view.pointed.emit(40.2, 179.8)
     assert pane.reading.text() == "y 40  x 180   200 counts"
     show(make.frame(bright_disk(40, 180, 20) + 1))

@@ -78,7 +78,7 @@ def test_a_reduced_frame_is_read_in_full_frame_pixels(make: Any) -> None:
     image = np.arange(24).reshape(4, 6)
     picture = frame_picture(make.frame(image, factor=8, mode="max"))
     assert picture.extent == (32, 48)
-    assert picture.caption == "frame 41   32 × 48 px   max of 8 × 8"
+    assert picture.caption == "frame 41   32 x 48 px   max of 8 x 8"
     assert picture.reading(9.0, 17.0) == "y 8  x 16   8 counts"
     assert picture.reading(-0.4, 47.4) == "y 0  x 40   5 counts"
     assert picture.reading(-0.6, 3) == picture.reading(3, 48) == ""
@@ -88,10 +88,10 @@ def test_a_scan_says_how_much_of_it_is_there(make: Any) -> None:
     image = np.ones((100, 100))
     image[0, 0] = np.nan
     picture = scan_picture(make.scan("vd.bf", image), past=False)
-    assert picture.caption == "100 × 100   99.9 %"
+    assert picture.caption == "100 x 100   99.9 %"
     assert picture.reading(0, 0) == "y 0  x 0   not measured"
     image[0, 0] = 1
-    assert scan_picture(make.scan("vd.bf", image), past=True).caption == "100 × 100   series 3"
+    assert scan_picture(make.scan("vd.bf", image), past=True).caption == "100 x 100   series 3"
 
 
 def test_estimates_are_marked(make: Any) -> None:
@@ -102,5 +102,5 @@ def test_a_vector_image_says_about_what_it_is_drawn(make: Any) -> None:
     field = np.full((3, 3, 2), (0.25, -0.5))
     picture = scan_picture(make.scan("vd.com", field), past=False)
     assert picture.is_vector
-    assert picture.caption.endswith("about y 0.25 x -0.5")
+    assert picture.caption.endswith("zero at y 0.25 x -0.5")
     assert picture.reading(1, 1) == "y 1  x 1   0.25, -0.5 counts"

@@ -83,6 +83,15 @@ def test_a_lost_feed_keeps_its_last_pictures_and_says_so(
     assert colour_at(view, 30, 60) == live
 
 
+def test_events_are_said_for_a_while(window: Any, feed: Any, make: Any, clock: Any) -> None:
+    feed.happened = [make.event("denoise.error", "3 frames failed")]
+    window.tick()
+    assert window.status.message.text() == "denoise.error: 3 frames failed"
+    clock.forward(60.0)
+    window.tick()
+    assert window.status.message.text() == ""
+
+
 def test_alarms_are_a_banner(window: Any, show: Any, make: Any) -> None:
     show(make.status(**STATUS, alarms=["disk full: recording stopped"]))
     assert window.banner.isVisible()

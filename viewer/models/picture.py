@@ -55,11 +55,11 @@ def frame_picture(result: Result) -> Picture:
     """The live frame."""
     h, w = frame_shape(result)
     factor = frame_factor(result)
-    parts = [f"{h} × {w} px"]
+    parts = [f"{h} x {w} px"]
     if (index := result.attrs.get("index")) is not None:
         parts.insert(0, f"frame {count_text(int(index))}")
     if factor > 1:
-        parts.append(f"{result.attrs.get('mode', 'mean')} of {factor} × {factor}")
+        parts.append(f"{result.attrs.get('mode', 'mean')} of {factor} x {factor}")
     return Picture(
         result.arrays["image"],
         None if result.arrays["image"].dtype.kind != "f" else valid_of(result),
@@ -74,14 +74,14 @@ def frame_picture(result: Result) -> Picture:
 def scan_picture(result: Result, past: bool) -> Picture:
     """A scan image, with how much of it is there."""
     image, valid = result.arrays["image"], valid_of(result)
-    parts = [f"{image.shape[0]} × {image.shape[1]}"]
+    parts = [f"{image.shape[0]} x {image.shape[1]}"]
     filled = float(np.count_nonzero(valid)) / valid.size
     if filled < 1:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         parts.append(f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %")
     if image.ndim == 3:
         _, (y, x) = about_median(image, valid)
-        parts.append(f"about y {level_text(y)} x {level_text(x)}")
+        parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
     if result.attrs.get("estimate"):

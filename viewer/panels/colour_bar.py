@@ -13,9 +13,11 @@ from ..colour import FIRST, Transfer, colour_wheel
 from ..models.contrast import Levels
 from ..models.numbers import level_text
 
-WIDTH = 64
+WIDTH = 72
 STRIP = 10
-MARGIN = 4
+MARGIN = 8
+BACKING = 200
+"""Opacity of the ground under the bar: it lies over the picture when that is zoomed in."""
 WHEEL = 48
 FOOT_LINES = 3
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -41,9 +43,9 @@ def wheel_image(hues: npt.NDArray[np.uint8], size: int = WHEEL) -> QImage:
 class ColourBar(QWidget):
     """Strip and values, or the wheel of a vector picture."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFixedWidth(WIDTH)
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._levels = Levels(0.0, 1.0)
         self._transfer: Transfer = "linear"
         self._unit = ""
@@ -83,6 +85,9 @@ class ColourBar(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
+        backing = QColor(theme.PANEL)
+        backing.setAlpha(BACKING)
+        painter.fillRect(self.rect(), backing)
         if self._wheel is None:
             self._paint_strip(painter)
         else:

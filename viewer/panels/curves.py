@@ -29,7 +29,8 @@ class CurvePane(QFrame):
         self.plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
         self.plot.getPlotItem().hideButtons()
         # pyqtgraph makes seven menus without an owner for every plot: they would outlive it.
-        self.plot.getPlotItem().ctrlMenu.setParent(self.plot)
+        menu = self.plot.getPlotItem().ctrlMenu
+        menu.setParent(self.plot, menu.windowFlags())
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         self.lines: list[pg.PlotDataItem] = []
         for side in ("left", "bottom"):

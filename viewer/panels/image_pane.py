@@ -34,7 +34,7 @@ class ImagePane(QFrame):
         self.drawn = 0
         """How often the picture was drawn."""
         self.view = PictureView()
-        self.bar = ColourBar()
+        self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
         self.reading = theme.named(QLabel(), "reading")
         self._colours = ""
@@ -52,15 +52,11 @@ class ImagePane(QFrame):
         head.addStretch(1)
         head.addWidget(self.reading)
         self.reading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
-        body = QHBoxLayout()
-        body.setSpacing(4)
-        body.addWidget(self.view, 1)
-        body.addWidget(self.bar)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 6, 4, 8)
+        layout.setContentsMargins(10, 6, 10, 8)
         layout.setSpacing(6)
         layout.addLayout(head)
-        layout.addLayout(body, 1)
+        layout.addWidget(self.view, 1)
 
     def set_colours(self, name: str) -> None:
         """Choose the colour map of values (vectors always have their wheel)."""
@@ -148,6 +144,7 @@ class ImagePane(QFrame):
         self.view.smooth(self.view.units_per_screen_pixel() > BARELY * unit)
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
         self.bar.set_reach(*self.view.visible_rows())
+        self.view.place_beside(self.bar)
 
     def _shrink(self, picture: Picture) -> int:
         """Picture pixels to average along one drawn pixel, so that a drawn one covers a screen pixel."""

@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Signal
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtGui import QColor, QPainter, QPen, QResizeEvent
+from PySide6.QtWidgets import QWidget
 
 from .. import theme
 from ..models.layout import Calibration, scale_bar
 
 EDGE = 14.0
 BAR_THICKNESS = 4.0
+ASIDE = 72
+"""Screen pixels kept free at the right of a fitted picture, for its colour bar."""
 LOST_DIM = 150
 """Opacity of the veil over pictures that are no longer live."""
 
@@ -45,7 +48,9 @@ class PictureView(pg.GraphicsView):
         self.decorations: list[Decoration] = []
         self.veiled = False
         self._extent = (0, 0)
+        self._fitted = True
         self.box.sigRangeChanged.connect(self._range_changed)
+        self.box.sigRangeChangedManually.connect(self._zoomed_by_hand)
         self.scene().sigMouseMoved.connect(self._mouse_moved)
 
     def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, unit: float) -> None:
@@ -68,9 +73,14 @@ class PictureView(pg.GraphicsView):
             self.fit()
 
     def fit(self) -> None:
-        """Show all of the picture."""
-        h, w = self._extent
-        self.box.setRange(QRectF(-0.5, -0.5, max(w, 1), max(h, 1)), padding=0.0)
+        """Show all of the picture, as large as it can be beside its colour bar, now and after a resize."""
+        self._fitted = True
+        h, w = max(self._extent[0], 1), max(self._extent[1], 1)
+        width, height = max(self.width(), ASIDE + 1), max(self.height(), 1)
+        unit = max(w / (width - ASIDE), h / height)
+        left = -0.5 - ((width - ASIDE) * unit - w) / 2
+        top = -0.5 - (height * unit - h) / 2
+        self.box.setRange(QRectF(left, top, width * unit, height * unit), padding=0.0)
 
     def units_per_screen_pixel(self) -> float:
         """View units along one pixel of the screen."""
@@ -80,6 +90,12 @@ class PictureView(pg.GraphicsView):
     def to_screen(self, y: float, x: float) -> QPointF:
         """Where a point of the picture is in this widget."""
         return QPointF(self.box.mapViewToScene(QPointF(x, y)))
+
+    def place_beside(self, aside: QWidget) -> None:
+        """Put a child widget of width ASIDE at the picture's right edge, or at this widget's own."""
+        edge = self.to_screen(0.0, self._extent[1] - 0.5).x()
+        left = int(min(max(edge, 0.0), float(self.width() - ASIDE)))
+        aside.setGeometry(left, 0, ASIDE, self.height())
 
     def visible_rows(self) -> tuple[float, float]:
         """Top and bottom of the picture in this widget, as far as they are in view."""
@@ -97,6 +113,12 @@ class PictureView(pg.GraphicsView):
             decoration(painter, self)
         self._draw_scale_bar(painter)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # pyqtgraph resizes once in its own __init__, before there is anything to fit.
+        if getattr(self, "_fitted", False):
+            self.fit()
+
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self.left.emit()
@@ -104,6 +126,9 @@ class PictureView(pg.GraphicsView):
     def _mouse_moved(self, where: QPointF) -> None:
         point = self.box.mapSceneToView(where)
         self.pointed.emit(point.y(), point.x())
+
+    def _zoomed_by_hand(self) -> None:
+        self._fitted = False
 
     def _range_changed(self) -> None:
         self.zoomed.emit()
