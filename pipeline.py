@@ -132,8 +132,8 @@ def _source(table: Mapping[str, Any]) -> SourceConfig:
         raise PipelineError(f"'insecure_bind' in [source] is {insecure!r}; it must be true or false")
     return SourceConfig(
         url,
-        _number(table, "idle_timeout", "[source]", 0.1, 86_400, SourceConfig.idle_timeout),
-        _number(table, "wait", "[source]", 0.1, 86_400 * 365, SourceConfig.wait),
+        _number(table, "idle_timeout", "[source]", 0.1, 86_400, 10.0),
+        _number(table, "wait", "[source]", 0.1, 86_400 * 365, 60.0),
         insecure,
     )
 
@@ -152,7 +152,8 @@ def _scan(table: Mapping[str, Any]) -> Scan:
     order = table.get("order", "raster")
     if order not in ORDERS or order == "positions":
         raise PipelineError(
-            f"'order' in [scan] is {order!r}; it must be raster or serpentine (positions come with the stream)"
+            f"'order' in [scan] is {order!r}; it must be raster or serpentine "
+            "(positions come with the stream)"
         )
     skip = int(_number(table, "skip", "[scan]", 0, 1 << 20))
     repeats = int(_number(table, "repeats", "[scan]", 0, 1 << 40, 1))

@@ -7,7 +7,7 @@ exactly one bin of its ledger; what belongs to no series is counted as unascribe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from .messages import (
 from .ring import RingWriter
 from .ring_layout import S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
-from .series import Series, SeriesKey
+from .series import Scan, Series, SeriesKey
 
 MS = 1_000_000
 UNASCRIBED = tuple(Reason)
@@ -52,6 +52,8 @@ class AssemblerOptions:
     idle_timeout_ns: int = 10_000 * MS
     """A series with a living sender that sends nothing for so long is closed."""
     block_bytes: int = 8 << 20
+    default_scan: Scan | None = None
+    """Given to series that announce none."""
 
 
 @dataclass(slots=True)
@@ -116,6 +118,8 @@ class Assembler:
             self.close("a newer series began", now_ns)
         if self._closed is not None and self._closed.series.key == series.key:
             return self._count_unascribed(Reason.DUPLICATE_START, 1)
+        if series.scan is None and self._options.default_scan is not None:
+            series = replace(series, scan=self._options.default_scan)
         if series.frame_bytes > self._max_frame_bytes(series):
             return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
         self._begin(series, SeriesLedger(series.count), now_ns)

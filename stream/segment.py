@@ -102,6 +102,17 @@ class Segment:
             _unlink(self.name, self._handle)
 
 
+def default_bytes() -> int:
+    """Size of a ring where nobody says: 512 MiB where there is room.
+
+    At most a quarter of the free shared memory and an eighth of all memory, at least 16 MiB.
+    """
+    limits = [512 << 20, int(psutil.virtual_memory().total) // 8]
+    if _SHM.is_dir():
+        limits.append(int(psutil.disk_usage(str(_SHM)).free) // 4)
+    return max(16 << 20, min(limits) // PAGE * PAGE)
+
+
 def _as_bytes(handle: Any, nbytes: int) -> npt.NDArray[np.uint8]:
     buffer = handle if isinstance(handle, mmap.mmap) else handle.buf
     return np.frombuffer(buffer, np.uint8, count=nbytes)

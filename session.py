@@ -1,0 +1,481 @@
+"""A running session: ring, hub and processes around one source, from READY to the last summary.
+
+One single-threaded loop. It knows every part and computes nothing: frames never pass through here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import zmq
+
+from . import __version__
+from .consumers.registry import consumer_class, create
+from .consumers.worker import WorkerOptions, run_worker
+from .errors import LivemError, PipelineError, SessionError, UsageError
+from .outputs import write_summary
+from .pipeline import ConsumerConfig, Pipeline
+from .settling import Settling
+from .stream import session_directory
+from .stream.accounting import Account, Accounts
+from .stream.assembler import AssemblerOptions
+from .stream.desk import Deferred, Reply, refusal
+from .stream.hub import Hub
+from .stream.ingest import IngestOptions, run_ingest
+from .stream.policy import Policy
+from .stream.processes import Death, Processes, ProcessSpec
+from .stream.results import Result
+from .stream.ring import ReaderSpec, Ring
+from .stream.segment import default_bytes, reclaim
+from .stream.series import Series, SeriesKey
+from .stream.sources.plan import SourcePlan, plan_source
+
+STATUS_S = 0.2
+READY_S = 120.0
+"""A cold numba cache compiles for half a minute; a warm start takes 1-2 s."""
+DRAIN_S = 10.0
+"""How long consumers may work off the ring when a session is stopped."""
+LOOP_S = 0.05
+WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
+"""What counting detectors send: compiled or loaded before READY. The other types are loaded at their first
+series."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What the command line says beside the pipeline file."""
+
+    url: str
+    series: int | None = None
+    """End after so many series."""
+    duration: float | None = None
+    """End after so many seconds from READY."""
+    out: Path | None = None
+    control: str = "tcp://127.0.0.1:*"
+    insecure_bind: bool = False
+    must_begin: bool = True
+    """Whether a first series is required within the pipeline's ``wait`` seconds (runs without a window)."""
+    sender: Mapping[str, Any] = field(default_factory=dict)
+    """For simulated sources and files: fields of SenderOptions."""
+    end_with_source: bool = True
+    """Whether a simulated source or file that has ended ends the session."""
+    viewer: Callable[[str], ProcessSpec] | None = None
+    """Makes the viewer's process from the control address; None = no viewer."""
+
+
+class Session:
+    """One session; ``run`` it to its end, or ``start``, ``step`` ... ``finish`` it by hand."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        options: SessionOptions,
+        on_status: Callable[[Mapping[str, Any]], None] = lambda status: None,
+    ) -> None:
+        self.pipeline, self.options, self._on_status = pipeline, options, on_status
+        self.state, self.message = "starting", ""
+        self.alarms: deque[str] = deque(maxlen=20)
+        self.error: LivemError | None = None
+        self._stop_reason: str | None = None
+        self._ready: set[str] = set()
+        self._given_up: set[str] = set()
+        self._source: dict[str, Any] = {}
+        self._samples: deque[tuple[float, int, int, int]] = deque(maxlen=10)
+        self._status_due = 0.0
+        self._armed_at: float | None = None
+        self._sender_ended = self._window_closed = False
+        self._arm: socket.socket | None = None
+        self._prepare()
+
+    # -- building ------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Everything that can fail at once, before any process is started."""
+        session_directory.reclaim()
+        reclaim()
+        self.directory = session_directory.create()
+        try:
+            self._readers = [self._reader_spec(config) for config in self.pipeline.consumers]
+            self._plan = plan_source(
+                self.options.url, self.directory, insecure_bind=self.options.insecure_bind
+            )
+            self.hub = Hub(
+                self.directory,
+                self.options.url,
+                control=self.options.control,
+                handler=self._answer,
+                on_result=lambda result: self.settling.take(result),
+                on_child=self._hear,
+                insecure=self.options.insecure_bind,
+            )
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        try:
+            self.ring = Ring.create(self.pipeline.ring_bytes or default_bytes(), self._readers)
+        except BaseException:
+            self.hub.close()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        session_directory.announce(self.directory, self.hub.addresses.control)
+        self.accounts = Accounts(self.ring)
+        self.processes = Processes()
+        self.settling = Settling(self.accounts, self.options.out, self._working, self._fail)
+
+    @staticmethod
+    def _reader_spec(config: ConsumerConfig) -> ReaderSpec:
+        create(config.type, config.name, config.params)  # wrong parameters end here, before anything starts
+        policy = config.policy or Policy.parse(consumer_class(config.type).default_policy)
+        return ReaderSpec(config.name, policy)
+
+    def start(self) -> None:
+        """Start the processes; the source is armed once all of them are ready."""
+        addresses = self.hub.addresses
+        ingest = IngestOptions(
+            make_source=self._plan.make_source,
+            children_address=addresses.children,
+            assembler=AssemblerOptions(
+                max_latency_ns=int(self.pipeline.max_latency * 1e9),
+                idle_timeout_ns=int(self.pipeline.source.idle_timeout * 1e9),
+                default_scan=self.pipeline.scan,
+            ),
+        )
+        self.processes.start(ProcessSpec("ingest", run_ingest, (ingest, self.ring.writer_port())))
+        for config in self.pipeline.consumers:
+            worker = WorkerOptions(
+                config.name, config.type, addresses.results, addresses.children, config.params, WARM_UP
+            )
+            port = self.ring.reader_port(config.name)
+            self.processes.start(ProcessSpec(config.name, run_worker, (worker, port)))
+        if self._plan.spec is not None:
+            self._start_sender(self._plan)
+        if self.options.viewer is not None:
+            self.processes.start(self.options.viewer(addresses.control))
+        self._started_at = time.monotonic()
+        self._poller = zmq.Poller()
+        for pollable in self.hub.pollables():
+            self._poller.register(pollable, zmq.POLLIN)
+
+    def _start_sender(self, plan: SourcePlan) -> None:
+        from .stream.simulate.sender import SenderOptions, run_sender
+
+        assert plan.spec is not None
+        options = SenderOptions(spec=plan.spec, endpoint=plan.sender_endpoint, **self.options.sender)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._arm, self._sender_ready = ours, False
+        self.processes.start(ProcessSpec("sender", run_sender, (options, theirs), restart=False))
+        theirs.close()
+
+    # -- the loop ------------------------------------------------------------------------------------
+
+    def run(self) -> Account:
+        """From start to summary. Raises the error that ended the session, if one did."""
+        with self:
+            self.start()
+            while not self.over():
+                self.step()
+            self.finish()
+        if self.error is not None:
+            raise self.error
+        return self.summary()
+
+    def step(self, patience: float = LOOP_S) -> None:
+        """One turn of the loop."""
+        for pollable, _ in self._poller.poll(int(1000 * min(self.hub.tick(), patience)) + 1):
+            self.hub.handle(pollable)
+        self._watch_processes()
+        self._watch_start()
+        self.settling.step()
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + STATUS_S
+            self.ring.beat()
+            self._publish_status()
+
+    def over(self) -> bool:
+        """Whether the session should end now; ``message`` then says why."""
+        reason = self._stop_reason or self._limit_reached()
+        if reason is not None:
+            self._stop_reason = reason
+        return self.error is not None or reason is not None
+
+    def _limit_reached(self) -> str | None:
+        options, armed = self.options, self._armed_at
+        if options.series is not None and self.settling.series >= options.series:
+            return f"{options.series} series done"
+        if armed is None:
+            return None
+        if options.duration is not None and time.monotonic() - armed >= options.duration:
+            return f"{options.duration:g} s are over"
+        if self.settling.done:
+            if self._sender_ended and options.end_with_source:
+                return "the source has ended"
+            if self._window_closed:
+                return "the window was closed"
+        if options.must_begin and not self.accounts.series_count():
+            wait = self.pipeline.source.wait
+            if time.monotonic() - armed >= wait:
+                self.error = SessionError(self._nothing_came(wait))
+        return None
+
+    def _nothing_came(self, wait: float) -> str:
+        detail = self._source.get("detail") or "no sender has connected"
+        return (
+            f"no series began at {self.options.url} within {wait:g} s: {detail}; "
+            "check that the detector is armed, that address and port are right, or wait longer (--wait)"
+        )
+
+    def stop(self, reason: str) -> None:
+        """Ask the session to end; what was measured so far is kept."""
+        self._stop_reason = self._stop_reason or reason
+
+    def _watch_processes(self) -> None:
+        for death in self.processes.check():
+            self.hub.child_gone(death.name)
+            self._ready.discard(death.name)
+            self._take_death(death)
+
+    def _take_death(self, death: Death) -> None:
+        if death.name == "sender":
+            self._sender_ended = True
+            if death.exit_code:
+                self._alarm(f"the simulated source ended with code {death.exit_code}")
+        elif death.name == "viewer":
+            self._viewer_ended(death)
+        elif death.restarted and self.error is None:
+            self._alarm(f"{death.name} died (code {death.exit_code}) and was restarted")
+        elif death.name == "ingest":
+            self._fail(
+                SessionError(f"ingest died {self.processes.pid('ingest') or ''}too often; see the alarms")
+            )
+        else:
+            self._give_up(death.name)
+
+    def _viewer_ended(self, death: Death) -> None:
+        if death.exit_code:
+            self._alarm(
+                f"the viewer ended with code {death.exit_code}; `livem view {self.hub.addresses.control}` "
+                "opens another"
+            )
+        else:
+            self._window_closed = True  # an open series is received to its end first
+
+    def _give_up(self, name: str) -> None:
+        self._given_up.add(name)
+        self.ring.stop_gating(name)
+        self._alarm(f"consumer {name!r} died too often and was given up; the others go on")
+        if len(self._given_up) == len(self._readers):
+            self._fail(SessionError("no consumer is left; see the alarms"))
+
+    def _fail(self, error: LivemError) -> None:
+        if self.error is None:
+            self.error = error
+
+    def _alarm(self, text: str) -> None:
+        self.alarms.append(text)
+        self._status_due = 0.0
+
+    def _watch_start(self) -> None:
+        """READY handshake: the source is armed when every process reads its input."""
+        if self._armed_at is not None:
+            return
+        wanted = {"ingest", *(spec.name for spec in self._readers)} - self._given_up
+        if self._arm is not None and not self._sender_ready:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                self._sender_ready = self._arm.recv(1) == b"R"
+        if wanted <= self._ready and (self._arm is None or self._sender_ready or self._sender_ended):
+            self._armed_at = time.monotonic()
+            self.state = "waiting"
+            if self._arm is not None and not self._sender_ended:
+                self._arm.send(b"G")
+        elif time.monotonic() - self._started_at > READY_S:
+            missing = ", ".join(sorted(wanted - self._ready)) or "sender"
+            self._fail(SessionError(f"not ready after {READY_S:g} s: {missing}; run `livem doctor`"))
+
+    # -- what comes in -------------------------------------------------------------------------------
+
+    def _hear(self, name: str, message: dict[str, Any]) -> None:
+        """A child says that it is ready, or reports."""
+        if message.get("type") == "ready":
+            self._ready.add(name)
+            return
+        kind = message.get("kind")
+        if kind == "source":
+            self._source = message
+        elif kind == "fatal":
+            self._take_fatal(name, message)
+        elif kind == "misfit":
+            self._alarm(f"{name} cannot take series {message.get('series')}: {message.get('error')}")
+            if self.options.must_begin:
+                self._fail(PipelineError(str(message.get("error"))))
+        elif kind == "consumer_error":
+            last = str(message.get("traceback", "")).strip().splitlines()[-1:]
+            self._alarm(f"{name} raised for the {message.get('times')}. time: {''.join(last)}")
+
+    def _take_fatal(self, name: str, message: Mapping[str, Any]) -> None:
+        text = f"{name}: {message.get('error')}"
+        self._alarm(text)
+        if name not in self._ready and self._armed_at is None:
+            error = UsageError if message.get("code") == UsageError.exit_code else SessionError
+            self._fail(error(str(message.get("error")).partition(": ")[2] or text))
+
+    def _answer(self, request: dict[str, Any]) -> Reply | Deferred:
+        what = request["do"]
+        if what == "status":
+            return {"ok": True, "status": self.status()}
+        if what == "stop":
+            self.stop(str(request.get("reason", "asked to stop")))
+            return {"ok": True}
+        name = str(request.get("consumer", ""))
+        if name not in {spec.name for spec in self._readers}:
+            known = ", ".join(spec.name for spec in self._readers)
+            return refusal(f"no consumer {name!r}; there are: {known}", 2)
+        return self.hub.forward(name, {key: value for key, value in request.items() if key != "id"})
+
+    # -- status --------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What is shown while the session runs; plain values."""
+        serial = self.accounts.series_count() - 1
+        current = self.accounts.of(serial) if serial >= 0 else None
+        if current is not None and self.state in ("waiting", "running"):
+            self.state = "running" if current["state"] == "open" else "waiting"
+        frames_rate, bytes_rate = self._rates(serial)
+        ring = self.accounts.ring()
+        if ring["waiting_for"]:
+            waiting = f"the detector is made to wait for {ring['waiting_for']!r} (lossless)"
+        else:
+            waiting = ""
+        return {
+            "state": self.state,
+            "message": waiting or self.message or self._describe(current),
+            "source": {
+                "url": self.options.url,
+                "peers": self._source.get("peers", 0),
+                "detail": self._source.get("detail", ""),
+            },
+            "series": current,
+            "edges": current["edges"] if current else {},
+            "rates": {"frames_per_second": frames_rate, "bytes_per_second": bytes_rate},
+            "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
+            "ring": ring,
+            "unascribed": self.accounts.unascribed(),
+            "series_done": self.settling.series,
+            "processes": self.processes.pids(),
+            "alarms": list(self.alarms),
+        }
+
+    def _describe(self, current: Account | None) -> str:
+        if self.state == "starting":
+            return "starting"
+        if current is None:
+            detail = self._source.get("detail") or "no sender yet"
+            return f"waiting for {self.options.url}: {detail}"
+        if current["state"] == "open":
+            return f"series {current['series']} is being received"
+        return f"series {current['series']} is {current['state']}" + (
+            f": {current['reason']}" if current["reason"] else ""
+        )
+
+    def _rates(self, serial: int) -> tuple[float, float]:
+        """Frames and bytes a second over the last two seconds, within the newest series."""
+        now, (frames, nbytes) = time.monotonic(), self.accounts.entered()
+        self._samples.append((now, serial, frames, nbytes))
+        same = [sample for sample in self._samples if sample[1] == serial]
+        span = now - same[0][0]
+        if span <= 0:
+            return 0.0, 0.0
+        return round((frames - same[0][2]) / span, 1), round((nbytes - same[0][3]) / span, 1)
+
+    def _publish_status(self) -> None:
+        status = self.status()
+        self.hub.publish(Result("status", "status", None, (0, 0), time.monotonic_ns(), attrs=status))
+        self._on_status(status)
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """End the processes in the order of the stream, then write the last summary."""
+        self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
+        self.processes.stop("sender", 0.5 if not self._sender_ended else 3.0)
+        self._stop_child("ingest")
+        self._await(lambda: self.settling.done or not self._alive_workers(), DRAIN_S)
+        for spec in self._readers:
+            self.hub.send_child(spec.name, {"do": "stop"})
+        self._await(lambda: not self._alive_workers(), 3.0)
+        for spec in self._readers:
+            self.processes.stop(spec.name)
+        self._await(lambda: self.settling.done, 0.2)
+        self.settling.step(hurry=True)
+        self.state = "ended"
+        self._publish_status()
+        if self.options.out is not None and self.error is None:
+            write_summary(self.options.out, self.summary())
+
+    def _stop_child(self, name: str) -> None:
+        self.hub.send_child(name, {"do": "stop"})
+        self._await(lambda: self.processes.pid(name) is None, 3.0)
+        self.processes.stop(name)
+
+    def _working(self) -> Sequence[str]:
+        """Consumers whose last word on a series is still to be expected."""
+        names = [spec.name for spec in self._readers if spec.name not in self._given_up]
+        return names if self.state != "ended" else []
+
+    def _alive_workers(self) -> Sequence[str]:
+        return [spec.name for spec in self._readers if self.processes.pid(spec.name) is not None]
+
+    def _await(self, done: Callable[[], bool], timeout: float) -> None:
+        """Go on serving the hub until ``done``, for at most ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while not done() and time.monotonic() < deadline:
+            for pollable, _ in self._poller.poll(10):
+                self.hub.handle(pollable)
+            self.hub.tick()
+            self.settling.step()
+            if time.monotonic() >= self._status_due:
+                self._status_due = time.monotonic() + STATUS_S
+                self._publish_status()
+
+    def summary(self) -> Account:
+        """The account of the whole session (DESIGN, section 5)."""
+        return {
+            "series": self.settling.settled,
+            "unascribed": self.accounts.unascribed(),
+            "ring": self.accounts.ring(),
+            "ended": self._stop_reason,
+            "alarms": list(self.alarms),
+            "version": __version__,
+        }
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything: processes, sockets, shared memory, files."""
+        for name in list(self.processes):
+            self.processes.stop(name, 1.0)
+        if self._arm is not None:
+            self._arm.close()
+        self._last_summary = self.summary()
+        self.summary = functools.partial(dict, self._last_summary)  # type: ignore[method-assign]
+        del self.accounts
+        self.ring.close()
+        self.hub.close()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""From a SOURCE url to what the session starts: which source ingest opens, and whether it needs a sender.
+
+Text to plan; opens nothing but a look at whether a file or host exists.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import SourceError
+from ..endpoints import Endpoint, host_resolves, local_endpoint, parse_endpoint, require_safe_bind
+from ..messages import Limits
+from .base import Source
+from .native import NativeSource
+
+NATIVE = ("tcp://", "ipc://", "bind+", "connect+", "sub+")
+NOT_YET = {"dectris": "DECTRIS SIMPLON", "merlin": "Quantum Detectors Merlin", "karabo": "karabo-bridge"}
+FORMS = "tcp://host:port, ipc://path, bind+tcp://..., sub+tcp://..., sim:4dstem|sparse|insitu, or a file"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """How a session gets its frames."""
+
+    make_source: Callable[[Limits], Source]
+    """Factory for the ingest process; can be handed to a spawned process."""
+    spec: str | None = None
+    """Simulator or file that the session has to send itself; None for a real detector."""
+    sender_endpoint: str = ""
+    """Where that sender goes."""
+
+
+def plan_source(url: str, directory: Path, *, insecure_bind: bool = False) -> SourcePlan:
+    """Understand a SOURCE. Raises SourceError (or UnauthorisedBindError) with the nearest form.
+
+    Parameters
+    ----------
+    url : str
+    directory : Path
+        The session's own, for local sockets.
+    """
+    if url.startswith(NATIVE):
+        return _native(parse_endpoint(url), insecure_bind)
+    scheme, mark, _ = url.partition("://")
+    if mark:
+        if scheme in NOT_YET:
+            raise SourceError(
+                f"{url!r}: this version of livem does not read {NOT_YET[scheme]} streams yet; "
+                f"it reads {FORMS}"
+            )
+        raise SourceError(f"{url!r}: unknown kind of source {scheme!r}; known: {FORMS}")
+    if not url.startswith("sim:") and not Path(url).is_file():
+        raise SourceError(f"{url!r} is no file and no address; known sources: {FORMS}")
+    return _own_sender(url, directory)
+
+
+def _native(endpoint: Endpoint, insecure_bind: bool) -> SourcePlan:
+    require_safe_bind(endpoint, insecure_bind, False)
+    if not endpoint.bind and endpoint.is_tcp and not host_resolves(endpoint.host):
+        raise SourceError(
+            f"host {endpoint.host!r} of {str(endpoint)!r} is not known here; check its spelling, or use its "
+            "number (tcp://192.168.0.10:9999)"
+        )
+    return SourcePlan(functools.partial(_open_native, endpoint, insecure_bind))
+
+
+def _open_native(endpoint: Endpoint, insecure_bind: bool, limits: Limits) -> Source:
+    return NativeSource(endpoint, limits=limits, insecure_bind=insecure_bind)
+
+
+def _own_sender(spec: str, directory: Path) -> SourcePlan:
+    address = local_endpoint(directory, "frames")
+    if address.endswith(":*"):
+        address = f"{address[:-2]}:{_free_port()}"
+    endpoint = Endpoint(address, bind=True)
+    return SourcePlan(functools.partial(_open_native, endpoint, False), spec, f"connect+{address}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
