@@ -148,8 +148,14 @@ def test_ctrl_c_ends_it_with_a_snapshot(feed: Any, commands: Any, when: Any, tmp
 def test_an_ignored_ctrl_c_stays_ignored(feed: Any, commands: Any, when: Any) -> None:
     qt.application(headless=True)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def interrupt(window: ViewerWindow) -> None:
+        signal.raise_signal(signal.SIGINT)
+        assert window.isVisible()
+        window.close()
+
     try:
-        when(lambda window: True, lambda window: (signal.raise_signal(signal.SIGINT), window.close()))
+        when(lambda window: True, interrupt)
         assert show(feed, commands) == 0
     finally:
         signal.signal(signal.SIGINT, before)

@@ -54,11 +54,18 @@ FRAME_RULE = ContrastRule(low_percent=0.5, high_percent=99.8)
 SCAN_RULE = ContrastRule()
 
 
+def stride(pixels: int) -> int:
+    """Step along rows and columns that leaves about SAMPLES of so many pixels.
+
+    Odd, since an even one can be a multiple of a lattice's period and would then meet a single phase of it.
+    """
+    step = max(1, math.isqrt(max(1, pixels // SAMPLES)))
+    return step + (step > 1 and step % 2 == 0)
+
+
 def sample(image: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[Any]:
     """Evenly strided finite pixels, at most about SAMPLES of them, as a flat array."""
-    step = max(1, math.isqrt(max(1, image.size // SAMPLES)))
-    # A step that divides a lattice's period would always meet the same phase: odd steps meet all of them.
-    step += step > 1 and step % 2 == 0
+    step = stride(image.size)
     part = image[::step, ::step]
     if valid is not None:
         part = part[valid[::step, ::step]]
