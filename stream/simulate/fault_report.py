@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,18 +12,24 @@ from .outgoing import Outgoing
 Action = Literal[
     "delivered",
     "dropped",
-    "duplicated",
-    "reordered",
-    "corrupted",
+    "garbled",
     "truncated",
     "misshapen",
-    "undecodable",
     "unsent",
+    "duplicated",
+    "reordered",
+    "undecodable",
 ]
-"""delivered: went out intact (once). duplicated: went out once more. reordered: went out behind a later one.
-corrupted, truncated, misshapen: went out as a message that must be refused. undecodable: the message is in
-order and counts as delivered, but these frames' encoded payloads cannot be decoded. unsent: still held when
-the sender died."""
+"""Every message meets exactly one of the first six. delivered: went out intact. dropped: never sent. garbled:
+went out with a spoiled header, so that no receiver can say which frames it held. truncated, misshapen: went
+out with a good header and a payload that must be refused. unsent: still to be sent when the sender died.
+Besides: duplicated: went out once more. reordered: went out behind a later one. undecodable: frames of a
+delivered message whose encoded payload cannot be decoded."""
+
+LOST: tuple[Action, ...] = ("dropped", "garbled", "unsent")
+"""What a receiver can only miss."""
+REFUSED: tuple[Action, ...] = ("truncated", "misshapen")
+"""What a receiver refuses by name."""
 
 Range = tuple[int, int]
 
@@ -34,14 +41,11 @@ class Tally:
     messages: int = 0
     frames: int = 0
     """With repetition: a frame sent three times is duplicated twice."""
-    unnamed: int = 0
-    """Messages whose header is spoiled, so that no receiver can say which frames they held."""
     spans: list[Range] = field(default_factory=list)
 
-    def add(self, first: int, count: int, unnamed: bool) -> None:
+    def add(self, first: int, count: int) -> None:
         self.messages += 1
         self.frames += count
-        self.unnamed += unnamed
         if not count:
             return
         if self.spans and self.spans[-1][1] == first:
@@ -58,15 +62,13 @@ class FaultReport:
     def __init__(self) -> None:
         self._tallies: dict[tuple[SeriesKey, Action], Tally] = {}
 
-    def record(self, action: Action, message: Outgoing, unnamed: bool = False) -> None:
+    def record(self, action: Action, message: Outgoing) -> None:
         """Count an action on all frames of a message."""
-        self.record_frames(action, message.key, message.first, message.count, unnamed)
+        self.record_frames(action, message.key, message.first, message.count)
 
-    def record_frames(
-        self, action: Action, key: SeriesKey, first: int, count: int, unnamed: bool = False
-    ) -> None:
+    def record_frames(self, action: Action, key: SeriesKey, first: int, count: int) -> None:
         """Count an action on ``count`` frames from ``first``."""
-        self._tallies.setdefault((key, action), Tally()).add(first, count, unnamed)
+        self._tallies.setdefault((key, action), Tally()).add(first, count)
 
     def series(self) -> list[SeriesKey]:
         """The series that were sent, in the order in which they began."""
@@ -76,9 +78,10 @@ class FaultReport:
         """Numbers of an action; zeros where it was not done."""
         return self._tallies.get((key, action), Tally())
 
-    def ranges(self, action: Action, key: SeriesKey) -> list[Range]:
-        """Half-open ranges of the frames that met an action, merged and sorted; no frame twice."""
-        return merged(self.tally(action, key).spans)
+    def ranges(self, action: Action | Iterable[Action], key: SeriesKey) -> list[Range]:
+        """Half-open ranges of the frames that met one of the actions, merged and sorted; no frame twice."""
+        actions = (action,) if isinstance(action, str) else action
+        return merged([span for each in actions for span in self.tally(each, key).spans])
 
     def as_dict(self) -> list[dict[str, Any]]:
         """Plain values for JSON: one entry a series and action."""

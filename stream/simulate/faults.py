@@ -49,8 +49,6 @@ class _Held:
 
     message: Outgoing
     action: Action = "delivered"
-    unnamed: bool = False
-    """Its header is spoiled: no receiver can say which frames it held."""
     undecodable: range | None = None
     """Frames whose encoded payload is spoiled, in a message that is otherwise in order."""
 
@@ -136,7 +134,7 @@ class FaultInjector:
 
     def _out(self, held: _Held) -> Outgoing:
         message = held.message
-        self.report.record(held.action, message, held.unnamed)
+        self.report.record(held.action, message)
         if held.undecodable is not None:
             self.report.record_frames(
                 "undecodable", message.key, held.undecodable.start, len(held.undecodable)
@@ -158,7 +156,7 @@ def _corrupt(message: Outgoing, rng: np.random.Generator) -> _Held:
     for place in rng.integers(0, len(header), 1 + len(header) // 16):
         header[place] = int(rng.integers(256))
     header[0] = NEVER_MSGPACK
-    return _Held(replace(message, parts=(bytes(header), *message.parts[1:])), "corrupted", unnamed=True)
+    return _Held(replace(message, parts=(bytes(header), *message.parts[1:])), "garbled")
 
 
 def _truncate(message: Outgoing, rng: np.random.Generator) -> _Held:
@@ -171,7 +169,7 @@ def _truncate(message: Outgoing, rng: np.random.Generator) -> _Held:
         cut = (header, rest[0][: int(rng.integers(len(rest[0])))], *rest[1:])
     else:
         cut = (header,)
-    return _Held(replace(message, parts=cut), "truncated", unnamed=where == 0)
+    return _Held(replace(message, parts=cut), "truncated" if where else "garbled")
 
 
 def _misshape(message: Outgoing, rng: np.random.Generator) -> _Held:

@@ -251,7 +251,7 @@ def _sparse(path: Path, positions: Array, values: Array, shape: Array, meta: dic
     if shape.shape != (2,) or shape.dtype.kind not in "iu" or not all(1 <= int(n) <= MAX_DIM for n in shape):
         raise SourceError(f"{path}: shape is {shape.tolist()}; it must be (ny, nx), each from 1 to {MAX_DIM}")
     return Content(
-        values.reshape(len(values), 1, -1),
+        values.reshape(len(values), 1, values.shape[1] if values.ndim == 2 else 1),
         meta,
         np.ascontiguousarray(positions, np.float32),
         Scan((int(shape[0]), int(shape[1])), "positions"),

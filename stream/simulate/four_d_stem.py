@@ -228,12 +228,17 @@ def _finest_cells(states: BeamStates, limit: int) -> IndexArray:
     """Label the states by cells of a grid, as fine as at most ``limit`` occupied cells allow."""
     reach = float(np.abs(states.shift).max(initial=1e-9))
     axes = np.column_stack([states.column * 2, states.shift / reach, states.grain * 4])
-    for levels in range(40, 0, -1):
+    best = np.zeros(len(states), np.int64)
+    low, high = 1, 64
+    while low <= high:
+        levels = (low + high) // 2
         cells = np.rint(axes * (levels / 2)).astype(np.int64) @ np.array([1, 10**3, 10**6, 10**9])
         _, label = np.unique(cells, return_inverse=True)
         if label.max() < limit:
-            return label.astype(np.int64)
-    return np.zeros(len(states), np.int64)
+            best, low = label.astype(np.int64), levels + 1
+        else:
+            high = levels - 1
+    return best
 
 
 def _cell_means(states: BeamStates, label: IndexArray) -> BeamStates:

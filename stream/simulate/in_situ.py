@@ -132,7 +132,7 @@ class InSitu(Acquisition):
 
 def _stored_frames(options: InSituOptions) -> int:
     pixels = options.shape[0] * options.shape[1]
-    most = max(2, min(BANK_BYTES // (2 * pixels), BANK_PIXELS // pixels))
+    most = max(4, min(BANK_BYTES // (2 * pixels), BANK_PIXELS // pixels))
     wanted = options.frames or 20 * max(1, round(options.fps))
     return min(wanted, most)
 

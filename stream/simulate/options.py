@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from ...errors import SourceError
-from ..series import MAX_DIM
 
 T = TypeVar("T")
 Shape = tuple[int, int]
@@ -92,9 +91,7 @@ def _choice(name: str, key: str, text: str, limits: Limits) -> str:
 def _shape_parts(name: str, item: Field[Any], text: str) -> list[str]:
     parts = text.split("x")
     if len(parts) != 2:
-        raise SourceError(
-            f"{name}: {item.name}={text} is not HEIGHTxWIDTH; write for example {item.name}=256x256"
-        )
+        raise SourceError(f"{name}: {item.name}={text} is not HEIGHTxWIDTH; write {item.name}=256x256, say")
     return parts
 
 
@@ -104,9 +101,9 @@ def _number(name: str, key: str, text: str, limits: Limits, kind: type) -> float
         wanted = "a whole number" if kind is int else "a number"
         raise SourceError(f"{name}: {key}={text} is not {wanted}; {limits.doc}")
     value: float = kind(text)
-    high = MAX_DIM if key in ("shape", "scan") else limits.high
-    if not limits.low <= value <= high:
+    if not limits.low <= value <= limits.high:
         raise SourceError(
-            f"{name}: {key}={text} is out of range; it must be from {limits.low:g} to {high:g} ({limits.doc})"
+            f"{name}: {key}={text} is out of range; "
+            f"it must be from {limits.low:g} to {limits.high:g} ({limits.doc})"
         )
     return value

@@ -54,7 +54,7 @@ class PushLine:
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, queue_messages)
         self._socket.set(zmq.SNDBUF, 4 << 20)
-        self._socket.set(zmq.IPV6, 1)
+        self._socket.set(zmq.IPV6, "[" in endpoint.address)
         self._monitor = self._socket.get_monitor_socket(_COMING | _GOING | _FAILED)
         self._peers = 0
         self._alone_since = time.monotonic()

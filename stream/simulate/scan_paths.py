@@ -23,14 +23,23 @@ def spiral(shape: Shape, n: int, rng: np.random.Generator) -> Positions:
     Turns and samples along a turn are equally far apart; where the spiral is outside the field, nothing is
     sampled.
     """
+    pitch = np.sqrt(shape[0] * shape[1] / n)
+    phase = rng.random()
+    path = _spiral_turns(shape, pitch, phase)
+    while len(path) < n:  # the edge of the field cuts some off
+        pitch *= 0.99
+        path = _spiral_turns(shape, pitch, phase)
+    return path[:n].astype(np.float32)
+
+
+def _spiral_turns(shape: Shape, pitch: float, phase: float) -> npt.NDArray[np.float64]:
+    """The part of a whole spiral that lies in the field; ``pitch`` px between turns and samples."""
     ny, nx = shape
-    half_diagonal = 0.5 * float(np.hypot(ny, nx))
-    whole = int(np.ceil(n * np.pi * half_diagonal**2 / (ny * nx) * 1.1)) + 8
-    pitch = np.sqrt(ny * nx / n)
+    whole = int(np.ceil(np.pi * (0.5 * np.hypot(ny, nx) / pitch + 1) ** 2))
     radius = pitch * np.sqrt((np.arange(whole) + 0.5) / np.pi)
-    angle = 2 * np.pi * (radius / pitch + rng.random())
+    angle = 2 * np.pi * (radius / pitch + phase)
     path = np.stack([radius * np.sin(angle) + (ny - 1) / 2, radius * np.cos(angle) + (nx - 1) / 2], axis=1)
-    return _inside(path, shape)[:n].astype(np.float32)
+    return _inside(path, shape)
 
 
 def lissajous(shape: Shape, n: int, rng: np.random.Generator) -> Positions:

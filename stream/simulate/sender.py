@@ -178,6 +178,11 @@ class Sender:
             self._line.close(linger)
         return SendReport(self._line.address, self.rate, self.batch, tuple(self._sent), self._injector.report)
 
+    def close(self) -> None:
+        """Give up what ``prepare`` has opened; ``run`` does so by itself."""
+        if self._line is not None:
+            self._line.close(0.0)
+
     def stop(self) -> None:
         """End soon, from any thread; what is queued is not waited for."""
         self._stop.set()
