@@ -125,9 +125,8 @@ def area_mean(
         totals = _block_sums(np.where(spread, image, 0), factor)
         weights = _block_sums(valid, factor).astype(np.int64)
     divisor = np.maximum(weights, 1).astype(totals.dtype)
-    return totals / (
-        divisor if image.ndim == 2 else divisor[..., None]
-    ), None if valid is None else weights > 0
+    mean = totals / (divisor if image.ndim == 2 else divisor[..., None])
+    return mean, None if valid is None else weights > 0
 
 
 def _block_sums(values: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:

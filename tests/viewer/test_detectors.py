@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livem.consumers.detectors import fit, parse_detector
 from livem.viewer.models.detectors import (
     PENDING_SECONDS,
     DetectorBook,
@@ -23,13 +24,14 @@ from livem.viewer.models.detectors import (
 FRAME = (256, 200)
 ANNULUS = {"kind": "annulus", "center": [127.5, 99.5], "inner": 40.0, "outer": 95.0}
 DISK = {"kind": "disk", "center": [127.5, 99.5], "radius": 18.0}
-RECTANGLE = {"kind": "rectangle", "top": 10.0, "left": 20.0, "height": 30.0, "width": 40.0}
+COM = {"kind": "com", "center": [127.5, 99.5], "radius": 30.0}
+RECTANGLE = {"kind": "rectangle", "center": [24.5, 39.5], "size": [30.0, 40.0]}
 
 coordinates = st.floats(-1e4, 1e4)
 points = st.tuples(coordinates, coordinates)
 
 
-@pytest.mark.parametrize("attrs", [ANNULUS, DISK, RECTANGLE])
+@pytest.mark.parametrize("attrs", [ANNULUS, DISK, COM, RECTANGLE])
 def test_attrs_to_geometry_and_back(attrs: dict[str, Any]) -> None:
     geometry = geometry_of(attrs)
     assert geometry is not None
@@ -50,6 +52,16 @@ def test_attrs_to_geometry_and_back(attrs: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_drawn_is_no_detector(attrs: dict[str, Any]) -> None:
     assert geometry_of(attrs) is None
+
+
+@pytest.mark.parametrize("attrs", [ANNULUS, DISK, COM, RECTANGLE])
+def test_what_a_drag_asks_for_is_a_detector_of_the_consumer(attrs: dict[str, Any]) -> None:
+    geometry = geometry_of(attrs)
+    assert geometry is not None
+    grip: Grip = "corner" if geometry.kind == "rectangle" else "outer"
+    smallest = dragged(geometry, grip, (0, 0), geometry.center, FRAME)
+    spec = parse_detector("test", parameter_value(smallest))
+    assert geometry_of(fit(spec, FRAME).attrs) == smallest
 
 
 def test_a_detector_knows_its_parameter() -> None:
@@ -110,9 +122,9 @@ def test_an_annulus_never_turns_inside_out(grip: Grip, point: tuple[float, float
 
 @given(points)
 def test_disks_and_rectangles_never_vanish(point: tuple[float, float]) -> None:
-    assert dragged(Geometry("disk", (9, 9), outer=3), "outer", (0, 0), point, FRAME).outer >= 0.5
+    assert dragged(Geometry("disk", (9, 9), outer=3), "outer", (0, 0), point, FRAME).outer >= 1
     box = dragged(Geometry("rectangle", (9, 9), half=(3, 3)), "corner", (0, 0), point, FRAME)
-    assert min(box.half) >= 0.5
+    assert min(box.half) >= 1
 
 
 def test_dragging_edges() -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Point = tuple[float, float]
-Kind = Literal["disk", "annulus", "rectangle"]
+Kind = Literal["disk", "com", "annulus", "rectangle"]
 Grip = Literal["move", "inner", "outer", "corner"]
 
-MIN_RADIUS = 0.5
+MIN_RADIUS = 1.0
+"""Smallest disk: wherever its centre is, some pixel centre is nearer than this."""
 MIN_WIDTH = 1.0
 DIGITS = 2
 """Decimals that a drag may set: finer than a screen shows, and short to read in a pipeline file."""
@@ -22,7 +23,7 @@ DIGITS = 2
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """A disk (inner = 0), an annulus, or a rectangle of half sides."""
+    """A disk (inner = 0; also that of a centre of mass), an annulus, or a rectangle of half sides."""
 
     kind: Kind
     center: Point
@@ -82,21 +83,17 @@ def detector_of(topic: str, attrs: Mapping[str, Any]) -> Detector | None:
 
 def parameter_value(geometry: Geometry) -> dict[str, Any]:
     """The value that sets a virtual detector to `geometry`, as a pipeline file would say it."""
+    value: dict[str, Any] = {"kind": geometry.kind, "center": _rounded(geometry.center)}
     if geometry.kind == "rectangle":
-        numbers = dict(zip(("top", "left", "height", "width"), _sides(geometry), strict=True))
-    elif geometry.kind == "annulus":
-        numbers = {"inner": geometry.inner, "outer": geometry.outer}
-    else:
-        numbers = {"radius": geometry.outer}
-    value: dict[str, Any] = {"kind": geometry.kind} | {k: round(v, DIGITS) for k, v in numbers.items()}
-    if geometry.kind != "rectangle":
-        value["center"] = [round(c, DIGITS) for c in geometry.center]
-    return value
+        return value | {"size": _rounded((2 * geometry.half[0], 2 * geometry.half[1]))}
+    if geometry.kind == "annulus":
+        inner, outer = _rounded((geometry.inner, geometry.outer))
+        return value | {"inner": inner, "outer": outer}
+    return value | {"radius": round(geometry.outer, DIGITS)}
 
 
-def _sides(geometry: Geometry) -> tuple[float, float, float, float]:
-    (y, x), (dy, dx) = geometry.center, geometry.half
-    return (y - dy, x - dx, 2 * dy, 2 * dx)
+def _rounded(pair: Point) -> list[float]:
+    return [round(number, DIGITS) for number in pair]
 
 
 def grip_at(geometry: Geometry, point: Point, tolerance: float) -> Grip | None:
@@ -161,17 +158,23 @@ def _disk(attrs: Mapping[str, Any]) -> Geometry:
     return Geometry("disk", _center(attrs), outer=float(attrs["radius"]))
 
 
+def _com(attrs: Mapping[str, Any]) -> Geometry:
+    """Drawn where it is limited to a disk; without a radius it takes the whole frame."""
+    return Geometry("com", _center(attrs), outer=float(attrs["radius"]))
+
+
 def _annulus(attrs: Mapping[str, Any]) -> Geometry:
     return Geometry("annulus", _center(attrs), inner=float(attrs["inner"]), outer=float(attrs["outer"]))
 
 
 def _rectangle(attrs: Mapping[str, Any]) -> Geometry:
-    top, left, height, width = (float(attrs[key]) for key in ("top", "left", "height", "width"))
-    return Geometry("rectangle", (top + height / 2, left + width / 2), half=(height / 2, width / 2))
+    height, width = attrs["size"]
+    return Geometry("rectangle", _center(attrs), half=(float(height) / 2, float(width) / 2))
 
 
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Geometry]] = {
     "disk": _disk,
+    "com": _com,
     "annulus": _annulus,
     "rectangle": _rectangle,
 }
