@@ -309,6 +309,7 @@ class Session:
         """A child says that it is ready, or reports."""
         if message.get("type") == "ready":
             self._ready.add(name)
+            self.processes.proved(name)
             return
         kind = message.get("kind")
         if kind == "source":

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-MAX_RESTARTS = 5
-RESTART_WINDOW_S = 30.0
+MAX_FALSE_STARTS = 5
+"""Deaths in a row before a process was ready: then it cannot live, and is given up."""
 STOP_S = 3.0
 
 # Set before anything imports torch or OpenBLAS (measured: 764 ms -> 46 ms median for one model).
@@ -36,7 +35,7 @@ class ProcessSpec:
 class _Running:
     spec: ProcessSpec
     process: SpawnProcess
-    starts: list[float] = field(default_factory=list)
+    false_starts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Processes:
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process now."""
-        self._running[spec.name] = _Running(spec, self._spawn(spec), [time.monotonic()])
+        self._running[spec.name] = _Running(spec, self._spawn(spec))
 
     def _spawn(self, spec: ProcessSpec) -> SpawnProcess:
         for name, value in QUIET_THREADS.items():
@@ -86,21 +85,19 @@ class Processes:
             if code is None:
                 continue
             running.process.join()
-            restart = running.spec.restart and self._may_restart(running)
+            restart = running.spec.restart and running.false_starts <= MAX_FALSE_STARTS
             if restart:
-                running.starts.append(time.monotonic())
+                running.false_starts += 1
                 running.process = self._spawn(running.spec)
             else:
                 del self._running[name]
             deaths.append(Death(name, code, restart))
         return deaths
 
-    @staticmethod
-    def _may_restart(running: _Running) -> bool:
-        """Not more than MAX_RESTARTS in RESTART_WINDOW_S: a process that cannot live is given up."""
-        since = time.monotonic() - RESTART_WINDOW_S
-        running.starts = [start for start in running.starts if start > since]
-        return len(running.starts) <= MAX_RESTARTS
+    def proved(self, name: str) -> None:
+        """The process has become ready: if it dies now, that is not for want of a start."""
+        if name in self._running:
+            self._running[name].false_starts = 0
 
     def stop(self, name: str, timeout: float = STOP_S) -> None:
         """Wait for a process that was told to end; then terminate it, then kill it."""

@@ -35,6 +35,8 @@ UNASCRIBED_SLOTS = 64
 ROW_WORDS = 64
 R_GATES, R_CURSOR, R_WAITING = 0, 8, 16
 R_PID, R_STARTED, R_BEAT, R_RESUME, R_GENERATION, R_TORN, R_ERRORS = 24, 25, 26, 27, 28, 29, 30
+R_AT_WORK, R_SUSPECT, R_STRIKES = 31, 32, 33
+"""Block (seq + 1) that the reader's process is working on; the one that it last died on, and how often."""
 
 # --- edge counters: one record per reader and remembered series -------------------------------------
 SERIES_KEPT = 32

@@ -29,6 +29,7 @@ from .ring_layout import (
     H_TAIL,
     K_END,
     K_FRAMES,
+    R_AT_WORK,
     R_BEAT,
     R_CURSOR,
     R_ERRORS,
@@ -37,6 +38,8 @@ from .ring_layout import (
     R_PID,
     R_RESUME,
     R_STARTED,
+    R_STRIKES,
+    R_SUSPECT,
     R_TORN,
     R_WAITING,
     S_START_SEQ,
@@ -110,6 +113,9 @@ class Lease:
 
 Event = SeriesStart | SeriesEnd | Lease
 
+MAX_STRIKES = 3
+"""A block on which so many processes in a row have died is passed over: it must not stop the stream."""
+
 
 class RingReader:
     """One consumer edge. ``next`` gives series marks and leases in order, by the edge's policy.
@@ -138,6 +144,7 @@ class RingReader:
         self._series: dict[int, Series] = {}
         self._serial = self._ended = self._last_finalised()
         self._skip_reason = self._usual_skip
+        self._poisonous = self._find_poisonous() if restarted else -1
         if restarted and self.policy.gates:
             self._resume()
         elif restarted:
@@ -161,6 +168,15 @@ class RingReader:
                 record = views.edge(self._row, later)
                 if record[E_SERIAL] == later + 1:
                     record[:] = 0
+
+    def _find_poisonous(self) -> int:
+        """The block that has killed MAX_STRIKES processes of this row in a row; -1 = none."""
+        words = self._words
+        at_work, words[R_AT_WORK] = int(words[R_AT_WORK]), 0
+        if at_work:
+            words[R_STRIKES] = int(words[R_STRIKES]) + 1 if at_work == words[R_SUSPECT] else 1
+            words[R_SUSPECT] = at_work
+        return int(words[R_SUSPECT]) - 1 if words[R_STRIKES] >= MAX_STRIKES else -1
 
     def _last_finalised(self) -> int:
         """Serial of the last series whose final results this row has given out; -1 = none."""
@@ -248,12 +264,16 @@ class RingReader:
             self._catch_up(serial, seq)
         if slot[D_KIND] == K_FRAMES:
             self._count_skipped(serial, int(slot[D_ORDINAL]))
+            if seq == self._poisonous:
+                self.count(serial, consumer_error=int(slot[D_COUNT]))
+                return self._publish_cursor()
             self._leased.append(seq)
+            self._words[R_AT_WORK] = seq + 1
             self._events.append(Lease(self, self._block(seq), serial, live=True))
-            return
+            return None
         if slot[D_KIND] == K_END and serial > self._ended:
             self._end(serial, seq + 1, int(slot[D_ORDINAL]))
-        self._publish_cursor()
+        return self._publish_cursor()
 
     def _catch_up(self, serial: int, seq: int) -> None:
         """End the series that this reader knew and begin all that came since, even if it saw none of them."""
@@ -314,8 +334,9 @@ class RingReader:
         from .ring_protocol import READABLE, read_slot
 
         status = read_slot(self._views.header, self._views.slots, seq, self._slot)
-        if status != READABLE or self._slot[D_KIND] != K_FRAMES:
+        if status != READABLE or self._slot[D_KIND] != K_FRAMES or seq == self._poisonous:
             return None
+        self._words[R_AT_WORK] = seq + 1
         return Lease(self, self._block(seq), int(self._slot[D_SERIAL]), live=False)
 
     def history_of(self, serial: int, before: int) -> range:
@@ -326,6 +347,7 @@ class RingReader:
     def _release(self, block: Block, live: bool) -> bool:
         from .ring_protocol import still_readable
 
+        self._words[R_AT_WORK] = 0
         whole = bool(still_readable(self._views.header, block.seq))
         if not whole:
             self._words[R_TORN] += np.uint64(1)

@@ -336,6 +336,26 @@ def test_fault_09_a_killed_reader_resumes_where_it_was(ring):
     assert account(r, "vd", 0) == (20, {})
 
 
+def test_a_block_that_kills_its_readers_is_passed_over(ring):
+    """Three processes in a row die on block 3: the fourth goes past it, and the account says so."""
+    r = ring(MIB, vd="lossless")
+    feeder = Feeder(RingWriter(r.writer_port()))
+    feeder.start(a_series())
+    for i in range(6):
+        feeder.frames(10 * i, 10)
+    for _ in range(3):
+        reader = RingReader(r.reader_port("vd"))
+        assert isinstance(reader.next(), SeriesStart)
+        for _ in range(3):
+            lease = reader.next()
+            reader.count(lease.serial, processed=lease.block.count)
+            lease.release()
+        assert reader.next().block.first == 30  # and here the process dies
+    events = drain_events(RingReader(r.reader_port("vd")))
+    assert [e[1] for e in events if e[0] == "frames"] == [0, 10, 20, 40, 50]
+    assert account(r, "vd", 0) == (50, {"consumer_error": 10})
+
+
 def test_a_restarted_reader_counts_what_the_ring_no_longer_has(ring):
     r = ring(MIB, vd="lossless")
     feeder, reader = Feeder(RingWriter(r.writer_port())), RingReader(r.reader_port("vd"))
