@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import SourceError
+from ..messages import DEFAULT_LIMITS
 from ..series import Encoding, Scan, Series, SeriesKey
 from ..wire import MAX_HEADER_ARRAY, encode_end, encode_frames, encode_start
 from .acquisition import Acquisition
@@ -44,11 +45,26 @@ class Outgoing:
 
 def frames_per_message(acquisition: Acquisition, rate: float, encoding: Encoding = "raw") -> int:
     """Frames that travel together: at most 8 MiB and 5 ms of them at ``rate`` frames/s, at least one."""
-    height, width = acquisition.shape
-    frame_bytes = height * width * np.dtype(acquisition.dtype).itemsize
     most = MESSAGE_FRAMES if encoding == "raw" else MAX_HEADER_ARRAY
     by_time = rate * MESSAGE_SECONDS
-    return max(1, int(min(MESSAGE_BYTES // frame_bytes, by_time, most)))
+    return max(1, int(min(MESSAGE_BYTES // _frame_bytes(acquisition), by_time, most)))
+
+
+def check_batch(acquisition: Acquisition, batch: int, encoding: Encoding) -> None:
+    """Raise SourceError for a message that a receiver would refuse or hang up on."""
+    limit = DEFAULT_LIMITS.max_message_bytes // _frame_bytes(acquisition)
+    limit = min(limit, DEFAULT_LIMITS.max_batch_frames if encoding == "raw" else MAX_HEADER_ARRAY)
+    if batch > limit:
+        h, w = acquisition.shape
+        raise SourceError(
+            f"batch is {batch}; a message holds at most {limit} {encoding} frames of {h} x {w} "
+            f"{acquisition.dtype}: lower it, or leave it out"
+        )
+
+
+def _frame_bytes(acquisition: Acquisition) -> int:
+    height, width = acquisition.shape
+    return height * width * np.dtype(acquisition.dtype).itemsize
 
 
 def announce(acquisition: Acquisition, key: SeriesKey, encoding: Encoding = "raw", repeat: int = 1) -> Series:

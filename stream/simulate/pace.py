@@ -17,14 +17,19 @@ class Pace:
         self._interval = 1.0 / rate
         self._clock = clock
         self._origin: float | None = None
+        self._furthest = -1
         self.behind_s = 0.0
         """The worst that a message was late; it grows when the receiver does not keep up."""
 
     def wait(self, frame: int, stop: Event) -> bool:
         """Wait until ``frame`` is due, the first one being due at once; False when stopped meanwhile.
 
-        A message that is late is due at once, and the next ones keep their times.
+        """Wait until ``frame`` is due, the first one at once; False when stopped meanwhile.
+        due already (held back or repeated by a fault) are due at once too, and not late.
         """
+        if frame <= self._furthest:
+            return not stop.is_set()
+        self._furthest = frame
         now = self._clock()
         if self._origin is None:
             self._origin = now - frame * self._interval

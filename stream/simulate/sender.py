@@ -27,7 +27,7 @@ from .compress import BlobCache
 from .fault_report import FaultReport
 from .fault_spec import FaultSpec
 from .faults import FaultInjector, Kill, Restart, Stall, Step
-from .outgoing import Outgoing, announce, frames_per_message, series_messages
+from .outgoing import Outgoing, announce, check_batch, frames_per_message, series_messages
 from .pace import Pace
 from .push_line import PushLine
 from .send_values import SenderOptions, SendReport, SeriesSent
@@ -62,6 +62,7 @@ class Sender:
         self.acquisition = open_acquisition(options.spec)
         self.rate = _rate(options, self.acquisition)
         self.batch = options.batch or frames_per_message(self.acquisition, self.rate, options.encoding)
+        check_batch(self.acquisition, self.batch, options.encoding)
         self._blobs = BlobCache(self.acquisition.bank)
         announced = announce(self.acquisition, SeriesKey(self._epoch, 0), options.encoding, options.repeat)
         if options.encoding != "raw":

@@ -70,3 +70,12 @@ def test_stopping_ends_the_waiting() -> None:
     assert not pace.wait(0, time)
     assert not pace.wait(5, time)
     assert not pace.stall(1.0, time)
+
+
+def test_frames_held_back_by_a_fault_are_not_late() -> None:
+    time = VirtualTime()
+    pace = Pace(10.0, time.clock)
+    for frame in (0, 30, 10, 30, 40):
+        pace.wait(frame, time)
+    assert time.now == pytest.approx(104.0)
+    assert pace.behind_s == 0.0

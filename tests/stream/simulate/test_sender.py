@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import multiprocessing
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +169,8 @@ def test_stopping_ends_a_sender_whose_receiver_does_not_read(puller: Pull) -> No
         ({"rate": 0.0}, "rate is 0 frames/s"),
         ({"rate": math.nan}, "rate is nan"),
         ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"batch": 600_000}, "a message holds at most 524288 raw frames of 16 x 16 uint16"),
+        ({"batch": 1025, "encoding": "bslz4"}, "at most 1024 bslz4 frames"),
         ({"series_count": -1}, "series_count is -1"),
         ({"wait_s": math.inf}, "number of seconds"),
         ({"endpoint": "127.0.0.1"}, "did you mean 'tcp://127.0.0.1:9999'"),
@@ -178,6 +182,33 @@ def test_stopping_ends_a_sender_whose_receiver_does_not_read(puller: Pull) -> No
 def test_wrong_options_are_told(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(SourceError, match=words):
         Sender(options(**changes)).prepare()
+
+
+ORPHANER = """
+import multiprocessing, sys
+from livem.stream.simulate.sender import SenderOptions, run_sender
+options = SenderOptions("sim:insitu?shape=32x32&frames=0&particles=1&fps=1", sys.argv[1], rate=50.0)
+process = multiprocessing.get_context("spawn").Process(target=run_sender, args=(options,))
+process.start()
+process.join()
+"""
+
+
+def test_a_sender_ends_with_its_parent(puller: Pull) -> None:
+    pull = puller("tcp://127.0.0.1:*", bind=True)
+    goodbye = pull.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ORPHANER, f"connect+{pull.get_string(zmq.LAST_ENDPOINT)}"]
+    )
+    try:
+        assert isinstance(decode(pull.recv_multipart()), Start)
+        assert goodbye.poll(0) == 0
+    finally:
+        parent.kill()
+        parent.wait()
+    assert goodbye.poll(20_000)
+    pull.disable_monitor()
+    goodbye.close(0)
 
 
 def spawned(opts: SenderOptions) -> tuple[multiprocessing.process.BaseProcess, socket.socket]:
