@@ -22,10 +22,10 @@ class Pace:
         """The worst that a message was late; it grows when the receiver does not keep up."""
 
     def wait(self, frame: int, stop: Event) -> bool:
-        """Wait until ``frame`` is due, the first one being due at once; False when stopped meanwhile.
-
         """Wait until ``frame`` is due, the first one at once; False when stopped meanwhile.
-        due already (held back or repeated by a fault) are due at once too, and not late.
+
+        A message that is late is due at once, and the next ones keep their times. Frames behind ones that
+        were due already (held back or repeated by a fault) are due at once too, and not late.
         """
         if frame <= self._furthest:
             return not stop.is_set()
