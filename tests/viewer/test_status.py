@@ -94,6 +94,18 @@ def test_a_lost_session_is_said_above_the_pictures() -> None:
     assert "gone for 3 s" in warning
 
 
+def test_an_incomplete_series_is_said_with_its_reason() -> None:
+    series = RUNNING["series"] | {"state": "incomplete", "reason": "the sender fell silent"}
+    status = parse_status(RUNNING | {"series": series})
+    assert texts(status)["series"] == "series 3 incomplete"
+    assert {c.name: c.tip for c in chips(LIVE, status, 0)}["series"] == "the sender fell silent"
+
+
+def test_what_belonged_to_no_series_is_rejected_too() -> None:
+    status = parse_status(RUNNING | {"unascribed": {"bad_header": 4, "no_series": 5, "other": 0}})
+    assert status.rejected == {"bad_shape": 3, "bad_header": 5, "no_series": 5}
+
+
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 
 from livem.viewer import theme
 from livem.viewer.models.feed import FeedState
@@ -48,6 +49,18 @@ def test_the_status_bar_says_how_things_stand(window: Any, show: Any, make: Any)
     assert bar.text("shown") == "shown 2"
     assert bar.text("lost") == "lost 4"
     assert bar.text("duplicate") == ""
+
+
+@pytest.mark.parametrize("width", [420, 700, 1000, 1600])
+def test_numbers_are_whole_or_not_there(window: Any, show: Any, make: Any, width: int) -> None:
+    window.resize(width, 500)
+    full = {"rates": {"frames_per_second": 2e3, "bytes_per_second": 2e8}, "ring": {"bytes": 3e9}}
+    show(make.status(**STATUS, **full, latency_ms={"p50": 3.1, "p99": 48.0}))
+    labels = [label for label in window.status.findChildren(QLabel) if label.objectName()]
+    shown = [label for label in labels if label.isVisible()]
+    assert {"chip-state", "chip-lost", "chip-dropped", "chip-rejected"} <= {x.objectName() for x in shown}
+    assert all(label.width() >= label.sizeHint().width() for label in shown)
+    assert len(shown) == len(labels) or width < 1600
 
 
 def test_states_have_their_colours(window: Any, show: Any, make: Any, feed: Any) -> None:

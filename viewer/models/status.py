@@ -35,11 +35,14 @@ class Status:
     message: str = ""
     source: str = ""
     series: int | None = None
+    incomplete: str = ""
+    """Why the series ended before all of it came; empty while it runs and when it is complete."""
     announced: int | None = None
     received: int = 0
     lost: int = 0
     duplicate: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
+    """By reason; with what belonged to no series."""
     edges: tuple[Edge, ...] = ()
     frames_per_second: float | None = None
     bytes_per_second: float | None = None
@@ -70,11 +73,12 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         message=str(attrs.get("message") or ""),
         source=str(source.get("url") or ""),
         series=_integer(series.get("series")),
+        incomplete=_incomplete(series),
         announced=_integer(series.get("announced")),
         received=_integer(series.get("received")) or 0,
         lost=_integer(series.get("lost")) or 0,
         duplicate=_integer(series.get("duplicate")) or 0,
-        rejected=_counts(series.get("rejected")),
+        rejected=_added(_counts(series.get("rejected")), _counts(attrs.get("unascribed"))),
         edges=tuple(_edges(_part(attrs, "edges"))),
         frames_per_second=_real(rates.get("frames_per_second")),
         bytes_per_second=_real(rates.get("bytes_per_second")),
@@ -84,6 +88,16 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         ring_seconds=_real(ring.get("seconds")),
         alarms=_texts(attrs.get("alarms")),
     )
+
+
+def _incomplete(series: Mapping[str, Any]) -> str:
+    if series.get("state") != "incomplete":
+        return ""
+    return str(series.get("reason") or "no reason given")
+
+
+def _added(counts: dict[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return counts | {reason: counts.get(reason, 0) + n for reason, n in more.items() if n}
 
 
 def _part(attrs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -165,7 +179,7 @@ def chips(feed: FeedState, status: Status, shown: int) -> tuple[Chip, ...]:
 
 def _work_chips(status: Status, shown: int) -> Iterator[Chip]:
     if status.series is not None:
-        yield Chip("series", "series", str(status.series), tip=status.source)
+        yield _series_chip(status.series, status)
     of = f" / {count_text(status.announced)}" if status.announced else ""
     yield Chip("in", "in", count_text(status.received) + of, tip="Frames received of this series")
     if status.analysed is not None:
@@ -178,6 +192,12 @@ def _work_chips(status: Status, shown: int) -> Iterator[Chip]:
     if status.p50_ms is not None or status.p99_ms is not None:
         text = f"{ms_text(status.p50_ms)} / {ms_text(status.p99_ms)} ms"
         yield Chip("latency", "p50 / p99", text, tip="From a frame's arrival to its result")
+
+
+def _series_chip(number: int, status: Status) -> Chip:
+    if status.incomplete:
+        return Chip("series", "series", f"{number} incomplete", "warn", status.incomplete)
+    return Chip("series", "series", str(number), tip=status.source)
 
 
 def _trust_chips(status: Status) -> Iterator[Chip]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from .. import theme
@@ -13,6 +12,7 @@ from ..colour import TRANSFERS, Transfer, about_median, area_mean, colour_wheel,
 from ..models.contrast import SCAN_RULE, Contrast, ContrastRule
 from ..models.picture import Picture
 from .colour_bar import ColourBar
+from .labels import ElidedLabel
 from .picture_view import PictureView
 
 HUES = "CET-C6"
@@ -36,7 +36,7 @@ class ImagePane(QFrame):
         self.view = PictureView()
         self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
-        self.reading = theme.named(QLabel(), "reading")
+        self.reading = theme.named(ElidedLabel(), "reading")
         self._colours = ""
         self._dirty = False
         self._pointed: tuple[float, float] | None = None
@@ -49,9 +49,7 @@ class ImagePane(QFrame):
     def _build(self) -> None:
         head = QHBoxLayout()
         head.addWidget(self.title)
-        head.addStretch(1)
-        head.addWidget(self.reading)
-        self.reading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+        head.addWidget(self.reading, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 8)
         layout.setSpacing(6)

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from html import escape
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from .. import theme
 from ..models.status import Chip
+from .labels import ElidedLabel
 
 HEIGHT = 38
 SPACING = 18
+DISPENSABLE = ("ring", "bandwidth", "rate", "latency", "shown", "analysed", "series")
+"""What a narrow window leaves out first: a number is whole or not there, never cut. What is missing stays."""
 
 
 class StatusBar(QFrame):
@@ -24,10 +28,8 @@ class StatusBar(QFrame):
         self.setFixedHeight(HEIGHT)
         self._labels: dict[str, QLabel] = {}
         self._shown: dict[str, Chip] = {}
-        self.message = QLabel()
+        self.message = ElidedLabel()
         self.message.setStyleSheet(f"color: {theme.MUTED};")
-        self.message.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(10, 0, 12, 0)
         self._row.setSpacing(SPACING)
@@ -43,7 +45,11 @@ class StatusBar(QFrame):
                 self._show(chip, place)
         if message != self.message.text():
             self.message.setText(message)
-            self.message.setToolTip(message)
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
 
     def text(self, name: str) -> str:
         """What a chip says, without its colours; empty when it is not there."""
@@ -54,6 +60,19 @@ class StatusBar(QFrame):
         """The widget of a chip."""
         return self._labels[name]
 
+    def _make_room(self) -> None:
+        """Hide dispensable chips until the others fit."""
+        margins = self._row.contentsMargins()
+        widths = {name: self._labels[name].sizeHint().width() + SPACING for name in self._shown}
+        excess = sum(widths.values()) - (self.width() - margins.left() - margins.right())
+        hidden = set()
+        for name in DISPENSABLE:
+            if excess > 0 and name in widths:
+                hidden.add(name)
+                excess -= widths[name]
+        for name in self._shown:
+            self._labels[name].setVisible(name not in hidden)
+
     def _show(self, chip: Chip, place: int) -> None:
         label = self._labels.get(chip.name) or self._add(chip.name, place)
         if chip.name == "state":
@@ -62,7 +81,6 @@ class StatusBar(QFrame):
         else:
             label.setText(chip_html(chip))
         label.setToolTip(chip.tip)
-        label.show()
         self._shown[chip.name] = chip
 
     def _add(self, name: str, place: int) -> QLabel:
