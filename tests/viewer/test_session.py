@@ -88,7 +88,7 @@ def test_a_scan_says_how_much_of_it_is_there(make: Any) -> None:
     image = np.ones((100, 100))
     image[0, 0] = np.nan
     picture = scan_picture(make.scan("vd.bf", image), past=False)
-    assert picture.caption == "100 x 100   99.9 %"
+    assert picture.caption == "99.9 %   100 x 100"
     assert picture.reading(0, 0) == "y 0  x 0   not measured"
     image[0, 0] = 1
     assert scan_picture(make.scan("vd.bf", image), past=True).caption == "100 x 100   series 3"

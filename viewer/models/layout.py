@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-TITLE_HEIGHT = 30.0
+PANE_MARGINS = (48.0, 92.0)
+"""Screen pixels of a pane that its picture cannot have: title above, colour bar at the right."""
 NICE = (1.0, 2.0, 5.0, 10.0)
 LARGER_UNIT = {"pm": ("nm", 1e-3), "nm": ("µm", 1e-3), "um": ("mm", 1e-3), "µm": ("mm", 1e-3)}
 
@@ -19,7 +20,9 @@ def columns_for(count: int, width: float, height: float, aspect: float = 1.0) ->
 
     def picture_width(columns: int) -> float:
         rows = math.ceil(count / columns)
-        return min(width / columns, max(1.0, height / rows - TITLE_HEIGHT) * aspect)
+        room_y = max(1.0, height / rows - PANE_MARGINS[0])
+        room_x = max(1.0, width / columns - PANE_MARGINS[1])
+        return min(room_x, room_y * aspect)
 
     return max(range(1, count + 1), key=lambda columns: (picture_width(columns), -columns))
 

@@ -78,7 +78,8 @@ def scan_picture(result: Result, past: bool) -> Picture:
     filled = float(np.count_nonzero(valid)) / valid.size
     if filled < 1:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
-        parts.append(f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %")
+        share = f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %"
+        parts.insert(0, share)
     if image.ndim == 3:
         _, (y, x) = about_median(image, valid)
         parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
