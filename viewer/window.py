@@ -121,7 +121,9 @@ class ViewerWindow(QMainWindow):
         for pane in self.panes:
             pane.animate(begin)
         self.pacing.spent(self._clock() - begin)
-        self._timer.setInterval(int(self.pacing.interval * 1000))
+        interval = int(self.pacing.interval * 1000)
+        if interval != self._timer.interval():
+            self._timer.setInterval(interval)
 
     def settle(self) -> None:
         """Take what there is and draw it as it will stay: for snapshots."""
@@ -195,7 +197,8 @@ class ViewerWindow(QMainWindow):
         warnings = [*lost_warning(state), *status.alarms]
         self.banner.setText("\n".join(warnings))
         self.banner.setVisible(bool(warnings))
-        self.waiting.setText(state.text or status.message or "Waiting for the first result")
+        said = status.message if state.link == "live" else state.text
+        self.waiting.setText(said or "Waiting for the first result")
 
 
 def _splitter(orientation: Qt.Orientation, *parts: QWidget) -> QSplitter:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,34 @@ def test_images_of_an_earlier_series_are_past(make: Any) -> None:
     take(session, old, new)
     assert session.is_past(old)
     assert not session.is_past(new)
+
+
+def test_a_last_word_on_a_series_does_not_make_it_the_newest(make: Any) -> None:
+    session = Session()
+    new = make.scan("vd.haadf", IMAGE, series=SeriesKey(b"\x01" * 8, 4))
+    late = make.scan("vd.bf", IMAGE)
+    take(session, new)
+    take(session, late)
+    assert session.is_past(late)
+    assert not session.is_past(new)
+
+
+def test_a_restarted_sender_is_newer_whatever_its_clock_and_number(make: Any) -> None:
+    session = Session()
+    restarted = make.frame(IMAGE)
+    take(session, make.scan("vd.bf", IMAGE, series=SeriesKey(b"\x02" * 8, 9)))
+    take(session, restarted)
+    assert not session.is_past(restarted)
+    assert session.frame is restarted
+
+
+def test_of_two_live_frames_always_the_same_is_shown(make: Any) -> None:
+    session = Session()
+    first = make.frame(IMAGE)
+    other = replace(make.frame(IMAGE), topic="denoise.frame")
+    take(session, first, other)
+    take(session, replace(other, t_ns=99))
+    assert session.frame is first
 
 
 def test_a_frame_is_diffraction_when_a_detector_makes_an_image_of_it(make: Any) -> None:

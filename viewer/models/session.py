@@ -49,6 +49,7 @@ class Session:
 
     def __init__(self) -> None:
         self._latest: dict[str, Result] = {}
+        self._newest: SeriesKey | None = None
         self.status = Status()
         self.detectors = DetectorBook()
         self.lost = False
@@ -56,7 +57,8 @@ class Session:
 
     def take(self, results: Mapping[str, Result]) -> frozenset[str]:
         """Take new results by topic; returns the topics that something is to be drawn for."""
-        for topic, result in results.items():
+        for topic, result in sorted(results.items(), key=lambda item: item[1].t_ns):
+            self._renew(result.series)
             if role_of(result) == "status":
                 self.status = parse_status(result.attrs)
             else:
@@ -64,15 +66,11 @@ class Session:
                 self.detectors.see(topic, result.attrs)
         return frozenset(results)
 
-    def get(self, topic: str) -> Result | None:
-        """The latest result of a topic."""
-        return self._latest.get(topic)
-
     @property
     def frame(self) -> Result | None:
-        """The live frame: the newest one, should several consumers publish one."""
+        """The live frame: of the newest series; should several consumers publish one, always the same."""
         frames = [r for r in self._latest.values() if role_of(r) == "frame"]
-        return max(frames, key=lambda r: r.t_ns, default=None)
+        return next((r for r in frames if not self.is_past(r)), frames[-1] if frames else None)
 
     @property
     def images(self) -> tuple[Result, ...]:
@@ -93,20 +91,21 @@ class Session:
         """Which parts of the window have something to show."""
         return Sections(self.frame is not None, bool(self.images), bool(self.curves))
 
-    @property
-    def newest_series(self) -> SeriesKey | None:
-        """The series of the newest result."""
-        known = [r for r in self._latest.values() if r.series is not None]
-        newest = max(known, key=lambda r: r.t_ns, default=None)
-        return newest.series if newest else None
-
     def is_stale(self, result: Result) -> bool:
         """Whether nothing will renew a result: its series is past, or the session is gone."""
         return self.lost or self.is_past(result)
 
     def is_past(self, result: Result) -> bool:
         """Whether a result belongs to an earlier series than the newest one."""
-        return result.series != self.newest_series
+        return result.series != self._newest
+
+    def _renew(self, series: SeriesKey | None) -> None:
+        """Take note of a series. Clocks of a restarted machine begin anew, so only order of arrival counts;
+        but the last word on a series may come when the next one of the same sender has begun."""
+        newest = self._newest
+        if series is None or (newest and series.epoch == newest.epoch and series.number < newest.number):
+            return
+        self._newest = series
 
 
 def frame_shape(frame: Result) -> tuple[int, int]:
