@@ -97,7 +97,7 @@ class Session:
 
     def is_past(self, result: Result) -> bool:
         """Whether a result belongs to an earlier series than the newest one."""
-        return result.series != self._newest
+        return result.series is not None and result.series != self._newest
 
     def _renew(self, series: SeriesKey | None) -> None:
         """Take note of a series. Clocks of a restarted machine begin anew, so only order of arrival counts;
