@@ -1,0 +1,65 @@
+"""An NVIDIA GPU, and the packages that can use it. Without one everything runs on the CPU."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+
+from .finding import Finding
+
+QUERY = ("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+PATIENCE_S = 20.0
+EXTRA = 'pip install "livem[cuda13]" (driver 580 or newer) or "livem[cuda12]"'
+
+
+def findings() -> Iterator[Finding]:
+    cards = graphics_cards()
+    yield driver(cards)
+    yield cupy_package(bool(cards))
+    yield numba_cuda(bool(cards))
+
+
+def graphics_cards() -> list[str]:
+    """Name, memory and driver of each card, as nvidia-smi says."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        done = subprocess.run(
+            [program, *QUERY], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def driver(cards: list[str]) -> Finding:
+    if cards:
+        return Finding("GPU", "ok", "; ".join(cards))
+    text = "none (nvidia-smi is not there or sees none): kernels run on the CPU"
+    return Finding("GPU", "note", text)
+
+
+def cupy_package(has_card: bool) -> Finding:
+    """That cupy can be imported proves nothing: it must see a device."""
+    if find_spec("cupy") is None:
+        return Finding("cupy", "note", "not installed", EXTRA if has_card else "")
+    try:
+        available = bool(import_module("cupy").cuda.is_available())
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding("cupy", "problem", f"cannot be loaded: {error}", f"reinstall it: {EXTRA}")
+    if available:
+        return Finding("cupy", "ok", "sees the GPU")
+    if has_card:
+        fix = f"the package must fit the driver: {EXTRA}"
+        return Finding("cupy", "problem", "is installed but sees no GPU, though there is one", fix)
+    return Finding("cupy", "note", "is installed; there is no GPU for it")
+
+
+def numba_cuda(has_card: bool) -> Finding:
+    if find_spec("numba_cuda") is None:
+        return Finding("numba-cuda", "note", "not installed", EXTRA if has_card else "")
+    return Finding("numba-cuda", "ok", "installed")

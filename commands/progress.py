@@ -1,0 +1,117 @@
+"""What a running session says on stderr: a line in place on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+Status = Mapping[str, Any]
+
+
+class Progress:
+    """Shows the status of a session as it comes.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        stderr.
+    in_place : bool, optional
+        Whether to rewrite one line; by default when the stream is a terminal.
+    """
+
+    def __init__(self, stream: TextIO | None = None, in_place: bool | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._in_place = self._stream.isatty() if in_place is None else in_place
+        self._alarms: Sequence[str] = []
+        self._said: object = None
+        self._open_line = False
+
+    def update(self, status: Status) -> None:
+        """Show a status (Session.status)."""
+        self.alarms(status["alarms"])
+        if self._in_place:
+            self._rewrite(status_line(status))
+        elif status["state"] != "ended" and (what := _landmark(status)) != self._said:
+            self._said = what
+            self.say(status_text(status))
+
+    def alarms(self, alarms: Sequence[str]) -> None:
+        """Say those that are new."""
+        for alarm in _new(self._alarms, alarms):
+            self.say(f"alarm: {alarm}")
+        self._alarms = list(alarms)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        self._stream.write(f"livem: {text}\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line in place away."""
+        if self._open_line:
+            self._stream.write("\r" + " " * (_width() - 1) + "\r")
+            self._stream.flush()
+            self._open_line = False
+
+    def _rewrite(self, text: str) -> None:
+        width = _width() - 1
+        self._stream.write("\r" + text[:width].ljust(width))
+        self._stream.flush()
+        self._open_line = True
+
+
+def status_line(status: Status) -> str:
+    """State, frames, rate, latency, what is missing, and who makes the detector wait."""
+    series = status["series"]
+    if series is None or status["state"] in ("starting", "stopping", "ended"):
+        return status_text(status)
+    parts = [
+        f"{status['state']}: series {series['series']}",
+        f"{series['received']:,}{_of(series['announced'])} frames",
+        f"{status['rates']['frames_per_second']:,.0f} frames/s",
+    ]
+    if (p50 := status["latency_ms"]["p50"]) is not None:
+        parts.append(f"p50 {p50:.1f} ms")
+    parts.append(f"lost {series['lost']:,}")
+    parts += [
+        f"dropped {name} {n:,}"
+        for name, edge in status["edges"].items()
+        if (n := sum(edge["dropped"].values()))
+    ]
+    parts.append(f"rejected {sum(series['rejected'].values()):,}")
+    if status["ring"]["waiting_for"]:
+        parts.append(str(status["message"]))
+    return "  ".join(parts)
+
+
+def status_text(status: Status) -> str:
+    """State, and why where there is more to say."""
+    state, message = status["state"], status["message"]
+    return state if message in ("", state) else f"{state}: {message}"
+
+
+def _of(announced: int | None) -> str:
+    return "" if announced is None else f" of {announced:,}"
+
+
+def _landmark(status: Status) -> tuple[Any, ...]:
+    """What makes a new line where lines cannot be taken back: another state, another series, its end."""
+    series = status["series"]
+    if series is None:
+        return status["state"], status["message"]
+    return status["state"], series["epoch"], series["series"], series["state"]
+
+
+def _new(known: Sequence[str], now: Sequence[str]) -> Sequence[str]:
+    """Alarms that were not there before; the oldest fall out of the list."""
+    for start in range(len(known) + 1):
+        if now[: len(known) - start] == known[start:]:
+            return now[len(known) - start :]
+    return now
+
+
+def _width() -> int:
+    return max(20, shutil.get_terminal_size().columns)
