@@ -19,10 +19,10 @@ from typing import Any
 
 import zmq
 
-from . import __version__
+from . import __version__, errors
 from .consumers.registry import consumer_class, create
 from .consumers.worker import WorkerOptions, run_worker
-from .errors import LivemError, PipelineError, SessionError, UsageError
+from .errors import LivemError, PipelineError, SessionError, SourceError
 from .outputs import write_summary
 from .pipeline import ConsumerConfig, Pipeline
 from .settling import Settling
@@ -46,6 +46,8 @@ READY_S = 120.0
 DRAIN_S = 10.0
 """How long consumers may work off the ring when a session is stopped."""
 LOOP_S = 0.05
+QUIET_S = 0.25
+"""Ingest reports every 0.2 s: one report without a new message, and none is left."""
 WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
 """What counting detectors send: compiled or loaded before READY. The other types are loaded at their first
 series."""
@@ -93,6 +95,7 @@ class Session:
         self._samples: deque[tuple[float, int, int, int]] = deque(maxlen=10)
         self._status_due = 0.0
         self._armed_at: float | None = None
+        self._heard_at = 0.0
         self._sender_ended = self._window_closed = False
         self._arm: socket.socket | None = None
         self._prepare()
@@ -219,7 +222,7 @@ class Session:
         if options.duration is not None and time.monotonic() - armed >= options.duration:
             return f"{options.duration:g} s are over"
         if self.settling.done:
-            if self._sender_ended and options.end_with_source:
+            if self._sender_ended and options.end_with_source and self._source_is_quiet():
                 return "the source has ended"
             if self._window_closed:
                 return "the window was closed"
@@ -228,6 +231,10 @@ class Session:
             if time.monotonic() - armed >= wait:
                 self.error = SessionError(self._nothing_came(wait))
         return None
+
+    def _source_is_quiet(self) -> bool:
+        """Whether ingest has taken all that an ended sender had sent."""
+        return not self._source.get("peers") and time.monotonic() - self._heard_at > QUIET_S
 
     def _nothing_came(self, wait: float) -> str:
         detail = self._source.get("detail") or "no sender has connected"
@@ -248,6 +255,7 @@ class Session:
 
     def _take_death(self, death: Death) -> None:
         if death.name == "sender":
+            self._hear_sender()
             self._sender_ended = True
             if death.exit_code:
                 self._alarm(f"the simulated source ended with code {death.exit_code}")
@@ -291,9 +299,7 @@ class Session:
         if self._armed_at is not None:
             return
         wanted = {"ingest", *(spec.name for spec in self._readers)} - self._given_up
-        if self._arm is not None and not self._sender_ready:
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                self._sender_ready = self._arm.recv(1) == b"R"
+        self._hear_sender()
         if wanted <= self._ready and (self._arm is None or self._sender_ready or self._sender_ended):
             self._armed_at = time.monotonic()
             self.state = "waiting"
@@ -302,6 +308,16 @@ class Session:
         elif time.monotonic() - self._started_at > READY_S:
             missing = ", ".join(sorted(wanted - self._ready)) or "sender"
             self._fail(SessionError(f"not ready after {READY_S:g} s: {missing}; run `livem doctor`"))
+
+    def _hear_sender(self) -> None:
+        """Of a source of our own: that it is ready, or why it cannot be."""
+        if self._arm is None or self._sender_ready:
+            return
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            word = self._arm.recv(4096)
+            self._sender_ready = word[:1] == b"R"
+            if word[:1] == b"E":
+                self._fail(SourceError(word[1:].decode()))
 
     # -- what comes in -------------------------------------------------------------------------------
 
@@ -313,6 +329,8 @@ class Session:
             return
         kind = message.get("kind")
         if kind == "source":
+            if message.get("messages") != self._source.get("messages"):
+                self._heard_at = time.monotonic()
             self._source = message
         elif kind == "fatal":
             self._take_fatal(name, message)
@@ -328,8 +346,9 @@ class Session:
         text = f"{name}: {message.get('error')}"
         self._alarm(text)
         if name not in self._ready and self._armed_at is None:
-            error = UsageError if message.get("code") == UsageError.exit_code else SessionError
-            self._fail(error(str(message.get("error")).partition(": ")[2] or text))
+            name, _, what = str(message.get("error")).partition(": ")
+            kind = getattr(errors, name, SessionError)
+            self._fail(kind(what) if issubclass(kind, LivemError) else SessionError(text))
 
     def _answer(self, request: dict[str, Any]) -> Reply | Deferred:
         what = request["do"]

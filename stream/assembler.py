@@ -25,9 +25,9 @@ from .messages import (
     Start,
     check,
 )
-from .ring import RingWriter
 from .ring_layout import S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
+from .ring_writer import RingWriter
 from .series import Scan, Series, SeriesKey
 
 MS = 1_000_000

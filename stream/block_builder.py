@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .ring import BlockHeader, RingWriter, trailer_bytes
 from .ring_layout import Bytes
+from .ring_writer import BlockHeader, RingWriter, trailer_bytes
 from .series import Series
 
 MAX_FRAMES = 65_536

@@ -15,7 +15,8 @@ import zmq
 from . import wire
 from .assembler import Assembler, AssemblerOptions, StoppedError
 from .child import Child, keep_large_blocks, run_child
-from .ring import RingWriter, WriterPort
+from .ring import WriterPort
+from .ring_writer import RingWriter
 from .sources.base import Source
 
 BURST = 64

@@ -1,4 +1,4 @@
-"""The shared-memory ring: its owner, and its one writer. Readers: ring_reader.py.
+"""The shared-memory ring: its owner, and the ports it gives out. Users: ring_writer.py, ring_reader.py.
 
 Blocks of encoded frames lie one after another in an arena; START and END of a series are blocks too.
 A block once published never changes until the writer gives it up (ring_protocol.py). The owner is the
@@ -12,90 +12,32 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import RingError
 from .policy import Policy
 from .ring_layout import (
-    COMPLETE,
-    D_ARRIVAL,
-    D_BEGIN,
-    D_COUNT,
-    D_END,
-    D_FIRST,
-    D_FLAGS,
-    D_KIND,
-    D_NBYTES,
-    D_ORDINAL,
-    D_SERIAL,
-    D_TIME,
-    F_LATE,
-    F_POSITIONS,
-    F_SIZES,
-    F_TIME,
-    H_BLOCKED_BY,
-    H_BLOCKED_NS,
     H_DATA_BYTES,
-    H_HEAD,
     H_MAGIC,
-    H_NEXT_SERIAL,
     H_OWNER_BEAT,
     H_OWNER_PID,
     H_READERS,
     H_SESSION,
     H_SLOTS,
-    H_UNASCRIBED,
     H_VERSION,
-    H_WRITER_BEAT,
-    H_WRITER_GENERATION,
-    H_WRITER_PID,
-    H_WRITER_WAITING,
-    INCOMPLETE,
-    K_END,
-    K_FRAMES,
-    K_START,
-    LEDGER_BYTES,
     MAGIC,
-    OPEN,
     PAGE,
-    R_BEAT,
     R_GATES,
-    R_PID,
-    R_STARTED,
-    REASON_BYTES,
-    S_END_SEQ,
-    S_ENTERED,
-    S_FIRST_ARRIVAL,
-    S_HEADER_SIZE,
-    S_LAST_ARRIVAL,
-    S_LEDGER_SIZE,
-    S_LEDGER_STAMP,
-    S_REASON_SIZE,
-    S_SERIAL,
-    S_START_SEQ,
-    S_STATE,
-    SLOT_WORDS,
     VERSION,
-    Bytes,
     Layout,
     Views,
 )
-from .segment import Owner, Segment
-from .series import Series
+from .segment import Segment
 
 MIN_BYTES = 1 << 20
-WAIT_S = 0.1
-"""How long the writer sleeps at most before it looks again for stop requests and dead readers."""
-LEASE_TIMEOUT_NS = 5_000_000_000
-"""A lossless reader whose process is dead stops gating after so long without a heartbeat: the supervisor
-restarts a worker within 2 s, and then nothing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,248 +148,6 @@ def attach_views(segment_name: str, layout: Layout) -> tuple[Segment, Views]:
     if header[H_MAGIC] != MAGIC or header[H_VERSION] != VERSION:
         raise RingError(f"shared memory {segment_name!r} is no livem ring of version {VERSION}")
     return segment, views
-
-
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
-    """What the writer says of the frames that it has written into a reservation."""
-
-    serial: int
-    first: int
-    count: int
-    nbytes: int
-    ordinal: int
-    arrival_ns: int
-    time_ns: int | None = None
-    late: bool = False
-
-
-class RingWriter:
-    """The one writer. ``reserve`` room, fill it, ``publish_frames``; open and close series around it."""
-
-    def __init__(self, port: WriterPort) -> None:
-        self._segment, self._views = attach_views(port.segment, port.layout)
-        self.layout = port.layout
-        self._wakes = port.wakes
-        self._values = np.zeros(SLOT_WORDS, np.uint64)
-        self._begin = self._end = 0
-        header = self._views.header
-        header[H_WRITER_PID] = os.getpid()
-        header[H_WRITER_GENERATION] += np.uint64(1)
-        self._position = self._recover()
-        self.beat()
-
-    def _recover(self) -> int:
-        """Where the next block begins: after the last one that was published, whoever wrote it."""
-        head = self.head
-        if head == 0:
-            return 0
-        return int(self._views.slots[(head - 1) % self.layout.slots, D_END])
-
-    @property
-    def head(self) -> int:
-        """Number of the next block."""
-        return int(self._views.header[H_HEAD])
-
-    @property
-    def next_serial(self) -> int:
-        """Serial number of the next series; serials count series in this ring, over all senders."""
-        return int(self._views.header[H_NEXT_SERIAL])
-
-    @property
-    def views(self) -> Views:
-        """The ring's tables, for reading."""
-        return self._views
-
-    def beat(self) -> None:
-        self._views.header[H_WRITER_BEAT] = time.monotonic_ns()
-
-    def reserve(self, nbytes: int, *, stop: Callable[[], bool] = lambda: False) -> Bytes | None:
-        """Room for a block of up to ``nbytes`` bytes, page-aligned; nothing is published by this.
-
-        Waits while a lossless reader still needs the room (the time is counted: back-pressure is shown).
-        Returns None when ``stop`` became true meanwhile. Raises RingError above ``max_block_bytes``.
-        """
-        from .ring_protocol import blocking_reader, evict
-
-        if nbytes > self.layout.max_block_bytes:
-            raise RingError(
-                f"block of {nbytes} bytes is above a quarter of the ring ({self.layout.max_block_bytes}): "
-                "set [ring] bytes higher in the pipeline file"
-            )
-        capacity = self.layout.data_bytes
-        begin = -(-self._position // PAGE) * PAGE
-        if begin % capacity + nbytes > capacity:
-            begin = -(-begin // capacity) * capacity
-        limit = begin + nbytes - capacity
-        views = self._views
-        row = blocking_reader(views.header, views.rows, views.slots, limit)
-        if row >= 0 and not self._wait_for_room(row, limit, stop):
-            return None
-        evict(views.header, views.slots, limit)
-        self._begin, self._end = begin, begin + nbytes
-        offset = begin % capacity
-        room: Bytes = views.arena[offset : offset + nbytes]
-        return room
-
-    def _wait_for_room(self, row: int, limit: int, stop: Callable[[], bool]) -> bool:
-        from .atomics import store
-        from .ring_protocol import blocking_reader
-
-        views = self._views
-        flag = views.header.ctypes.data + 8 * H_WRITER_WAITING
-        waited_from = time.monotonic_ns()
-        try:
-            while row >= 0:
-                if stop():
-                    return False
-                views.header[H_BLOCKED_BY] = row + 1
-                store(flag, 1)
-                row = blocking_reader(views.header, views.rows, views.slots, limit)
-                if row >= 0:
-                    self._sleep_for(row)
-                    row = blocking_reader(views.header, views.rows, views.slots, limit)
-        finally:
-            store(flag, 0)
-            views.header[H_BLOCKED_BY] = 0
-            views.header[H_BLOCKED_NS] += np.uint64(time.monotonic_ns() - waited_from)
-            self.beat()
-        return True
-
-    def _sleep_for(self, row: int) -> None:
-        wake = self._wakes[row]
-        select.select([wake], [], [], WAIT_S)
-        drain(wake)
-        self.beat()
-        self._free_if_dead(row)
-
-    def _free_if_dead(self, row: int) -> None:
-        """A dead reader's cursor is freed after the lease timeout, so that nobody waits for ever."""
-        words = self._views.rows[row]
-        silent_ns = time.monotonic_ns() - int(words[R_BEAT])
-        if not words[R_PID] or silent_ns < LEASE_TIMEOUT_NS:
-            return
-        if not Owner(int(words[R_PID]), int(words[R_STARTED])).alive():
-            words[R_GATES] = 0
-
-    def open_series(self, series: Series, header: bytes, arrival_ns: int) -> int:
-        """Enter a series into the table and publish its START; returns its serial number."""
-        serial = self.next_serial
-        words = self._views.series_words(serial)
-        words[S_SERIAL] = 0
-        self._views.series_header(serial)[: len(header)] = np.frombuffer(header, np.uint8)
-        words[:] = 0
-        words[S_HEADER_SIZE], words[S_START_SEQ] = len(header), self.head
-        words[S_STATE] = OPEN
-        words[S_SERIAL] = serial + 1
-        self._views.header[H_NEXT_SERIAL] = serial + 1
-        self.publish_start(serial, arrival_ns)
-        return serial
-
-    def publish_start(self, serial: int, arrival_ns: int) -> None:
-        """Publish the START mark of a series that is in the table (again, if a crash came between)."""
-        self._publish_mark(K_START, serial, arrival_ns, 0)
-
-    def close_series(
-        self, serial: int, *, complete: bool, reason: str, ledger: bytes, received: int, arrival_ns: int
-    ) -> None:
-        """Publish the END of a series, with its last ledger and why it ended."""
-        self.note_ledger(serial, ledger)
-        words = self._views.series_words(serial)
-        text = reason.encode()[:REASON_BYTES]
-        self._views.series_reason(serial)[: len(text)] = np.frombuffer(text, np.uint8)
-        words[S_REASON_SIZE] = len(text)
-        words[S_END_SEQ] = self.head + 1
-        words[S_ENTERED] = received
-        words[S_STATE] = COMPLETE if complete else INCOMPLETE
-        self._publish_mark(K_END, serial, arrival_ns, received)
-
-    def note_ledger(self, serial: int, ledger: bytes) -> None:
-        """Keep the ledger as it will be once the next block is published (two sides, in turn)."""
-        if len(ledger) > LEDGER_BYTES:
-            raise RingError(f"ledger of {len(ledger)} bytes is above {LEDGER_BYTES}")
-        side = self.head % 2
-        words = self._views.series_words(serial)
-        words[S_LEDGER_STAMP + side] = 0
-        self._views.series_ledger(serial, side)[: len(ledger)] = np.frombuffer(ledger, np.uint8)
-        words[S_LEDGER_SIZE + side] = len(ledger)
-        words[S_LEDGER_STAMP + side] = self.head + 1
-
-    def publish_frames(
-        self,
-        block: BlockHeader,
-        sizes: npt.NDArray[np.int64] | None = None,
-        positions: npt.NDArray[np.float32] | None = None,
-    ) -> None:
-        """Publish what was written into the last reservation; its unused end is given back.
-
-        ``sizes`` (n,) and ``positions`` (n, 2) are stored behind the payload (``trailer_bytes``).
-        """
-        flags = (F_LATE * block.late) | (F_SIZES * (sizes is not None))
-        flags |= (F_POSITIONS * (positions is not None)) | (F_TIME * (block.time_ns is not None))
-        end = self._begin + _aligned(block.nbytes)
-        for trailer in (sizes, positions):
-            if trailer is not None:
-                end = self._append(trailer, end)
-        words = self._views.series_words(block.serial)
-        if not words[S_FIRST_ARRIVAL]:
-            words[S_FIRST_ARRIVAL] = block.arrival_ns
-        words[S_LAST_ARRIVAL] = block.arrival_ns
-        values = self._values
-        values[D_END], values[D_NBYTES], values[D_KIND] = end, block.nbytes, K_FRAMES
-        values[D_SERIAL], values[D_FIRST], values[D_COUNT] = block.serial, block.first, block.count
-        values[D_ORDINAL], values[D_ARRIVAL], values[D_FLAGS] = block.ordinal, block.arrival_ns, flags
-        values[D_TIME] = (block.time_ns or 0) & 0xFFFF_FFFF_FFFF_FFFF
-        self._publish()
-
-    def _append(self, trailer: npt.NDArray[np.int64] | npt.NDArray[np.float32], end: int) -> int:
-        if end + trailer.nbytes > self._end:
-            raise RingError(f"block's trailer of {trailer.nbytes} bytes does not fit its reservation")
-        offset = end % self.layout.data_bytes
-        room = self._views.arena[offset : offset + trailer.nbytes]
-        room[:] = np.ascontiguousarray(trailer).view(np.uint8).reshape(-1)
-        return end + _aligned(trailer.nbytes)
-
-    def _publish_mark(self, kind: int, serial: int, arrival_ns: int, ordinal: int) -> None:
-        if self.reserve(0) is None:  # no stop was given, so there is always room in the end
-            raise RingError("no slot for a series mark")
-        self._values[:] = 0
-        self._values[D_END], self._values[D_KIND], self._values[D_SERIAL] = self._begin, kind, serial
-        self._values[D_ARRIVAL], self._values[D_ORDINAL] = arrival_ns, ordinal
-        self._publish()
-
-    def _publish(self) -> None:
-        from .ring_protocol import publish
-
-        self._values[D_BEGIN] = self._begin
-        self._position = int(self._values[D_END])
-        views = self._views
-        sleepers = int(publish(views.header, views.rows, views.slots, self._values))
-        row = 0
-        while sleepers:
-            if sleepers & 1:
-                with contextlib.suppress(OSError):  # full: the reader has enough to wake it
-                    self._wakes[row].send(b"\0")
-            sleepers >>= 1
-            row += 1
-
-    def count_unascribed(self, slot: int, n: int) -> None:
-        """Count what was rejected and belongs to no frame of a series."""
-        self._views.header[H_UNASCRIBED + slot] += np.uint64(n)
-
-    def close(self) -> None:
-        self._views.header[H_WRITER_PID] = 0
-        del self._views
-        self._segment.close()
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // 64) * 64
-
-
-def trailer_bytes(frames: int, *, sizes: bool, positions: bool) -> int:
-    """Bytes to reserve beyond the payload for the per-frame tables of a block."""
-    return 64 + sizes * _aligned(8 * frames) + positions * _aligned(8 * frames)
 
 
 def drain(wake: socket.socket) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import LeaseExpiredError
+from .atomics import announce_and_load
 from .ring import ReaderPort, attach_views, drain
 from .ring_layout import (
     D_COUNT,
@@ -48,6 +49,7 @@ from .ring_layout import (
     Words,
     histogram_bin,
 )
+from .ring_protocol import LAPPED, NOT_YET, READABLE, move_cursor, read_slot, still_readable
 from .ring_table import block_of, is_known, received_in_ring, series_of, state_of
 from .segment import Owner
 from .series import Block, Series
@@ -154,8 +156,6 @@ class RingReader:
 
     def _resume(self) -> None:
         """After a crash: read again what the ring still has of the unfinished series."""
-        from .ring_protocol import move_cursor
-
         views, words = self._views, self._words
         first = max(int(words[R_RESUME]), self.tail)
         words[R_GATES] = 1
@@ -213,8 +213,6 @@ class RingReader:
 
     def next(self) -> Event | None:
         """What comes next, or None when there is nothing yet. Never blocks."""
-        from .ring_protocol import LAPPED, NOT_YET, read_slot
-
         while not self._events:
             seq = self._choose()
             if seq is None:
@@ -331,8 +329,6 @@ class RingReader:
 
         Not counted on the edge and never gating: ``release`` tells whether it stayed whole.
         """
-        from .ring_protocol import READABLE, read_slot
-
         status = read_slot(self._views.header, self._views.slots, seq, self._slot)
         if status != READABLE or self._slot[D_KIND] != K_FRAMES or seq == self._poisonous:
             return None
@@ -345,8 +341,6 @@ class RingReader:
         return range(max(start, self.tail), before)
 
     def _release(self, block: Block, live: bool) -> bool:
-        from .ring_protocol import still_readable
-
         self._words[R_AT_WORK] = 0
         whole = bool(still_readable(self._views.header, block.seq))
         if not whole:
@@ -357,8 +351,6 @@ class RingReader:
         return whole
 
     def _publish_cursor(self) -> None:
-        from .ring_protocol import move_cursor
-
         cursor = min(self._leased, default=self._cursor)
         if move_cursor(self._views.header, self._views.rows, self._row, cursor):
             try:
@@ -394,8 +386,6 @@ class RingReader:
 
     def prepare_wait(self, limit: float) -> float:
         """Ask to be woken; returns for how many seconds to poll ``wake``: 0 when there is something now."""
-        from .atomics import announce_and_load
-
         self.beat()
         if self._events:
             return 0.0

@@ -9,8 +9,9 @@ import numpy as np
 
 from livem.stream import wire
 from livem.stream.policy import Policy
-from livem.stream.ring import BlockHeader, ReaderSpec, Ring, RingWriter, trailer_bytes
+from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
+from livem.stream.ring_writer import BlockHeader, RingWriter, trailer_bytes
 from livem.stream.series import Series, SeriesKey
 
 EPOCH = bytes(range(8))

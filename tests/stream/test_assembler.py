@@ -14,8 +14,9 @@ from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.stream import wire
 from livem.stream.accounting import Accounts
 from livem.stream.assembler import MS, Assembler, AssemblerOptions
-from livem.stream.ring import Ring, RingWriter
+from livem.stream.ring import Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
+from livem.stream.ring_writer import RingWriter
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.fault_spec import FaultSpec
 from livem.stream.simulate.faults import FaultInjector, Restart, Stall

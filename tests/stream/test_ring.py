@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from livem.errors import LeaseExpiredError, PipelineError, RingError
 from livem.stream import segment as segment_module
 from livem.stream.policy import Policy
-from livem.stream.ring import ReaderSpec, Ring, RingWriter
+from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_layout import E_PROCESSED, R_GATES, merge_dropped
 from livem.stream.ring_reader import Lease, RingReader, SeriesStart
+from livem.stream.ring_writer import RingWriter
 from livem.stream.segment import Owner, Segment, reclaim
 from livem.stream.series import Scan
 
@@ -386,7 +387,7 @@ def test_a_restarted_reader_does_not_repeat_a_finished_series(ring):
 
 
 def test_a_dead_lossless_reader_is_passed_after_the_lease_timeout(ring, monkeypatch):
-    monkeypatch.setattr("livem.stream.ring.LEASE_TIMEOUT_NS", 0)
+    monkeypatch.setattr("livem.stream.ring_writer.LEASE_TIMEOUT_NS", 0)
     monkeypatch.setattr(Owner, "alive", lambda self: False)
     r = ring(MIB, vd="lossless")
     RingReader(r.reader_port("vd"))

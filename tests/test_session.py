@@ -1,0 +1,224 @@
+"""Whole sessions: real processes, real sockets, real shared memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livem.errors import PipelineError, SessionError, SourceError, UnauthorisedBindError
+from livem.session import Session, SessionOptions
+from livem.stream import session_directory
+from livem.stream.bus import Subscriber
+from livem.stream.control import ControlClient
+from livem.stream.simulate.acquisition import open_acquisition
+
+sys.path.insert(0, str(Path(__file__).parent))
+from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, nothing_left, run, step_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_simulated_4d_scan_gives_exact_images_and_accounts(tmp_path):
+    detectors = {"bf": {"kind": "disk", "radius": 6}, "com": {"kind": "com"}, "all": {"kind": "total"}}
+    pipeline = a_pipeline(
+        consumers=[
+            {"name": "preview", "type": "preview"},
+            {"name": "vd", "type": "virtual_detectors", "detectors": detectors},
+        ]
+    )
+    summary = run(TINY, tmp_path, pipeline)
+    (account,) = summary["series"]
+    assert (account["state"], account["received"], account["lost"]) == ("complete", 256, 0)
+    assert account["edges"]["vd"]["processed"] == 256
+    assert identity_holds(account)
+    frames = open_acquisition(TINY).frames(0, 256).astype(np.int64)
+    np.testing.assert_array_equal(load(account, "vd.all"), frames.sum((1, 2)).reshape(16, 16))
+    y, x = np.mgrid[:32, :32]
+    inside = np.hypot(y - 15.5, x - 15.5) < 6
+    np.testing.assert_array_equal(load(account, "vd.bf"), (frames * inside).sum((1, 2)).reshape(16, 16))
+    total = frames.sum((1, 2))
+    com = np.stack([(frames * y).sum((1, 2)) / total - 15.5, (frames * x).sum((1, 2)) / total - 15.5], -1)
+    np.testing.assert_allclose(load(account, "vd.com"), com.reshape(16, 16, 2), rtol=0, atol=1e-12)
+    assert json.loads((tmp_path / "summary.json").read_text())["series"] == summary["series"]
+    assert (tmp_path / "1" / "vd.bf.png").stat().st_size > 100
+    assert account["latency_ms"]["p50"] > 0
+    assert nothing_left() == []
+
+
+def test_several_series_each_have_their_own_results(tmp_path):
+    summary = run(TINY, tmp_path, sender={"series_count": 3}, series=3)
+    assert [account["received"] for account in summary["series"]] == [256] * 3
+    assert len({account["results"]["vd.bf"] for account in summary["series"]}) == 3
+
+
+def test_faults_of_the_sender_are_counted_and_leave_holes(tmp_path):
+    sender = {"fault": "drop=0.2,duplicate=0.1,corrupt=0.05,shape=0.05,reorder=6,seed=3", "batch": 4}
+    pipeline = a_pipeline(
+        consumers=[{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
+    )
+    (account,) = run(TINY, tmp_path, pipeline, sender=sender)["series"]
+    assert account["state"] == "incomplete"
+    assert account["lost"] > 0
+    assert account["duplicate"] > 0
+    assert identity_holds(account)
+    image = load(account, "vd.all")
+    valid = np.isfinite(image)
+    assert valid.sum() == account["received"]
+    frames = open_acquisition(TINY).frames(0, 256).astype(np.int64).sum((1, 2)).reshape(16, 16)
+    np.testing.assert_array_equal(image[valid], frames[valid])
+
+
+def test_a_parameter_set_while_running_holds_for_the_whole_image(tmp_path):
+    """`set` in mid-scan: history is read again, and the image is as if it had been so from the start."""
+    url = "sim:4dstem?shape=32x32&scan=32x32&fps=1000"
+    detectors = {"ring": {"kind": "annulus", "inner": 8, "outer": 12}}
+    pipeline = a_pipeline(consumers=[{"name": "vd", "type": "virtual_detectors", "detectors": detectors}])
+    session = Session(pipeline, SessionOptions(url, out=tmp_path))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0] > 300)
+        deferred = session._answer(
+            {"do": "set", "consumer": "vd", "name": "detectors.ring.inner", "value": 4.0}
+        )
+        replies: list = []
+        deferred.then(replies.append)
+        step_until(session, lambda: replies)
+        assert replies[0]["ok"], replies
+        step_until(session, session.over)
+        session.finish()
+        (account,) = session.settling.settled
+    frames = open_acquisition(url).frames(0, 1024).astype(np.int64)
+    y, x = np.mgrid[:32, :32] - 15.5
+    inside = (np.hypot(y, x) >= 4) & (np.hypot(y, x) < 12)
+    np.testing.assert_array_equal(load(account, "vd.ring"), (frames * inside).sum((1, 2)).reshape(32, 32))
+
+
+def test_viewers_and_scripts_can_attach(tmp_path):
+    session = Session(a_pipeline(), SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=500", out=tmp_path))
+    with session:
+        assert session.hub.addresses.control in session_directory.running()
+        session.start()
+        subscriber = Subscriber(session.hub.addresses.control)
+        try:
+            wanted = {"status", "preview.frame", "vd.bf", "vd.haadf", "vd.com"}
+            step_until(session, lambda: wanted <= set(subscriber.topics()))
+            assert subscriber.latest("vd.bf").arrays["image"].shape == (32, 32)
+            status = subscriber.latest("status").attrs
+            assert status["source"]["url"].startswith("sim:4dstem")
+        finally:
+            subscriber.close()
+        session.stop("test")
+        session.finish()
+        assert session.settling.settled[0]["state"] in ("incomplete", "complete")
+        assert identity_holds(session.settling.settled[0])
+
+
+def test_wrong_requests_are_refused_with_the_next_step(tmp_path):
+    session = Session(a_pipeline(), SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=200"))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.series_count())
+        for request, expected in (
+            ({"consumer": "vdd", "name": "x", "value": 1}, "no consumer 'vdd'; there are: preview, vd"),
+            ({"consumer": "vd", "name": "detectors.haadf.inner", "value": -3}, "inner"),
+            ({"consumer": "vd", "name": "detectors.hadf.inner", "value": 3}, "haadf"),
+        ):
+            answer = session._answer({"do": "set", **request})
+            replies: list = []
+            if isinstance(answer, dict):
+                replies.append(answer)
+            else:
+                answer.then(replies.append)
+            step_until(session, lambda got=replies: got)
+            assert not replies[0]["ok"]
+            assert expected in replies[0]["error"]
+        session.stop("test")
+        session.finish()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "message"),
+    [
+        ("tcp://127.0.0.1", SourceError, "port"),
+        ("tcp://no-such-host.invalid:9999", SourceError, "not known here"),
+        ("tcq://127.0.0.1:9999", SourceError, "tcp://host:port"),
+        ("dectris://10.0.0.1", SourceError, "does not read DECTRIS SIMPLON streams yet"),
+        ("bind+tcp://0.0.0.0:9999", UnauthorisedBindError, "insecure-bind"),
+        ("sim:4dstm", SourceError, "4dstem"),
+        ("sim:4dstem?scan=0x4", SourceError, "scan"),
+        ("no-such-file.npy", SourceError, "is no file and no address"),
+    ],
+)
+def test_a_wrong_source_is_said_at_once(url, kind, message, tmp_path):
+    with pytest.raises(kind, match=message):
+        run(url, tmp_path)
+    assert nothing_left() == []
+
+
+def test_a_mask_outside_the_frame_ends_a_run_without_a_window(tmp_path):
+    detectors = {"far": {"kind": "disk", "radius": 2, "center": [900, 900]}}
+    pipeline = a_pipeline(consumers=[{"name": "vd", "type": "virtual_detectors", "detectors": detectors}])
+    with pytest.raises(PipelineError, match="far"):
+        run(TINY, tmp_path, pipeline)
+
+
+def test_a_port_in_use_is_said_at_once(tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SourceError, match="already in use"):
+            run(f"bind+tcp://127.0.0.1:{port}", tmp_path)
+
+
+def test_a_stream_that_never_starts_ends_with_the_reason(tmp_path):
+    pipeline = a_pipeline(source={"wait": 0.5})
+    with pytest.raises(SessionError, match=r"no series began at .* within 0.5 s"):
+        run("tcp://127.0.0.1:9", tmp_path, pipeline)
+
+
+def test_control_client_stops_a_session(tmp_path):
+    import threading
+
+    session = Session(a_pipeline(), SessionOptions("tcp://127.0.0.1:9", must_begin=False))
+    with session:
+        session.start()
+        asked: list = []
+
+        def ask() -> None:
+            with ControlClient(session.hub.addresses.control) as client:
+                asked.append(client.request({"do": "status"}, timeout=30))
+                asked.append(client.request({"do": "stop", "reason": "enough"}, timeout=30))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        step_until(session, session.over)
+        thread.join(30)
+        session.finish()
+    assert asked[0]["status"]["state"] in ("starting", "waiting")
+    assert session.summary()["ended"] == "enough"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
+def test_a_real_movie_is_processed_frame_by_frame(tmp_path):
+    (account,) = run(str(SHARED / "data" / "colloid_movie.npz"), tmp_path)["series"]
+    assert (account["state"], account["received"]) == ("complete", 50)
+    assert account["edges"]["vd"]["processed"] == 50
+    assert identity_holds(account)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
+def test_a_real_sparse_scan_shows_exactly_its_samples(tmp_path):
+    path = SHARED / "data" / "sparse_spiral_scan.npz"
+    (account,) = run(str(path), tmp_path)["series"]
+    with np.load(path) as data:
+        truth, missing = data["spiral_y"], data["spiral_missing"].astype(bool)
+    image = load(account, "vd.value")
+    np.testing.assert_array_equal(np.isfinite(image), ~missing)
+    np.testing.assert_array_equal(image[~missing], truth[~missing].astype(np.float64))
