@@ -46,6 +46,8 @@ READY_S = 120.0
 DRAIN_S = 10.0
 """How long consumers may work off the ring when a session is stopped."""
 LOOP_S = 0.05
+LAST_PICTURE_S = 5.0
+"""How long a viewer without a window may take for its last picture; one with a window is closed then."""
 QUIET_S = 0.25
 """Ingest reports every 0.2 s: one report without a new message, and none is left."""
 WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
@@ -71,6 +73,8 @@ class SessionOptions:
     """For simulated sources and files: fields of SenderOptions."""
     end_with_source: bool = True
     """Whether a simulated source or file that has ended ends the session."""
+    headless: bool = True
+    """Whether the viewer, if any, ends by itself when the session has ended."""
     viewer: Callable[[str], ProcessSpec] | None = None
     """Makes the viewer's process from the control address; None = no viewer."""
 
@@ -440,6 +444,8 @@ class Session:
         self.settling.step(hurry=True)
         self.state = "ended"
         self._publish_status()
+        if self.options.headless:
+            self._await(lambda: self.processes.pid("viewer") is None, LAST_PICTURE_S)
         if self.options.out is not None and self.error is None:
             write_summary(self.options.out, self.summary())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +35,9 @@ def run_viewer(
     control_address : str
         Where the session answers, "tcp://host:port" or "ipc://path".
     headless : bool
-        Draw without a display.
+        Draw without a display, and end with the session.
     snapshot : Path, optional
-        PNG file to write at the end.
+        PNG file to write at the end; without a display also as soon as there are pictures, and every 2 s.
     duration : float, optional
         Seconds to show; None = until closed.
 
@@ -54,7 +55,14 @@ def run_viewer(
     from .connection import connect
 
     feed, commands = connect(control_address)
-    return show(feed, commands, title=control_address, snapshot=snapshot, duration=duration)
+    return show(
+        feed,
+        commands,
+        title=control_address,
+        snapshot=snapshot,
+        duration=duration,
+        follow=headless,
+    )
 
 
 def show(
@@ -64,6 +72,7 @@ def show(
     title: str = "",
     snapshot: Path | None = None,
     duration: float | None = None,
+    follow: bool = False,
 ) -> int:
     """Run the window on any feed; see `run_viewer` for the rest. Needs `qt.application` before."""
     from PySide6.QtCore import QTimer
@@ -77,12 +86,19 @@ def show(
     window.closing.connect(run.take_picture)
     window.show()
     window.start()
+    if follow:
+        run.follow()
     if duration is not None:
         QTimer.singleShot(max(0, int(duration * 1000)), window, window.close)
     with _on_interrupt(run.interrupt):
         QApplication.exec()
     qt.finish_deletions()
     return run.outcome()
+
+
+LOOK_MS = 100
+PICTURE_S = 2.0
+"""A picture of the whole window costs 50 ms: a fortieth of one core."""
 
 
 class _Run:
@@ -93,10 +109,29 @@ class _Run:
         self._snapshot = snapshot
         self._interrupted = False
         self._failure: LivemError | None = None
+        self._was_live = False
+        self._next_picture = 0.0
 
     def interrupt(self) -> None:
         self._interrupted = True
         self._window.close()
+
+    def follow(self) -> None:
+        """Look at the session from time to time: take its picture, and end when it ends."""
+        from PySide6.QtCore import QTimer
+
+        timer = QTimer(self._window)
+        timer.timeout.connect(self._look)
+        timer.start(LOOK_MS)
+
+    def _look(self) -> None:
+        session = self._window.session
+        self._was_live |= bool(session.status.state)
+        if session.status.state == "ended" or (self._was_live and session.lost):
+            self._window.close()
+        elif (session.frame or session.images) and time.monotonic() >= self._next_picture:
+            self._next_picture = time.monotonic() + PICTURE_S
+            self.take_picture()
 
     def take_picture(self) -> None:
         """An error here would be lost in Qt's event loop: it is kept for `outcome`."""
