@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import socket as bsd
 import subprocess
 import sys
@@ -296,34 +295,34 @@ def test_fault_01_a_killed_sender_is_gone_at_once(
     assert link.last_disconnect_ns is not None
 
 
-@posix
-def test_a_frozen_sender_is_cut_where_that_is_asked_for(
-    make_source: MakeSource, sender_process: Callable[[str], subprocess.Popen[bytes]]
-) -> None:
-    source = make_source(heartbeat_timeout_ms=400)
-    process = sender_process(source.address)
-    wait_link(source, lambda link: link.peers == 1)
-    process.send_signal(signal.SIGSTOP)
-    wait_link(source, lambda link: link.peers == 0)
-    process.send_signal(signal.SIGCONT)
-    wait_link(source, lambda link: link.peers == 1)
-
-
-def test_back_pressure_far_longer_than_a_heartbeat_loses_nothing(
-    make_source: MakeSource, make_socket: MakeSocket
-) -> None:
-    """A heartbeat timeout would cut the waiting sender, and with it what is on its way."""
-    source = make_source(heartbeat_ms=10, byte_budget=1, message_bytes=1)
-    sender = make_socket()
-    sender.sndhwm = 4
-    sender.connect(source.address)
-    payload = np.zeros(1 << 20, np.uint8)
-    sent = 0
-    while sender.poll(500, zmq.POLLOUT):  # until every buffer on the way has been full for half a second
+def fill(sender: zmq.Socket[bytes], payload_bytes: int) -> int:
+    """Send frames until every buffer on the way has been full for half a second; how many."""
+    payload, sent = np.zeros(payload_bytes, np.uint8), 0
+    while sender.poll(500, zmq.POLLOUT):
         sender.send_multipart(wire.encode_frames(KEY, sent, 1, payload))
         sent += 1
+    return sent
+
+
+def test_long_back_pressure_loses_nothing(make_source: MakeSource, make_socket: MakeSocket) -> None:
+    """With heartbeats libzmq would cut the waiting sender, and with it what is on its way."""
+    source, sender = make_source(byte_budget=1, message_bytes=1), make_socket()
+    sender.sndhwm = 4
+    sender.connect(source.address)
+    sent = fill(sender, 1 << 20)
     assert indices(take(source, sent)) == list(range(sent))
     assert source.link().last_disconnect_ns is None
+
+
+def test_a_sender_that_ends_while_we_hold_it_back_is_read_to_its_last_frame(
+    make_source: MakeSource, make_socket: MakeSocket
+) -> None:
+    source, sender = make_source(byte_budget=1, message_bytes=1), make_socket()
+    sender.sndhwm = 4
+    sender.connect(source.address)
+    sent = fill(sender, 5_000)
+    sender.close(int(PATIENCE_S * 1000))
+    assert indices(take(source, sent)) == list(range(sent))
 
 
 # -- strangers -------------------------------------------------------------------------------------------
