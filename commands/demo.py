@@ -118,6 +118,7 @@ def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -
         out=demo.out,
         sender={"truth_dir": str(demo.truth)},
         end_with_source=not window,
+        headless=not window,
         viewer=viewer.make,
     )
     return run_session(Pipeline(), options, progress, _stop_with_window if window else None)

@@ -104,6 +104,7 @@ def _session_options(
         must_begin=not viewer.window,
         sender=_sender_fields(url, given),
         end_with_source=not viewer.window,
+        headless=not viewer.window,
         viewer=viewer.make,
         **control,
     )

@@ -88,9 +88,11 @@ def status_line(status: Status) -> str:
 
 
 def status_text(status: Status) -> str:
-    """State, and why where there is more to say."""
-    state, message = status["state"], status["message"]
-    return state if message in ("", state) else f"{state}: {message}"
+    """State, and why where that says more."""
+    state, message = str(status["state"]), str(status["message"])
+    if not message:
+        return state
+    return message if message.startswith(state) else f"{state}: {message}"
 
 
 def _of(announced: int | None) -> str:
