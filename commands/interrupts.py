@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -46,14 +47,15 @@ class Interrupts:
 
 @contextmanager
 def ctrl_c_held() -> Iterator[None]:
-    """Keep Ctrl-C waiting while processes are spawned.
+    """Keep Ctrl-C waiting for what must not be left half done.
 
-    They inherit the mask: Ctrl-C reaches the whole terminal group, and a child that is still importing would
-    answer it with a traceback. No-op on Windows.
+    Processes that are spawned meanwhile inherit the mask: Ctrl-C reaches the whole terminal group, and a
+    child that is still importing would answer it with a traceback. No-op on Windows.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # by multiprocessing; its start would unblock Ctrl-C again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

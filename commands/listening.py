@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import zmq
 
@@ -61,7 +60,7 @@ def listen(url: str, seconds: float, *, insecure_bind: bool = False) -> Heard:
             f"{url!r} is no detector's address; listen to tcp://HOST:PORT or ipc://PATH, and look at "
             "simulators and files with `livem info`"
         )
-    plan = plan_source(url, Path(), insecure_bind=insecure_bind)
+    plan = plan_source(url, insecure_bind=insecure_bind)
     source, heard = plan.make_source(DEFAULT_LIMITS), Heard()
     try:
         source.open()

@@ -70,9 +70,11 @@ def run_session(
 
     if options.out is not None:
         prepare_directory(options.out)
-    session = Session(pipeline, options, show)
-    progress.say(f"`livem view {session.hub.addresses.control}` shows this session")
-    with Interrupts(session.stop) as interrupts:
+    with contextlib.ExitStack() as stack:
+        with ctrl_c_held():  # no gap in which a Ctrl-C would leave the session's memory behind
+            session = Session(pipeline, options, show)
+            interrupts = stack.enter_context(Interrupts(session.stop))
+        progress.say(f"`livem view {session.hub.addresses.control}` shows this session")
         try:
             _play(session)
         except KeyboardInterrupt:
@@ -105,6 +107,8 @@ def _play(session: Session) -> None:
                 session.start()
             while not session.over():
                 session.step()
+            if session.state == "starting":  # nothing to lose, and who still imports hears no word
+                _terminate(session)
             session.finish()
         except KeyboardInterrupt:
             _terminate(session)

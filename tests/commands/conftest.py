@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,11 @@ PATIENCE_S = 100
 
 
 class Livem(subprocess.Popen[str]):
-    """A running ``livem``; Ctrl-C by ``send_signal(SIGINT)`` reaches it alone."""
+    """A running ``livem``, its children in its process group, as on a terminal."""
+
+    def ctrl_c(self) -> None:
+        """SIGINT for the whole group."""
+        os.killpg(self.pid, signal.SIGINT)
 
     def lines_until(self, word: str) -> list[str]:
         """Lines of stderr up to the first with the word in it; fails when it ends before."""
@@ -42,7 +47,8 @@ def start() -> Iterator[Start]:
 
     def begin(*args: object) -> Livem:
         command = [sys.executable, "-m", "livem", *map(str, args)]
-        process = Livem(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=quiet)
+        pipe = subprocess.PIPE
+        process = Livem(command, stdout=pipe, stderr=pipe, text=True, env=quiet, start_new_session=True)
         running.append(process)
         return process
 

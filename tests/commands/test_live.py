@@ -49,13 +49,23 @@ def test_ctrl_c_ends_cleanly_with_what_was_measured(start: Start, pipeline: Path
     assert address in session_directory.running()
     told = json.loads(CliRunner().invoke(main, ["info", address, "--json"]).stdout)
     assert told["series"]["series"] == 1
-    live.send_signal(signal.SIGINT)
+    live.ctrl_c()
     stdout, stderr = live.end()
     assert live.returncode == 130
     assert "stopping: Ctrl-C" in stderr
     assert "Traceback" not in stderr
     assert "series 1: incomplete: the session was stopped" in stdout
     assert "vd       lossless" in stdout
+
+
+def test_ctrl_c_while_processes_start_is_no_traceback(start: Start, pipeline: Path) -> None:
+    live = start("live", ENDLESS, "-p", pipeline, "--headless")
+    live.lines_until("livem view")
+    live.ctrl_c()
+    stdout, stderr = live.end()
+    assert live.returncode == 130
+    assert "Traceback" not in stderr
+    assert stdout == "no series was received\n"
 
 
 def test_sigterm_is_like_ctrl_c_and_a_second_signal_ends_at_once(start: Start, pipeline: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ def movie(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_is_sent_and_every_frame_arrives(
-    start: Start, pipeline: Path, movie: Path, tmp_path: Path
-) -> None:
-    url = f"ipc://{tmp_path}/s"
+def test_a_file_is_sent_and_every_frame_arrives(start: Start, pipeline: Path, movie: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     live = start("live", f"bind+{url}", "-p", pipeline, "--headless", "--series", 1, "--json")
     send = start("send", movie, "--to", f"connect+{url}", "--rate", 400, "--batch", 4, "--json", "--wait", 90)
     sent, stderr = send.end()
@@ -45,7 +45,7 @@ def test_ctrl_c_while_waiting_tells_that_nothing_was_sent(start: Start, movie: P
     send = start("send", movie, "--to", f"ipc://{tmp_path}/s", "--wait", 60)
     (intention,) = send.lines_until("waiting up to 60 s")
     assert "40 frames of 12x10 uint8, as fast as possible" in intention
-    send.send_signal(signal.SIGINT)
+    send.ctrl_c()
     stdout, stderr = send.end()
     assert (send.returncode, stdout) == (130, "nothing was sent\n")
     assert "Traceback" not in stderr
