@@ -113,9 +113,7 @@ class Session:
         self.directory = session_directory.create()
         try:
             self._readers = [self._reader_spec(config) for config in self.pipeline.consumers]
-            self._plan = plan_source(
-                self.options.url, self.directory, insecure_bind=self.options.insecure_bind
-            )
+            self._plan = plan_source(self.options.url, insecure_bind=self.options.insecure_bind)
             self.hub = Hub(
                 self.directory,
                 self.options.url,
@@ -432,7 +430,9 @@ class Session:
     def finish(self) -> None:
         """End the processes in the order of the stream, then write the last summary."""
         self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
-        self.processes.stop("sender", 0.5 if not self._sender_ended else 3.0)
+        self.processes.terminate("sender")
+        self._await(lambda: self.processes.pid("sender") is None, 1.0)
+        self.processes.stop("sender", 1.0)
         self._stop_child("ingest")
         self._await(lambda: self.settling.done or not self._alive_workers(), DRAIN_S)
         for spec in self._readers:

@@ -28,6 +28,9 @@ class _Finals:
 
     results: dict[str, Result] = field(default_factory=dict)
     over_at: float | None = None
+    """When the series was found to be over."""
+    final_at: float | None = None
+    """When the last consumer was found to have given its last word, which may still be on its way."""
 
 
 class Settling:
@@ -88,12 +91,13 @@ class Settling:
         if not self._accounts.is_over(serial):
             return False
         finals = self._finals.setdefault(key, _Finals())
-        finals.over_at = finals.over_at or time.monotonic()
-        waited, working = time.monotonic() - finals.over_at, self._working()
+        now, working = time.monotonic(), self._working()
+        finals.over_at = finals.over_at or now
         if not self._accounts.is_final(serial, working):
-            return waited > SETTLE_S and not working
+            return now - finals.over_at > SETTLE_S and not working
+        finals.final_at = finals.final_at or now
         heard = {topic.partition(".")[0] for topic in finals.results}
-        return heard >= set(working) or waited > RESULTS_S
+        return heard >= set(working) or now - finals.final_at > RESULTS_S
 
     def _write_down(self, serial: int, key: SeriesKey) -> None:
         account = self._accounts.of(serial)

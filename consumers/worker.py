@@ -31,6 +31,8 @@ PUBLISH_NS = 5_000_000
 PUBLISH_SHARE = 5
 """A publication that takes t is followed by 5 t without: publishing costs at most a sixth of the CPU."""
 PATIENCE_S = 0.2
+RETRY_S = 0.01
+"""Between two attempts to hand over last results that the supervisor was too busy to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class Worker:
         self._publish_if_due()
         due = self._outlet.due_in(time.monotonic_ns())
         patience = PATIENCE_S if due is None else min(due, PATIENCE_S)
+        if not self._publisher.flush(0.0):
+            patience = min(patience, RETRY_S)
         patience = self._reader.prepare_wait(patience)
         poller.poll(int(patience * 1000 + 0.999))
         self._reader.woken()

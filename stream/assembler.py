@@ -155,10 +155,21 @@ class Assembler:
 
     def _beyond(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
         announced = current.series.count
-        if announced is None or batch.first + batch.count <= announced:
+        if announced is None:
+            return self._wild(batch, current)
+        if batch.first + batch.count <= announced:
             return None
         detail = f"frames {batch.first}..{batch.first + batch.count - 1} of {announced} announced"
         return Rejected(Reason.BEYOND_COUNT, detail, batch.key, batch.first, batch.count)
+
+    @staticmethod
+    def _wild(batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+        """In an open-ended series nothing else bounds what one absurd index would count as lost."""
+        ahead = batch.first - current.ledger.high_water
+        if ahead <= MAX_AHEAD:
+            return None
+        detail = f"frame {batch.first} is {ahead} frames ahead of all others"
+        return Rejected(Reason.BAD_INDEX, detail, batch.key, batch.first, batch.count)
 
     def _series_of(self, key: SeriesKey, frames: int, now_ns: int) -> _OpenSeries | None:
         """The open series with this key; otherwise the frames are counted as unascribed."""
@@ -258,7 +269,7 @@ class Assembler:
     def _reject_frames(self, current: _OpenSeries, rejection: Rejected, first: int, count: int) -> None:
         """Enter rejected frames into the ledger; an absurd index must not inflate the series."""
         announced = current.series.count
-        horizon = current.ledger.high_water + MAX_REJECTED_AHEAD
+        horizon = current.ledger.high_water + MAX_AHEAD
         if announced is None and first + count > horizon:
             return self._count_unascribed(rejection.reason, count)
         current.ledger.reject(rejection.reason, first, count)
@@ -393,8 +404,8 @@ class Assembler:
         self.close("stopped while a lossless consumer was behind", now_ns)
 
 
-MAX_REJECTED_AHEAD = 1 << 20
-"""In an open-ended series a rejected message may claim frames so far ahead and not further."""
+MAX_AHEAD = 1 << 20
+"""In an open-ended series a message may be so many frames ahead of all others, and not more."""
 
 
 def _offsets(batch: FrameBatch, frame_bytes: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class BusLine:
         self._repair_due = 0
         self._number = 0
         self._poller = zmq.Poller()
-        self.control = open_socket(context, zmq.DEALER, hwm=64, max_bytes=MAX_PART, heartbeat=True)
+        self.control = open_socket(context, zmq.DEALER, hwm=64, max_bytes=MAX_PART)
         # Questions to nobody must not queue up: a session that starts later would get them all at once.
         self.control.setsockopt(zmq.IMMEDIATE, 1)
         self.control.setsockopt(zmq.RECONNECT_IVL, 50)
@@ -105,7 +105,7 @@ class BusLine:
 
     def _connect_bus(self, address: str) -> None:
         self._drop_bus()
-        bus = open_socket(self._context, zmq.SUB, hwm=VIEWER_HWM, max_bytes=MAX_PART, heartbeat=True)
+        bus = open_socket(self._context, zmq.SUB, hwm=VIEWER_HWM, max_bytes=MAX_PART)
         for topic in (*self._topics, HEARTBEAT):
             bus.setsockopt_string(zmq.SUBSCRIBE, topic)
         try:

@@ -127,11 +127,9 @@ class Hub:
         insecure: bool,
     ) -> None:
         self._results = open_socket(self._context, zmq.PULL, hwm=WORKER_HWM, max_bytes=MAX_PART)
-        self._bus = open_socket(self._context, zmq.XPUB, hwm=VIEWER_HWM, heartbeat=True)
+        self._bus = open_socket(self._context, zmq.XPUB, hwm=VIEWER_HWM)
         self._bus.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._clients = ClientDesk(
-            open_socket(self._context, zmq.ROUTER, hwm=VIEWER_HWM, heartbeat=True), self._answer
-        )
+        self._clients = ClientDesk(open_socket(self._context, zmq.ROUTER, hwm=VIEWER_HWM), self._answer)
         self._children = ChildDesk(open_socket(self._context, zmq.ROUTER, hwm=1000), on_child, self._clock)
         self._monitors = [
             socket.get_monitor_socket(_HANDSHAKE_FAILED) for socket in (self._bus, self._clients.socket)

@@ -99,6 +99,11 @@ class Processes:
         if name in self._running:
             self._running[name].false_starts = 0
 
+    def terminate(self, name: str) -> None:
+        """Ask a process to end by signal, without waiting for it."""
+        if name in self._running:
+            self._running[name].process.terminate()
+
     def stop(self, name: str, timeout: float = STOP_S) -> None:
         """Wait for a process that was told to end; then terminate it, then kill it."""
         running = self._running.pop(name, None)

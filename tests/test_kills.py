@@ -1,0 +1,190 @@
+"""kill -9 of every part of a session at random times: the rest goes on, the accounts stay exact."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from livem.session import Session, SessionOptions
+from livem.stream import session_directory
+from livem.stream.segment import reclaim
+from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.sender import SenderOptions, run_sender
+
+sys.path.insert(0, str(Path(__file__).parent))
+from session_tools import a_pipeline, identity_holds, load, step_until
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+KILLS = 20
+TOTAL = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
+LONG = "sim:4dstem?shape=32x32&scan=128x128&fps=400"
+
+
+def kill(session: Session, name: str) -> None:
+    """kill -9, and wait until the session has found out."""
+    pid = session.processes.pid(name)
+    assert pid is not None
+    session._ready.discard(name)
+    os.kill(pid, signal.SIGKILL)
+
+
+def serve(session: Session, seconds: float) -> None:
+    """Let the session run for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        session.step(0.01)
+
+
+def assert_right_pixels(account: dict, url: str) -> None:
+    """Every valid pixel is the one of its own frame; there are as many as processed frames."""
+    image = load(account, "vd.all")
+    valid = np.isfinite(image)
+    assert valid.sum() == account["edges"]["vd"]["processed"]
+    expected = np.full(image.size, np.nan)
+    flat = np.flatnonzero(valid)
+    acquisition = open_acquisition(url)
+    for i in flat:
+        expected[i] = acquisition.frames(int(i), 1).astype(np.int64).sum()
+    np.testing.assert_array_equal(image.reshape(-1)[flat], expected[flat])
+
+
+def test_fault_09_worker_killed_20_times(tmp_path):
+    """The ring holds the whole series, so that not one frame is missing in the end."""
+    pipeline = a_pipeline(consumers=TOTAL, ring={"bytes": 64 << 20})
+    session = Session(pipeline, SessionOptions(LONG, out=tmp_path))
+    chance = random.Random(9)
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0])
+        for _ in range(KILLS):
+            kill(session, "vd")
+            step_until(session, lambda: "vd" in session._ready)
+            serve(session, chance.uniform(0, 0.4))
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    assert account["edges"]["vd"]["restarts"] == KILLS
+    assert account["edges"]["vd"]["dropped"] == {}
+    assert account["edges"]["vd"]["processed"] == account["received"]
+    assert identity_holds(account)
+    assert_right_pixels(account, LONG)
+
+
+def test_fault_10_ingest_killed_20_times(tmp_path):
+    """Frames that the dead process had taken are a gap; all others are in place."""
+    session = Session(
+        a_pipeline(consumers=TOTAL, ring={"bytes": 64 << 20}), SessionOptions(LONG, out=tmp_path)
+    )
+    chance = random.Random(10)
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0])
+        for _ in range(KILLS):
+            kill(session, "ingest")
+            step_until(session, lambda: "ingest" in session._ready)
+            before = session.accounts.entered()[0]
+            step_until(session, lambda seen=before: session.accounts.entered()[0] > seen)
+            serve(session, chance.uniform(0, 0.3))
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    assert account["edges"]["vd"]["processed"] == account["received"] > 0
+    assert identity_holds(account)
+    assert_right_pixels(account, LONG)
+
+
+def test_fault_01_and_02_sender_killed_20_times(tmp_path):
+    """Each death ends its series as incomplete; the next sender's series never mixes with it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    session = Session(a_pipeline(consumers=TOTAL), SessionOptions(f"bind+{address}", out=tmp_path))
+    spawn, chance = multiprocessing.get_context("spawn"), random.Random(1)
+    options = SenderOptions(spec=LONG, endpoint=f"connect+{address}")
+    with session:
+        session.start()
+        step_until(session, lambda: session._armed_at)
+        for number in range(KILLS):
+            sender = spawn.Process(target=run_sender, args=(options,))
+            sender.start()
+            step_until(session, lambda n=number: session.accounts.series_count() > n)
+            serve(session, chance.uniform(0, 0.3))
+            sender.kill()
+            sender.join()
+            step_until(session, lambda n=number: session.settling.series > n)
+        session.stop("enough")
+        session.finish()
+        accounts = list(session.settling.settled)
+    assert len({account["epoch"] for account in accounts}) == KILLS
+    for account in accounts:
+        assert (account["state"], account["reason"]) == ("incomplete", "the sender is gone")
+        assert account["edges"]["vd"]["processed"] == account["received"]
+        assert identity_holds(account)
+    assert_right_pixels(accounts[0], LONG)
+
+
+def test_fault_19_viewer_killed_20_times(tmp_path):
+    """Viewers come and go by kill -9, in pairs; nobody else notices."""
+    session = Session(a_pipeline(), SessionOptions(LONG, out=tmp_path))
+    chance = random.Random(19)
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0])
+        command = [sys.executable, "-m", "livem", "view", session.hub.addresses.control, "--headless"]
+        for _ in range(KILLS // 2):
+            pair = [subprocess.Popen([*command, "--snapshot", str(tmp_path / f"{i}.png")]) for i in (0, 1)]
+            serve(session, chance.uniform(0.1, 2.5))
+            for viewer in pair:
+                viewer.kill()
+                viewer.wait()
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    assert account["lost"] == 0
+    assert account["edges"]["vd"]["processed"] == account["received"]
+    assert account["edges"]["vd"]["restarts"] == 0
+    assert identity_holds(account)
+
+
+def start_and_wait(url: str) -> None:
+    """A session for the test to kill: prints its directory when frames come in."""
+    session = Session(a_pipeline(), SessionOptions(url))
+    session.start()
+    while not session.accounts.entered()[0]:
+        session.step()
+    print(session.directory, session.ring.segment.name, flush=True)
+    while True:
+        session.step()
+
+
+def test_fault_21_a_killed_session_leaves_nothing_after_the_next_start():
+    """kill -9 of the supervisor: its children end by themselves, the next start takes the rest away."""
+    script = f"import test_kills; test_kills.start_and_wait({LONG!r})"
+    guard = "if __name__ == '__main__': "
+    victim = subprocess.Popen(
+        [sys.executable, "-c", guard + script], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout is not None
+    directory, segment = victim.stdout.readline().split()
+    children = psutil.Process(victim.pid).children(recursive=True)
+    assert len(children) >= 4
+    victim.kill()
+    victim.wait()
+    victim.stdout.close()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+    session_directory.reclaim()
+    reclaim()
+    assert not Path("/dev/shm", segment).exists()
+    assert not Path(directory).exists()
