@@ -103,7 +103,7 @@ def _landmark(status: Status) -> tuple[Any, ...]:
     """What makes a new line where lines cannot be taken back: another state, another series, its end."""
     series = status["series"]
     if series is None:
-        return status["state"], status["message"]
+        return (status_text(status),)
     return status["state"], series["epoch"], series["series"], series["state"]
 
 
