@@ -1,1 +1,17 @@
 """What ``livem bench`` runs: ratios to memcpy and to peers within one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SUITE: Mapping[str, str] = MappingProxyType(
+    {
+        "ring": "livem.benchmarks.ring:run",
+        "ingest": "livem.benchmarks.ingest:run",
+        "latency": "livem.benchmarks.latency:run",
+        "startup": "livem.benchmarks.startup:run",
+        "memory": "livem.benchmarks.memory:run",
+    }
+)
+"""Benchmarks by name, as "module:function"; a function takes ``quick`` and gives figures.Measured."""

@@ -1,0 +1,160 @@
+"""From a frame's arrival to its result, to the first picture, and how often a display has something new.
+
+Whole sessions on the simulated microscope, driven as ``livem live`` drives them, at rates from far below to
+far above what the machine can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..pipeline import Pipeline
+from ..session import Session, SessionOptions
+from ..stream.ring_layout import S_FIRST_ARRIVAL
+from .eyes import Sight, show, watch
+from .figures import Gate, Measured, Row, Spread, at_least, at_most
+from .partner import Partner
+
+P50_MS, P99_MS = 10.0, 50.0
+AT_RATE = 2000
+"""Frames/s at which the latencies are promised."""
+FIRST_MS = 50.0
+DISPLAY_HZ = 20.0
+NEW_FRAMES_SHARE = 0.9
+"""A display cannot change more often than frames come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    rates: tuple[int, ...]
+    """Frames per second."""
+    rounds: int
+    seconds: float
+    window_seconds: float
+    """With the real window; 0 = without."""
+    shape: tuple[int, int] = (256, 256)
+    scan: tuple[int, int] = (128, 128)
+    ring_bytes: int | None = None
+
+
+FULL = Plan((10, 100, 1000, 2000, 20_000), 3, 3.0, 4.0)
+QUICK = Plan((10, 2000, 20_000), 1, 2.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One session."""
+
+    account: dict[str, Any]
+    first_picture_ms: float | None
+    """From the first frame's arrival to the first picture in another process, found by polling at 60 Hz."""
+    updates_per_second: float | None
+
+    @property
+    def p50_ms(self) -> float:
+        return float(self.account["latency_ms"]["p50"] or float("inf"))
+
+    @property
+    def p99_ms(self) -> float:
+        return float(self.account["latency_ms"]["p99"] or float("inf"))
+
+
+def run(quick: bool) -> Measured:
+    """Measure; what ``livem bench latency`` shows."""
+    return measure(QUICK if quick else FULL)
+
+
+def measure(plan: Plan) -> Measured:
+    sessions: dict[int, list[Seen]] = {rate: [] for rate in plan.rates}
+    for _ in range(plan.rounds):
+        for rate in plan.rates:
+            sessions[rate].append(_watched(plan, rate))
+    rows = [_row(rate, seen) for rate, seen in sessions.items()]
+    gates = [gate for rate, seen in sessions.items() for gate in _gates(rate, seen)]
+    if plan.window_seconds:
+        drawn = {rate: _drawn(plan, rate) for rate in plan.rates}
+        rows = [{**row, "window, drawn/s": drawn[row["frames/s"]] or "none"} for row in rows]
+        gates += [_display("frames drawn by the window", rate, value) for rate, value in drawn.items()]
+    h, w = plan.shape
+    return {"title": f"Latency: {h}x{w} uint16, preview and virtual detectors", "rows": rows, "gates": gates}
+
+
+def _watched(plan: Plan, rate: int) -> Seen:
+    """A session with a script that polls its results."""
+    account, first_arrival_ns, sight = play(plan, rate, plan.seconds, watch)
+    assert isinstance(sight, Sight)
+    first = None if sight.first_ns is None else (sight.first_ns - first_arrival_ns) / 1e6
+    return Seen(account, first, sight.updates_per_second())
+
+
+def _drawn(plan: Plan, rate: int) -> float | None:
+    """Frames that the window drew per second; seconds enough for a rate of 10 frames/s."""
+    _, _, drawn = play(plan, rate, plan.window_seconds, show)
+    return None if drawn is None else float(drawn)
+
+
+def play(
+    plan: Plan, rate: int, seconds: float, eye: Callable[[Connection, str], None]
+) -> tuple[dict[str, Any], int, Any]:
+    """Run a session with a looker-on; its first series' account and first arrival, and what was seen."""
+    h, w = plan.shape
+    ny, nx = plan.scan
+    url = f"sim:4dstem?shape={h}x{w}&scan={ny}x{nx}&fps={rate}&repeats=0"
+    with ExitStack() as stack:
+        pipeline = Pipeline(ring_bytes=plan.ring_bytes)
+        session = stack.enter_context(Session(pipeline, SessionOptions(url, duration=seconds)))
+        looker = stack.enter_context(Partner(eye, session.hub.addresses.control))
+        looker.hear()
+        session.start()
+        while not session.over():
+            session.step()
+        looker.tell(None)
+        session.finish()
+        if session.error is not None:
+            raise session.error
+        first_arrival_ns = int(session.ring.views.series_words(0)[S_FIRST_ARRIVAL])
+        return session.summary()["series"][0], first_arrival_ns, looker.hear()
+
+
+def _row(rate: int, seen: Sequence[Seen]) -> Row:
+    return {
+        "frames/s": rate,
+        "received/s": str(_spread([one.account["frames_per_second"] for one in seen])),
+        "p50, ms": str(Spread.of([one.p50_ms for one in seen])),
+        "p99, ms": str(Spread.of([one.p99_ms for one in seen])),
+        "first result, ms": str(_spread([one.account["first_result_ms"] for one in seen])),
+        "first picture seen, ms": str(_spread([one.first_picture_ms for one in seen])),
+        "updates/s offered": str(_spread([one.updates_per_second for one in seen])),
+        "lost": sum(one.account["lost"] for one in seen),
+    }
+
+
+def _spread(values: Sequence[float | None]) -> Spread | str:
+    known = [value for value in values if value is not None]
+    return Spread.of(known) if known else "none"
+
+
+def _gates(rate: int, seen: Sequence[Seen]) -> list[Gate]:
+    gates: list[Gate] = []
+    if rate == AT_RATE:
+        gates.append(at_most(f"p50 at {rate} frames/s, ms", _median([one.p50_ms for one in seen]), P50_MS))
+        gates.append(at_most(f"p99 at {rate} frames/s, ms", _median([one.p99_ms for one in seen]), P99_MS))
+    first = _median([one.first_picture_ms for one in seen])
+    gates.append(at_most(f"first picture seen at {rate} frames/s, ms", first, FIRST_MS))
+    gates.append(_display("updates offered", rate, _median([one.updates_per_second for one in seen])))
+    return gates
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    spread = _spread(values)
+    return spread.median if isinstance(spread, Spread) else None
+
+
+def _display(what: str, rate: int, value: float | None) -> Gate:
+    return at_least(f"{what} at {rate} frames/s, per s", value, min(DISPLAY_HZ, NEW_FRAMES_SHARE * rate))
