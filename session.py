@@ -340,6 +340,8 @@ class Session:
             self._alarm(f"{name} cannot take series {message.get('series')}: {message.get('error')}")
             if self.options.must_begin:
                 self._fail(PipelineError(str(message.get("error"))))
+        elif kind == "series_done":
+            self.settling.promise(name, int(message.get("serial", -1)), list(message.get("topics", [])))
         elif kind == "consumer_error":
             last = str(message.get("traceback", "")).strip().splitlines()[-1:]
             self._alarm(f"{name} raised for the {message.get('times')}. time: {''.join(last)}")

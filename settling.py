@@ -18,7 +18,7 @@ from .stream.series import SeriesKey
 
 SETTLE_S = 10.0
 """How long the last results of a series are awaited after its end when nobody works on them."""
-RESULTS_S = 1.0
+RESULTS_S = 5.0
 """How long results that a worker has sent may be on their way."""
 
 
@@ -27,6 +27,8 @@ class _Finals:
     """Last results of one series, as they come in."""
 
     results: dict[str, Result] = field(default_factory=dict)
+    promised: dict[str, set[str]] = field(default_factory=dict)
+    """Topics of the last results that each consumer says it has sent."""
     over_at: float | None = None
     """When the series was found to be over."""
     final_at: float | None = None
@@ -75,6 +77,12 @@ class Settling:
         if result.series is not None and result.final:
             self._finals.setdefault(result.series, _Finals()).results[result.topic] = result
 
+    def promise(self, consumer: str, serial: int, topics: Sequence[str]) -> None:
+        """A consumer says which last results of a series it has sent; they may be on their way."""
+        series = self._accounts.series(serial)
+        if series is not None and serial >= self._next:
+            self._finals.setdefault(series.key, _Finals()).promised[consumer] = set(topics)
+
     def step(self, *, hurry: bool = False) -> None:
         """Write down what is ready; with ``hurry`` whatever there is."""
         while not self.done:
@@ -96,8 +104,9 @@ class Settling:
         if not self._accounts.is_final(serial, working):
             return now - finals.over_at > SETTLE_S and not working
         finals.final_at = finals.final_at or now
-        heard = {topic.partition(".")[0] for topic in finals.results}
-        return heard >= set(working) or now - finals.final_at > RESULTS_S
+        promised = set().union(*finals.promised.values())
+        all_here = finals.promised.keys() >= set(working) and finals.results.keys() >= promised
+        return all_here or now - finals.final_at > RESULTS_S
 
     def _write_down(self, serial: int, key: SeriesKey) -> None:
         account = self._accounts.of(serial)

@@ -6,9 +6,7 @@ Knows no session: only what to call.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -43,21 +41,3 @@ class Interrupts:
             self._stop(NAMES[signal.Signals(number)])
         elif self.count == 2:
             raise KeyboardInterrupt
-
-
-@contextmanager
-def ctrl_c_held() -> Iterator[None]:
-    """Keep Ctrl-C waiting for what must not be left half done.
-
-    Processes that are spawned meanwhile inherit the mask: Ctrl-C reaches the whole terminal group, and a
-    child that is still importing would answer it with a traceback. No-op on Windows.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # by multiprocessing; its start would unblock Ctrl-C again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

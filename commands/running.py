@@ -19,9 +19,10 @@ from ..errors import LivemError, UsageError
 from ..outputs import write_summary
 from ..pipeline import Pipeline
 from ..session import Session, SessionOptions
+from ..stream.processes import ctrl_c_held
 from .accounts_text import summary_lines
 from .exits import INTERRUPTED, print_json
-from .interrupts import Interrupts, ctrl_c_held
+from .interrupts import Interrupts
 from .progress import Progress
 
 

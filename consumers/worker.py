@@ -83,6 +83,11 @@ class Outlet:
         self._outputs = outputs
         self._arrivals.append((-1, 0, 0))
 
+    @property
+    def topics(self) -> list[str]:
+        """What ``publish`` sends."""
+        return [f"{self._name}.{output.name}" for output in self._outputs]
+
     def due_in(self, now_ns: int) -> float | None:
         """Seconds until there is something to publish; None when nothing changed."""
         return max(0.0, (self._due_ns - now_ns) / 1e9) if self._arrivals else None
@@ -153,7 +158,8 @@ class Worker:
     def _warm_up(self) -> None:
         """Compile and load what the expected series need, before the session says ready."""
         for series in self._options.expected:
-            with contextlib.suppress(PipelineError):  # made for frames of another size: said when they come
+            # An error here is of frames that are not the real ones: it is said again when those come.
+            with contextlib.suppress(Exception):
                 self._consumer.open(series)
 
     def run(self) -> None:
@@ -242,7 +248,12 @@ class Worker:
                 self._count_error()
         self._publisher.flush(0.0)
         self._reader.finalised(end)
-        self._child.link.report("series_done", serial=end.serial, decode_errors=dict(self._decoder.rejected))
+        self._child.link.report(
+            "series_done",
+            serial=end.serial,
+            topics=self._outlet.topics if self._fit else [],
+            decode_errors=dict(self._decoder.rejected),
+        )
 
     def _process(self, lease: Lease) -> None:
         block, serial = lease.block, lease.serial

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -47,6 +50,24 @@ class Death:
     restarted: bool
 
 
+@contextmanager
+def ctrl_c_held() -> Iterator[None]:
+    """Keep Ctrl-C waiting for what must not be left half done.
+
+    Processes that are spawned meanwhile inherit the mask: Ctrl-C reaches the whole terminal group, and a
+    child that is still importing would answer it with a traceback. No-op on Windows.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # by multiprocessing; its start would unblock Ctrl-C again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Processes:
     """All of them, by name."""
 
@@ -62,7 +83,8 @@ class Processes:
         for name, value in QUIET_THREADS.items():
             os.environ.setdefault(name, value)
         process = self._context.Process(target=spec.body, args=spec.args, name=f"livem-{spec.name}")
-        process.start()
+        with ctrl_c_held():
+            process.start()
         return process
 
     def __iter__(self) -> Iterator[str]:

@@ -106,12 +106,14 @@ def test_fault_10_ingest_killed_20_times(tmp_path):
 
 def test_fault_01_and_02_sender_killed_20_times(tmp_path):
     """Each death ends its series as incomplete; the next sender's series never mixes with it."""
+    movie = tmp_path / "scan.npy"  # a file is sent sooner than a simulation is made
+    np.save(movie, np.random.default_rng(0).integers(0, 99, (128, 128, 8, 8), dtype=np.uint16))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     session = Session(a_pipeline(consumers=TOTAL), SessionOptions(f"bind+{address}", out=tmp_path))
     spawn, chance = multiprocessing.get_context("spawn"), random.Random(1)
-    options = SenderOptions(spec=LONG, endpoint=f"connect+{address}")
+    options = SenderOptions(spec=str(movie), endpoint=f"connect+{address}", rate=400.0)
     with session:
         session.start()
         step_until(session, lambda: session._armed_at)
@@ -131,7 +133,7 @@ def test_fault_01_and_02_sender_killed_20_times(tmp_path):
         assert (account["state"], account["reason"]) == ("incomplete", "the sender is gone")
         assert account["edges"]["vd"]["processed"] == account["received"]
         assert identity_holds(account)
-    assert_right_pixels(accounts[0], LONG)
+    assert_right_pixels(accounts[0], str(movie))
 
 
 def test_fault_19_viewer_killed_20_times(tmp_path):

@@ -113,8 +113,11 @@ class _Run:
         self._next_picture = 0.0
 
     def interrupt(self) -> None:
+        """Called from a signal handler, perhaps in the middle of a paint: the event loop does the rest."""
+        from PySide6.QtCore import QTimer
+
         self._interrupted = True
-        self._window.close()
+        QTimer.singleShot(0, self._window, self._window.close)
 
     def follow(self) -> None:
         """Look at the session from time to time: take its picture, and end when it ends."""

@@ -9,8 +9,9 @@ import click
 import pytest
 
 from livem.commands.exits import exit_code_of
-from livem.commands.interrupts import Interrupts, ctrl_c_held
+from livem.commands.interrupts import Interrupts
 from livem.errors import SessionError, UsageError
+from livem.stream.processes import ctrl_c_held
 
 
 def test_first_asks_second_ends_later_ones_are_ignored() -> None:

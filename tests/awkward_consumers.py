@@ -1,0 +1,75 @@
+"""Consumers that misbehave, for the session's tests: slow, raising, deadly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from livem.consumers.base import Consumer, Frames, Output
+from livem.stream.series import Series
+
+
+class _Counting(Consumer[int]):
+    """Counts the frames that it has seen."""
+
+    type_name: ClassVar[str] = "counting"
+
+    def open(self, series: Series) -> None:
+        self.seen = 0
+
+    def process(self, frames: Frames) -> int:
+        return len(frames)
+
+    def merge(self, partial: int) -> Sequence[Output]:
+        self.seen += partial
+        return [Output("seen", "curve", {"x": np.zeros(1), "y": np.full(1, float(self.seen))})]
+
+
+class Slow(_Counting):
+    """Takes its time with every block."""
+
+    def __init__(self, name: str, seconds: float = 0.1) -> None:
+        super().__init__(name)
+        self._seconds = seconds
+
+    def process(self, frames: Frames) -> int:
+        threading.Event().wait(self._seconds)
+        return len(frames)
+
+
+class Raising(_Counting):
+    """Cannot bear frames whose number ends in 7."""
+
+    def process(self, frames: Frames) -> int:
+        if (frames.indices % 10 == 7).any():
+            raise ValueError("a frame that ends in 7")
+        return len(frames)
+
+
+class Deadly(_Counting):
+    """Dies of frame 100, without a word."""
+
+    def process(self, frames: Frames) -> int:
+        if 100 in frames.indices:
+            os._exit(7)
+        return len(frames)
+
+
+class NeverReady(_Counting):
+    """Dies before it is ready."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        if os.environ.get("LIVEM_TEST_CHILD"):
+            os._exit(3)
+
+
+class Unopenable(_Counting):
+    """Raises what it should not at the start of a series."""
+
+    def open(self, series: Series) -> None:
+        raise RuntimeError("no")
