@@ -20,7 +20,7 @@ from typing import Any
 import zmq
 
 from . import __version__, errors
-from .consumers.registry import consumer_class, create
+from .consumers.registry import default_policy
 from .consumers.worker import WorkerOptions, run_worker
 from .errors import LivemError, PipelineError, SessionError, SourceError
 from .outputs import write_summary
@@ -28,11 +28,9 @@ from .pipeline import ConsumerConfig, Pipeline
 from .settling import Settling
 from .stream import session_directory
 from .stream.accounting import Account, Accounts
-from .stream.assembler import AssemblerOptions
 from .stream.desk import Deferred, Reply, refusal
 from .stream.hub import Hub
-from .stream.ingest import IngestOptions, run_ingest
-from .stream.policy import Policy
+from .stream.ingest import AssemblerOptions, IngestOptions, run_ingest
 from .stream.processes import Death, Processes, ProcessSpec
 from .stream.results import Result
 from .stream.ring import ReaderSpec, Ring
@@ -139,8 +137,7 @@ class Session:
 
     @staticmethod
     def _reader_spec(config: ConsumerConfig) -> ReaderSpec:
-        create(config.type, config.name, config.params)  # wrong parameters end here, before anything starts
-        policy = config.policy or Policy.parse(consumer_class(config.type).default_policy)
+        policy = config.policy or default_policy(config.type)
         return ReaderSpec(config.name, policy)
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ..errors import PipelineError
+from ..stream.policy import Policy
 from .base import Consumer
 
 GROUP = "livem.consumers"
@@ -21,6 +22,16 @@ BUILT_IN: Mapping[str, str] = {
     "preview": ".preview:Preview",
     "virtual_detectors": ".virtual_detectors:VirtualDetectors",
 }
+
+
+BUILT_IN_POLICY: Mapping[str, str] = {"preview": "latest", "virtual_detectors": "lossless"}
+"""Default policies of the built-in types: a session must know them and need not load the kernels for it."""
+
+
+def default_policy(type_name: str) -> Policy:
+    """Edge policy of a consumer type where the pipeline file names none; PipelineError for no such type."""
+    known = BUILT_IN_POLICY.get(type_name)
+    return Policy.parse(known or consumer_class(type_name).default_policy)
 
 
 def consumer_types() -> tuple[str, ...]:

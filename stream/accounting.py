@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .assembler import UNASCRIBED
 from .ledger import SeriesLedger
+from .messages import UNASCRIBED
 from .ring import Ring
 from .ring_layout import (
     E_FINAL,

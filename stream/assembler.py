@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from . import wire
-from .block_builder import BlockBuilder, Capacity, Chunk, StoppedError
+from .block_builder import BlockBuilder, Capacity, Chunk
+from .ingest import AssemblerOptions
 from .ledger import SeriesLedger
 from .messages import (
     DEFAULT_LIMITS,
+    UNASCRIBED,
     End,
     FrameBatch,
     Limits,
@@ -28,32 +30,7 @@ from .messages import (
 from .ring_layout import S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
 from .ring_writer import RingWriter
-from .series import Scan, Series, SeriesKey
-
-MS = 1_000_000
-UNASCRIBED = tuple(Reason)
-"""What each word of the ring's unascribed counters counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssemblerOptions:
-    """Limits in time and number; the defaults are for a display beside the microscope."""
-
-    max_latency_ns: int = 5 * MS
-    reorder_messages: int = 32
-    """Messages held back while an earlier one is missing."""
-    reorder_bytes: int = 64 << 20
-    reorder_ns: int = 20 * MS
-    """How long at most: at 100 frames/s 32 messages would be 320 ms of standing picture."""
-    end_grace_ns: int = 100 * MS
-    """How long stragglers are awaited after an END that came before them."""
-    link_grace_ns: int = 400 * MS
-    """From the sender's disappearance to the series' end: time for a reconnect (100 ms)."""
-    idle_timeout_ns: int = 10_000 * MS
-    """A series with a living sender that sends nothing for so long is closed."""
-    block_bytes: int = 8 << 20
-    default_scan: Scan | None = None
-    """Given to series that announce none."""
+from .series import Series, SeriesKey
 
 
 @dataclass(slots=True)
@@ -425,6 +402,3 @@ def _why_incomplete(ledger: SeriesLedger) -> str:
     if ledger.announced is not None and ledger.sent is not None and ledger.sent < ledger.announced:
         parts.append(f"ended after {ledger.sent} of {ledger.announced} announced frames")
     return ", ".join(parts)
-
-
-__all__ = ["UNASCRIBED", "Assembler", "AssemblerOptions", "StoppedError"]

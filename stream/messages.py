@@ -53,6 +53,10 @@ class Reason(StrEnum):
     BEYOND_COUNT = "beyond_count"
 
 
+UNASCRIBED: tuple[Reason, ...] = tuple(Reason)
+"""The order in which a ring counts what was rejected and belongs to no frame of a series."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is refused before anything is allocated for it."""

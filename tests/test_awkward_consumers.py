@@ -75,12 +75,7 @@ def test_a_consumer_that_dies_of_one_frame_goes_on_behind_it(tmp_path):
     assert edge["restarts"] == 3
 
 
-def test_a_consumer_that_never_gets_ready_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIVEM_TEST_CHILD", "")
-    import awkward_consumers  # the session looks at the class itself first: only its process must die
-
-    assert awkward_consumers.NeverReady("x").name == "x"
-    monkeypatch.setattr("livem.session.create", lambda *args: monkeypatch.setenv("LIVEM_TEST_CHILD", "1"))
+def test_a_consumer_that_never_gets_ready_is_given_up(tmp_path):
     summary = run(TINY, tmp_path, beside("NeverReady"))
     (account,) = summary["series"]
     assert complete_image(account)
@@ -88,8 +83,7 @@ def test_a_consumer_that_never_gets_ready_is_given_up(tmp_path, monkeypatch):
     assert any("'other' died too often" in alarm for alarm in summary["alarms"])
 
 
-def test_a_session_without_any_living_consumer_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr("livem.session.create", lambda *args: monkeypatch.setenv("LIVEM_TEST_CHILD", "1"))
+def test_a_session_without_any_living_consumer_ends(tmp_path):
     pipeline = a_pipeline(consumers=[{"name": "other", "type": "awkward_consumers:NeverReady"}])
     with pytest.raises(SessionError, match="no consumer is left"):
         run(TINY, tmp_path, pipeline)

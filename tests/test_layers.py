@@ -38,11 +38,7 @@ def test_the_import_contracts_hold(tmp_path: Path) -> None:
         ("livem", HEAVY | {"numpy", "zmq", "msgpack", "psutil", "click"}),
         ("livem.errors", HEAVY | {"numpy", "zmq"}),
         ("livem.cli", HEAVY),  # nothing heavier than numpy, so that --help is quick
-        pytest.param(  # the supervisor stays light: decision 0001
-            "livem.session",
-            HEAVY,
-            marks=pytest.mark.xfail(reason="the bodies of ingest and workers bring numba: 0.6 s, 160 MB"),
-        ),
+        ("livem.session", HEAVY),  # the supervisor stays light: decision 0001
         ("livem.consumers.registry", HEAVY - {"numba", "llvmlite"}),
         ("livem.viewer.models.session", HEAVY - {"numba", "llvmlite"}),
         ("livem.stream.bus", HEAVY),  # what a user's script needs to read results

@@ -13,7 +13,9 @@ from livem.consumers.decode import FrameDecoder
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.stream import wire
 from livem.stream.accounting import Accounts
-from livem.stream.assembler import MS, Assembler, AssemblerOptions
+from livem.stream.assembler import Assembler
+from livem.stream.block_builder import StoppedError
+from livem.stream.ingest import MS, AssemblerOptions
 from livem.stream.ring import Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from livem.stream.ring_writer import RingWriter
@@ -303,8 +305,6 @@ def test_stopping_behind_a_stuck_consumer_keeps_the_account_exact():
     try:
         b.assembler = Assembler(b.writer, b.options, stop=lambda: bool(stop) or bool(stop.append(1)))
         series = a_series(shape=(256, 256), count=100)
-        from livem.stream.assembler import StoppedError
-
         with pytest.raises(StoppedError):
             b.feed(wire.encode_start(series), *[frames(i, 1, series) for i in range(100)])
         b.assembler.abandon(b.now)

@@ -1,0 +1,342 @@
+"""The worker process: runs one consumer on one edge of the ring.
+
+Blocks in, results out, commands in between. The consumer knows none of this; this knows no analysis.
+Raised errors are counted and reported, never fatal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import zmq
+
+from ..errors import LivemError, PipelineError
+from ..stream.bus import Publisher
+from ..stream.child import Child
+from ..stream.results import Result
+from ..stream.ring import ReaderPort
+from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
+from ..stream.series import Series
+from .base import Consumer, Frames, Output
+from .decode import FrameDecoder
+from .registry import create
+from .worker import WorkerOptions
+
+PUBLISH_NS = 5_000_000
+"""Shortest time between two publications of a consumer: latency must not wait for the display's 33 ms."""
+PUBLISH_SHARE = 5
+"""A publication that takes t is followed by 5 t without: publishing costs at most a sixth of the CPU."""
+PATIENCE_S = 0.2
+RETRY_S = 0.01
+"""Between two attempts to hand over last results that the supervisor was too busy to take."""
+
+
+class Outlet:
+    """Publishes a consumer's outputs by time, and notes how old the frames in them were."""
+
+    def __init__(self, name: str, reader: RingReader, publisher: Publisher) -> None:
+        self._name, self._reader, self._publisher = name, reader, publisher
+        self._due_ns = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """A new series: nothing to say yet, and the first result goes out at once."""
+        self._outputs: Sequence[Output] = ()
+        self._arrivals: list[tuple[int, int, int]] = []
+        self._span = (0, 0)
+        self._due_ns = 0
+
+    def take(self, outputs: Sequence[Output], lease_serial: int, frames: Frames, arrival_ns: int) -> None:
+        """New outputs, which now cover these frames too."""
+        self._outputs = outputs
+        if len(frames):
+            first, stop = int(frames.indices[0]), int(frames.indices[-1]) + 1
+            low, high = self._span
+            self._span = (min(low, first), max(high, stop)) if high else (first, stop)
+            self._arrivals.append((lease_serial, len(frames), arrival_ns))
+
+    def replace(self, outputs: Sequence[Output]) -> None:
+        """Outputs that changed though no live frame came (history was read again)."""
+        self._outputs = outputs
+        self._arrivals.append((-1, 0, 0))
+
+    @property
+    def topics(self) -> list[str]:
+        """What ``publish`` sends."""
+        return [f"{self._name}.{output.name}" for output in self._outputs]
+
+    def due_in(self, now_ns: int) -> float | None:
+        """Seconds until there is something to publish; None when nothing changed."""
+        return max(0.0, (self._due_ns - now_ns) / 1e9) if self._arrivals else None
+
+    def publish(self, series: Series, *, final: bool = False) -> None:
+        """Send what there is now."""
+        started = time.monotonic_ns()
+        for output in self._outputs:
+            self._publisher.publish(
+                Result(
+                    topic=f"{self._name}.{output.name}",
+                    kind=output.kind,
+                    series=series.key,
+                    frames=self._span,
+                    t_ns=time.monotonic_ns(),
+                    arrays=output.arrays,
+                    units=output.units,
+                    attrs=output.attrs,
+                    final=final,
+                )
+            )
+        done = time.monotonic_ns()
+        if self._outputs:
+            for serial, frames, arrival_ns in self._arrivals:
+                if frames:
+                    self._reader.observe(serial, frames, arrival_ns, done)
+        self._arrivals.clear()
+        self._due_ns = started + max(PUBLISH_NS, PUBLISH_SHARE * (done - started))
+
+
+class Backfill:
+    """Block numbers of the open series that a consumer has to see again, newest last."""
+
+    def __init__(self) -> None:
+        self._range = range(0)
+
+    def begin(self, numbers: range) -> None:
+        self._range = numbers
+
+    def pop(self) -> int | None:
+        if not self._range:
+            return None
+        seq, self._range = self._range[0], self._range[1:]
+        return seq
+
+    def __bool__(self) -> bool:
+        return bool(self._range)
+
+
+class Worker:
+    """One consumer, one reader, one publisher, one line to the supervisor."""
+
+    def __init__(self, options: WorkerOptions, port: ReaderPort, child: Child) -> None:
+        self._child, self._options = child, options
+        self._consumer: Consumer[Any] = create(options.type, options.name, dict(options.params))
+        self._warm_up()
+        self._reader = RingReader(port)
+        self._publisher = Publisher(options.results_address)
+        self._outlet = Outlet(options.name, self._reader, self._publisher)
+        self._backfill = Backfill()
+        self._series: Series | None = None
+        self._serial = -1
+        self._fit = False
+        """Whether the consumer accepted the open series."""
+        self._errors = 0
+        self._live_next = True
+
+    def _warm_up(self) -> None:
+        """Compile and load what the expected series need, before the session says ready."""
+        for series in self._options.expected:
+            # An error here is of frames that are not the real ones: it is said again when those come.
+            with contextlib.suppress(Exception):
+                self._consumer.open(series)
+
+    def run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._reader.wake, zmq.POLLIN)
+        poller.register(self._child.link.pollable, zmq.POLLIN)
+        self._child.link.ready({"parameters": dict(self._consumer.parameters())})
+        while not self._child.stopping():
+            if not self._step():
+                self._sleep(poller)
+            self._obey()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Work off what is still in the ring, so that a stopped session ends with what it had."""
+        while (event := self._reader.next()) is not None:
+            self._handle(event)
+        self._reader.close()
+        self._publisher.flush(2.0)
+        self._publisher.close()
+
+    def _step(self) -> bool:
+        """Do one piece of work; False when there is none."""
+        event = self._reader.next() if self._live_next or not self._backfill else None
+        self._live_next = not self._live_next or not self._backfill
+        if event is not None:
+            self._handle(event)
+        elif (seq := self._backfill.pop()) is not None:
+            self._review(seq)
+        else:
+            return False
+        self._publish_if_due()
+        return True
+
+    def _sleep(self, poller: zmq.Poller) -> None:
+        self._publish_if_due()
+        due = self._outlet.due_in(time.monotonic_ns())
+        patience = PATIENCE_S if due is None else min(due, PATIENCE_S)
+        if not self._publisher.flush(0.0):
+            patience = min(patience, RETRY_S)
+        patience = self._reader.prepare_wait(patience)
+        poller.poll(int(patience * 1000 + 0.999))
+        self._reader.woken()
+        self._publish_if_due()
+
+    def _publish_if_due(self) -> None:
+        if self._series is not None and self._outlet.due_in(time.monotonic_ns()) == 0:
+            self._outlet.publish(self._series)
+
+    def _handle(self, event: SeriesStart | SeriesEnd | Lease) -> None:
+        if isinstance(event, Lease):
+            self._process(event)
+        elif isinstance(event, SeriesStart):
+            self._open(event)
+        else:
+            self._close(event)
+
+    def _open(self, start: SeriesStart) -> None:
+        self._serial = start.serial
+        if self._series is not None and self._series.key == start.series.key and self._fit:
+            return  # a sender that was lost goes on with the series: so does the picture
+        self._series = start.series
+        self._decoder = FrameDecoder(start.series)
+        self._outlet.reset()
+        self._backfill.begin(range(0))
+        try:
+            self._consumer.open(start.series)
+            self._fit = True
+        except PipelineError as error:
+            self._fit = False
+            self._child.link.report("misfit", error=str(error), series=start.series.key.number)
+        except Exception:  # noqa: BLE001 - a consumer's error must not take the session down
+            self._fit = False
+            self._count_error()
+
+    def _close(self, end: SeriesEnd) -> None:
+        while (seq := self._backfill.pop()) is not None:
+            self._review(seq)
+        if self._fit:
+            try:
+                last = self._consumer.close()
+                if last:
+                    self._outlet.replace(last)
+                self._outlet.publish(end.series, final=True)
+            except Exception:  # noqa: BLE001 - as above
+                self._count_error()
+        self._publisher.flush(0.0)
+        self._reader.finalised(end)
+        self._child.link.report(
+            "series_done",
+            serial=end.serial,
+            topics=self._outlet.topics if self._fit else [],
+            decode_errors=dict(self._decoder.rejected),
+        )
+
+    def _process(self, lease: Lease) -> None:
+        block, serial = lease.block, lease.serial
+        if not self._fit:
+            lease.release()
+            return self._reader.count(serial, consumer_error=block.count)
+        if block.late and self._consumer.needs_order:
+            lease.release()
+            return self._reader.count(serial, late=block.count)
+        chosen: list[tuple[Frames, Any]] = []
+        undecodable = failed = passed_over = 0
+        for frames, bad in self._decoder.tiles(block):
+            undecodable += bad
+            selected = self._select(frames)
+            passed_over += len(frames) - len(selected)
+            try:
+                chosen.append((selected, self._consumer.process(selected)))
+            except Exception:  # noqa: BLE001 - as above
+                failed += len(selected)
+                self._count_error()
+        arrival_ns, count = block.arrival_ns, block.count
+        if not lease.release():
+            return self._reader.count(serial, torn=1, lapped=count)
+        done = sum(self._merge(frames, partial, serial, arrival_ns) for frames, partial in chosen)
+        failed += sum(len(frames) for frames, _ in chosen) - done
+        return self._reader.count(
+            serial, processed=done, undecodable=undecodable, consumer_error=failed, policy=passed_over
+        )
+
+    def _merge(self, frames: Frames, partial: Any, serial: int, arrival_ns: int) -> int:
+        """Frames that reached the consumer's state: all of them, or none if it raised."""
+        try:
+            outputs = self._consumer.merge(partial)
+        except Exception:  # noqa: BLE001 - as above
+            self._count_error()
+            return 0
+        if serial < 0:
+            self._outlet.replace(outputs)
+        else:
+            self._outlet.take(outputs, serial, frames, arrival_ns)
+        return len(frames)
+
+    def _select(self, frames: Frames) -> Frames:
+        """The frames that an every_nth edge lets through."""
+        n = self._reader.policy.n
+        if n == 1:
+            return frames
+        keep = frames.indices % n == 0
+        positions = None if frames.positions is None else frames.positions[keep]
+        return Frames(frames.series, frames.indices[keep], frames.data[keep], positions, frames.late)
+
+    def _review(self, seq: int) -> None:
+        """Feed the consumer a block of history; a block that the writer took meanwhile is left out."""
+        lease = self._reader.history(seq)
+        if lease is None or self._series is None:
+            return
+        if lease.block.series.key != self._series.key or not self._fit:
+            lease.release()
+            return
+        try:
+            partials = [
+                (frames, self._consumer.process(frames)) for frames, _ in self._decoder.tiles(lease.block)
+            ]
+        except Exception:  # noqa: BLE001 - as above
+            self._count_error()
+            lease.release()
+            return
+        if lease.release():
+            for frames, partial in partials:
+                self._merge(frames, partial, -1, 0)
+
+    def _obey(self) -> None:
+        while (command := self._child.link.receive()) is not None:
+            if command.get("do") == "stop":
+                self._child.stop()
+                self._child.link.reply(command)
+            elif command.get("do") == "set":
+                self._set(command)
+            elif command.get("do") == "parameters":
+                self._child.link.reply(command, parameters=dict(self._consumer.parameters()))
+            else:
+                self._child.link.reply(command, ok=False, error=f"unknown command {command.get('do')!r}")
+
+    def _set(self, command: Mapping[str, Any]) -> None:
+        name = str(command.get("name"))
+        try:
+            again = self._consumer.set(name, command.get("value"))
+        except LivemError as error:
+            self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
+            return
+        except Exception as error:  # noqa: BLE001 - as above
+            self._count_error()
+            text = f"{name!r} could not be set: {type(error).__name__}: {error}"
+            self._child.link.reply(command, ok=False, error=text)
+            return
+        if again and self._series is not None and not self._consumer.needs_order:
+            self._backfill.begin(self._reader.history_of(self._serial, self._reader.position))
+        self._child.link.reply(command, parameters=dict(self._consumer.parameters()))
+
+    def _count_error(self) -> None:
+        """Count; report the 1st, 2nd, 4th, 8th, ... with its traceback."""
+        self._errors += 1
+        self._reader.count_error()
+        if self._errors & (self._errors - 1) == 0:
+            self._child.link.report("consumer_error", times=self._errors, traceback=traceback.format_exc())

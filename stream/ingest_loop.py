@@ -1,0 +1,103 @@
+"""The ingest process: a source on one side, the ring on the other, and a clock.
+
+What a message means is decided by the assembler; this loop only waits, receives, and says how it is.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import zmq
+
+from . import wire
+from .assembler import Assembler
+from .block_builder import StoppedError
+from .child import Child
+from .ingest import IngestOptions
+from .ring import WriterPort
+from .ring_writer import RingWriter
+
+BURST = 64
+"""Messages between two looks at the clock and the supervisor: 64 messages of 8 MiB are 0.2 s at most."""
+REPORT_NS = 200_000_000
+
+
+class Ingest:
+    """The loop and what it holds."""
+
+    def __init__(self, options: IngestOptions, port: WriterPort, child: Child) -> None:
+        self._child = child
+        self._writer = RingWriter(port)
+        limits = wire.Limits(max_frame_bytes=port.layout.max_block_bytes)
+        self._assembler = Assembler(self._writer, options.assembler, limits, child.stopping)
+        self._source = options.make_source(limits)
+        self._messages = self._bytes = self._report_due = 0
+        self._linked = False
+        self._detail: Any = None
+
+    def run(self) -> None:
+        self._source.open()
+        resumed = self._assembler.resume(time.monotonic_ns())
+        self._poller = zmq.Poller()
+        for pollable in (*self._source.pollables(), self._child.link.pollable):
+            self._poller.register(pollable, zmq.POLLIN)
+        self._child.link.ready({"resumed": resumed})
+        try:
+            while not self._child.stopping():
+                self._step()
+            self._assembler.close("the session was stopped", time.monotonic_ns())
+        except StoppedError:
+            self._assembler.abandon(time.monotonic_ns())
+        finally:
+            self._source.close()
+            self._writer.close()
+
+    def _step(self) -> None:
+        self._poller.poll(self._patience_ms())
+        now = time.monotonic_ns()
+        for _ in range(BURST):
+            message = self._source.receive()
+            if message is None:
+                break
+            now = time.monotonic_ns()
+            self._messages += 1
+            self._assembler.feed(message, now)
+        self._assembler.tick(now)
+        self._look_at_link(now)
+        self._obey()
+        self._writer.beat()
+
+    def _patience_ms(self) -> int:
+        """Milliseconds, rounded up, until something is due: a block, a report."""
+        due = self._assembler.due_ns()
+        now = time.monotonic_ns()
+        soonest = self._report_due if due is None else min(due, self._report_due)
+        return max(0, -((now - soonest) // 1_000_000))
+
+    def _look_at_link(self, now: int) -> None:
+        link = self._source.link()
+        linked = link.peers > 0
+        if linked and not self._linked:
+            self._assembler.link_back()
+        elif link.ever_connected and not linked:
+            self._assembler.link_lost(now)
+        changed, self._linked = linked != self._linked or link.detail != self._detail, linked
+        self._detail = link.detail
+        if changed or now >= self._report_due:
+            self._report_due = now + REPORT_NS
+            self._child.link.report(
+                "source",
+                peers=link.peers,
+                ever_connected=link.ever_connected,
+                detail=link.detail,
+                refused=link.handshake_failures,
+                messages=self._messages,
+                cpu_s=time.process_time(),
+            )
+
+    def _obey(self) -> None:
+        while (command := self._child.link.receive()) is not None:
+            if command.get("do") == "stop":
+                self._child.stop()
+            self._child.link.reply(command)
