@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from threading import Event
 from typing import TYPE_CHECKING
@@ -57,8 +59,41 @@ def watch(pipe: Connection, address: str) -> None:
     pipe.send(Sight(dict(updates)))
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the window did while it was settled."""
+
+    per_second: float
+    """Live frames drawn."""
+    cpu_ms: float
+    """Processor time of the whole viewer process for each of them: what a loaded machine stretches."""
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Drawn | None:
+        """From first to last growth of the count; None where nothing was drawn after the first second."""
+        growing = [now for before, now in pairwise(samples) if now.shown > before.shown]
+        growing = [sample for sample in growing if sample.at > samples[0].at + SETTLED_S]
+        if len(growing) < 2:
+            return None
+        begin, end = growing[0], growing[-1]
+        shown = end.shown - begin.shown
+        return cls(shown / (end.at - begin.at), 1000 * (end.cpu - begin.cpu) / shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A look at the window."""
+
+    at: float
+    """Seconds."""
+    shown: int
+    """Live frames drawn so far."""
+    cpu: float
+    """Seconds of processor time so far."""
+
+
 def show(pipe: Connection, address: str) -> None:
-    """Body of the window's process, drawn offscreen: answers with the frames drawn per second, or None."""
+    """Body of the window's process, drawn offscreen until asked: answers with Drawn or None."""
     from ..viewer import qt
 
     qt.application(headless=True)
@@ -69,31 +104,21 @@ def show(pipe: Connection, address: str) -> None:
     from ..viewer.window import ViewerWindow
 
     window = ViewerWindow(*connect(address))
-    samples: list[tuple[float, int]] = []
+    samples: list[Sample] = []
     timer = QTimer(window)
-    timer.timeout.connect(lambda: _sample(pipe, window, samples))
+    timer.timeout.connect(lambda: _look(pipe, window, samples))
     window.show()
     window.start()
     timer.start(SAMPLE_MS)
     pipe.send("ready")
     QApplication.exec()
     qt.finish_deletions()
-    pipe.send(drawn_per_second(samples))
+    pipe.send(Drawn.of(samples))
 
 
-def _sample(pipe: Connection, window: ViewerWindow, samples: list[tuple[float, int]]) -> None:
+def _look(pipe: Connection, window: ViewerWindow, samples: list[Sample]) -> None:
     """Note how many frames have been drawn; end when asked."""
     if shown := window.pacing.shown:
-        samples.append((time.monotonic(), shown))
+        samples.append(Sample(time.monotonic(), shown, time.process_time()))
     if pipe.poll():
         window.close()
-
-
-def drawn_per_second(samples: list[tuple[float, int]]) -> float | None:
-    """Rate of the drawn frames from (time, count so far), while they grew and the window had settled."""
-    growing = [now for now, before in zip(samples[1:], samples, strict=False) if now[1] > before[1]]
-    growing = [sample for sample in growing if sample[0] > samples[0][0] + SETTLED_S]
-    if len(growing) < 2:
-        return None
-    (begin, first), (end, last) = growing[0], growing[-1]
-    return (last - first) / (end - begin)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
 from ..pipeline import Pipeline
 from ..session import Session, SessionOptions
 from ..stream.ring_layout import S_FIRST_ARRIVAL
-from .eyes import Sight, show, watch
+from .eyes import Drawn, Sight, show, watch
 from .figures import Gate, Measured, Row, Spread, at_least, at_most
 from .partner import Partner
 
@@ -77,10 +78,10 @@ def measure(plan: Plan) -> Measured:
             sessions[rate].append(_watched(plan, rate))
     rows = [_row(rate, seen) for rate, seen in sessions.items()]
     gates = [gate for rate, seen in sessions.items() for gate in _gates(rate, seen)]
-    if plan.window_seconds:
+    if plan.window_seconds and has_window():
         drawn = {rate: _drawn(plan, rate) for rate in plan.rates}
-        rows = [{**row, "window, drawn/s": drawn[row["frames/s"]] or "none"} for row in rows]
-        gates += [_display("frames drawn by the window", rate, value) for rate, value in drawn.items()]
+        rows = [{**row, **_window_cells(drawn[rate])} for row, rate in zip(rows, drawn, strict=True)]
+        gates += [_display("drawn by the window", rate, _rate(seen)) for rate, seen in drawn.items()]
     h, w = plan.shape
     return {"title": f"Latency: {h}x{w} uint16, preview and virtual detectors", "rows": rows, "gates": gates}
 
@@ -93,10 +94,26 @@ def _watched(plan: Plan, rate: int) -> Seen:
     return Seen(account, first, sight.updates_per_second())
 
 
-def _drawn(plan: Plan, rate: int) -> float | None:
-    """Frames that the window drew per second; seconds enough for a rate of 10 frames/s."""
+def has_window() -> bool:
+    """Whether the viewer's packages are installed."""
+    return all(find_spec(name) is not None for name in ("PySide6", "pyqtgraph"))
+
+
+def _drawn(plan: Plan, rate: int) -> Drawn | None:
+    """What the real window draws of a session at ``rate``, with all that this costs beside it."""
     _, _, drawn = play(plan, rate, plan.window_seconds, show)
-    return None if drawn is None else float(drawn)
+    assert drawn is None or isinstance(drawn, Drawn)
+    return drawn
+
+
+def _rate(drawn: Drawn | None) -> float | None:
+    return None if drawn is None else drawn.per_second
+
+
+def _window_cells(drawn: Drawn | None) -> Row:
+    if drawn is None:
+        return {"window, drawn/s": "none"}
+    return {"window, drawn/s": round(drawn.per_second, 1), "window, CPU ms each": round(drawn.cpu_ms, 1)}
 
 
 def play(

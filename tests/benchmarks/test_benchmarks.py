@@ -11,7 +11,7 @@ from importlib import import_module
 import pytest
 
 from livem.benchmarks import SUITE, ingest, latency, memory, ring, startup
-from livem.benchmarks.eyes import Sight, drawn_per_second
+from livem.benchmarks.eyes import Drawn, Sample, Sight
 from livem.benchmarks.figures import Spread, at_least, at_most, ratios
 from livem.benchmarks.frames import Source, stamped_frames, wrong_frames
 from livem.benchmarks.memory import Track
@@ -136,9 +136,13 @@ def test_the_rate_seen_is_that_of_the_slowest_topic():
 
 
 def test_the_rate_drawn_leaves_out_the_first_second_and_the_end():
-    samples = [(0.1 * i, 2 * i) for i in range(1, 31)] + [(3.1 + 0.1 * i, 60) for i in range(10)]
-    assert drawn_per_second(samples) == pytest.approx(20.0)
-    assert drawn_per_second([]) is None
+    samples = [Sample(0.1 * i, 2 * i, 0.01 * i) for i in range(1, 31)]
+    samples += [Sample(3.1 + 0.1 * i, 60, 0.3) for i in range(10)]
+    drawn = Drawn.of(samples)
+    assert drawn is not None
+    assert drawn.per_second == pytest.approx(20.0)
+    assert drawn.cpu_ms == pytest.approx(5.0)
+    assert Drawn.of([]) is None
 
 
 def test_growth_is_the_slope_of_the_unique_memory():
