@@ -2,7 +2,7 @@
 
 Zero-copy on both sides: the writer copies the source into a loaned slice, the reader looks at the received
 one. Waiting is iceoryx2's own (``RetryUntilDelivered``) on the writer's side and a yielding poll on the
-reader's, which costs a wake-up nothing.
+reader's, which saves it every wake-up.
 """
 
 from __future__ import annotations

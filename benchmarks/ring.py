@@ -30,7 +30,9 @@ SHAPE = (256, 256)
 MEMCPY_SHARE = 0.7
 PEER_FACTOR = 1.5
 IDLE_S = 1.0
-MEMCPY, RING, PEER = "memcpy", "livem ring", "iceoryx2"
+WAYS = MEMCPY, RING, POLLED, PEER = "memcpy", "livem ring", "livem ring, polled", "iceoryx2, polled"
+"""The ring's readers sleep until they are woken, as in a session; the peer is polled. What waking costs is
+seen beside the ring polled the same way."""
 
 Way: TypeAlias = Callable[[int], float]
 """Moves so many blocks of a source; bytes per second."""
@@ -86,7 +88,9 @@ def _compare(plan: Plan, source: Source, copying: Copying) -> _Found:
     """memcpy, ring and peer in turns with blocks of one size."""
     with ExitStack() as stack:
         ways: dict[str, Way] = {MEMCPY: partial(copying.bytes_per_second, source)}
-        ways[RING] = stack.enter_context(RingLine(plan, source)).bytes_per_second
+        line = stack.enter_context(RingLine(plan, source))
+        ways[RING] = partial(line.bytes_per_second, polled=False)
+        ways[POLLED] = partial(line.bytes_per_second, polled=True)
         missing = ""
         try:
             ways[PEER] = stack.enter_context(iceoryx.Line(plan.ring_bytes, source)).bytes_per_second
@@ -147,9 +151,9 @@ class RingLine:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def bytes_per_second(self, blocks: int) -> float:
+    def bytes_per_second(self, blocks: int, *, polled: bool) -> float:
         """Of one series of ``blocks`` blocks, from the first reservation to the reader's word on the last."""
-        self._reader.tell(None)
+        self._reader.tell(polled)
         started = time.perf_counter()
         write_series(self._writer, self._plan.shape, self._source, blocks)
         frames, wrong = self._reader.hear()
@@ -182,12 +186,12 @@ def write_series(writer: RingWriter, shape: tuple[int, int], source: Source, blo
 
 
 def check_frames(pipe: Connection, port: ReaderPort, period: int) -> None:
-    """Body of the reader's process: read a series a request; answer (frames, wrong ones)."""
+    """Body of the reader's process: read a series a request (polled or not); answer (frames, wrong ones)."""
     reader = RingReader(port)
     pipe.send("ready")
-    for _ in requests(pipe):
+    for polled in requests(pipe):
         frames = wrong = 0
-        for lease in leases(reader):
+        for lease in leases(reader, polled):
             block = lease.block
             wrong += wrong_frames(block.payload, block.first, block.count, period)
             frames += block.count
@@ -196,12 +200,12 @@ def check_frames(pipe: Connection, port: ReaderPort, period: int) -> None:
     reader.close()
 
 
-def leases(reader: RingReader) -> Iterator[Lease]:
+def leases(reader: RingReader, polled: bool) -> Iterator[Lease]:
     """Every block up to the end of the series."""
     while True:
         event = reader.next()
         if event is None:
-            reader.wait(IDLE_S)
+            time.sleep(0) if polled else reader.wait(IDLE_S)
         elif isinstance(event, SeriesEnd):
             return reader.finalised(event)
         elif isinstance(event, Lease):

@@ -46,13 +46,13 @@ def test_ring():
     measured = ring.measure(plan)
     assert well_formed(measured)
     assert gate(measured, "undetected")["value"] == 0
-    assert {row["way"] for row in measured["rows"]} == {"memcpy", "livem ring", "iceoryx2", "torn reads"}
+    assert {row["way"] for row in measured["rows"]} == {*ring.WAYS, "torn reads"}
 
 
 def test_ring_without_the_peer_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "iceoryx2", None)
     plan = ring.Plan(4 * MIB, MIB, 1, 10, block_frames=(4,), shape=(32, 32))
-    peer = next(row for row in ring.measure(plan)["rows"] if row["way"] == "iceoryx2")
+    peer = next(row for row in ring.measure(plan)["rows"] if row["way"] == ring.PEER)
     assert "livem[bench]" in peer["note"]
 
 
