@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Pipeline:
         ConsumerConfig("preview", "preview"),
         ConsumerConfig("vd", "virtual_detectors"),
     )
+    folder: Path | None = None
+    """Where the file lies: ``module:Class`` is looked for there too, and mask files are relative to it."""
 
 
 def load(path: Path) -> Pipeline:
@@ -72,10 +74,25 @@ def load(path: Path) -> Pipeline:
         raise PipelineError(f"pipeline file {str(path)!r} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise PipelineError(f"pipeline file {str(path)!r} is not TOML: {error}") from error
+    folder = path.resolve().parent
     try:
-        return parse(data)
+        return replace(parse(_with_absolute_paths(data, folder)), folder=folder)
     except PipelineError as error:
         raise PipelineError(f"pipeline file {str(path)!r}: {error}") from error
+
+
+def _with_absolute_paths(value: Any, folder: Path) -> Any:
+    """The same tables, with every ``path = "..."`` in them taken from the folder of the pipeline file."""
+    if isinstance(value, list):
+        return [_with_absolute_paths(item, folder) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: str(folder / item)
+        if key == "path" and isinstance(item, str)
+        else _with_absolute_paths(item, folder)
+        for key, item in value.items()
+    }
 
 
 def parse(data: Mapping[str, Any]) -> Pipeline:

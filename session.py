@@ -20,7 +20,7 @@ from typing import Any
 import zmq
 
 from . import __version__, errors
-from .consumers.registry import default_policy
+from .consumers.registry import default_policy, importable_from
 from .consumers.worker import WorkerOptions, run_worker
 from .errors import LivemError, PipelineError, SessionError, SourceError
 from .outputs import write_summary
@@ -110,7 +110,8 @@ class Session:
         reclaim()
         self.directory = session_directory.create()
         try:
-            self._readers = [self._reader_spec(config) for config in self.pipeline.consumers]
+            with importable_from(self._folder):
+                self._readers = [self._reader_spec(config) for config in self.pipeline.consumers]
             self._plan = plan_source(self.options.url, insecure_bind=self.options.insecure_bind)
             self.hub = Hub(
                 self.directory,
@@ -135,6 +136,10 @@ class Session:
         self.processes = Processes()
         self.settling = Settling(self.accounts, self.options.out, self._working, self._fail)
 
+    @property
+    def _folder(self) -> str | None:
+        return None if self.pipeline.folder is None else str(self.pipeline.folder)
+
     @staticmethod
     def _reader_spec(config: ConsumerConfig) -> ReaderSpec:
         policy = config.policy or default_policy(config.type)
@@ -155,7 +160,13 @@ class Session:
         self.processes.start(ProcessSpec("ingest", run_ingest, (ingest, self.ring.writer_port())))
         for config in self.pipeline.consumers:
             worker = WorkerOptions(
-                config.name, config.type, addresses.results, addresses.children, config.params, WARM_UP
+                config.name,
+                config.type,
+                addresses.results,
+                addresses.children,
+                config.params,
+                WARM_UP,
+                self._folder,
             )
             port = self.ring.reader_port(config.name)
             self.processes.start(ProcessSpec(config.name, run_worker, (worker, port)))

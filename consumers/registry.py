@@ -6,7 +6,9 @@ Nothing is imported until it is asked for, so that listing the types costs no nu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -79,6 +81,19 @@ def _parameters(kind: type[Consumer[Any]]) -> tuple[tuple[str, ...], bool]:
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(parameter.name for parameter in parameters if parameter.kind in named), takes_any
+
+
+@contextmanager
+def importable_from(folder: str | None) -> Iterator[None]:
+    """Let ``module:Class`` also mean modules of this folder (behind all installed ones)."""
+    if folder is None or folder in sys.path:
+        yield
+        return
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _load(type_name: str, target: str) -> type[Consumer[Any]]:

@@ -24,11 +24,15 @@ class WorkerOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     expected: tuple[Series, ...] = ()
     """Series like those to come: the consumer warms up on them before the session says ready."""
+    folder: str | None = None
+    """Folder of the pipeline file, for ``module:Class``."""
 
 
 def run_worker(options: WorkerOptions, port: ReaderPort) -> None:
     """Body of a worker process."""
     from ..stream.child import run_child
+    from .registry import importable_from
     from .worker_loop import Worker
 
-    run_child(options.name, options.children_address, lambda child: Worker(options, port, child).run())
+    with importable_from(options.folder):
+        run_child(options.name, options.children_address, lambda child: Worker(options, port, child).run())

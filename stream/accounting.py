@@ -14,6 +14,7 @@ from .ledger import SeriesLedger
 from .messages import UNASCRIBED
 from .ring import Ring
 from .ring_layout import (
+    D_ARRIVAL,
     E_FINAL,
     E_FIRST_RESULT_NS,
     E_HISTOGRAM,
@@ -139,10 +140,20 @@ class Accounts:
         return {
             "bytes": self._ring.layout.data_bytes,
             "blocks": int(header[H_HEAD]) - int(header[H_TAIL]),
+            "seconds": self._seconds_kept(),
             "blocks_total": int(header[H_HEAD]),
             "waited_s": round(int(header[H_BLOCKED_NS]) / 1e9, 3),
             "waiting_for": self._ring.readers[blocked_by - 1].name if blocked_by else None,
         }
+
+    def _seconds_kept(self) -> float:
+        """How far back the ring goes: from its oldest block's arrival to its newest's."""
+        header, slots = self._views.header, self._views.slots
+        head, tail = int(header[H_HEAD]), int(header[H_TAIL])
+        if head == tail:
+            return 0.0
+        oldest, newest = (int(slots[seq % len(slots), D_ARRIVAL]) for seq in (tail, head - 1))
+        return round(max(0, newest - oldest) / 1e9, 2)
 
     def entered(self) -> tuple[int, int]:
         """(frames, bytes) of the newest series that are in the ring: for rates."""
