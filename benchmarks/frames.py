@@ -24,12 +24,18 @@ def stamped_frames(count: int, words: int) -> Words:
     return frames
 
 
-def wrong_frames(payload: Bytes, first: int, count: int, period: int) -> int:
-    """How many of a block's ``count`` frames do not carry the stamps of frames ``first``, first + 1, ..."""
+def stamps(count: int, period: int) -> Words:
+    """(period, count) what ``count`` frames say, by the number of the first modulo ``period``."""
+    return ((np.arange(period)[:, None] + np.arange(count)) % period).astype(np.uint16)
+
+
+def wrong_frames(payload: Bytes, first: int, expected: Words) -> int:
+    """How many frames of a block that begins with frame ``first`` do not carry their stamps."""
+    period, count = expected.shape
     frames = payload.view(np.uint16).reshape(count, -1)
-    stamps = (np.arange(first, first + count) % period).astype(np.uint16)
-    good = (frames[:, 0] == stamps) & (frames[:, -1] == stamps)
-    return count - int(np.count_nonzero(good))
+    wanted = expected[first % period]
+    good = (frames[:, 0] == wanted) & (frames[:, -1] == wanted)
+    return int(count - np.count_nonzero(good))
 
 
 class Source:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingDependencyError
-from .frames import Bytes, Source, wrong_frames
+from .frames import Bytes, Source, stamps, wrong_frames
 from .partner import Partner, requests
 
 ALIGNMENT = 4096
@@ -73,6 +73,7 @@ def check_samples(pipe: Connection, name: str, depth: int, frames: int, period: 
     iox = _import()
     node = _node(iox)
     subscriber = _service(iox, node, name, depth).subscriber_builder().create()
+    expected = stamps(frames, period)
     pipe.send("ready")
     for blocks in requests(pipe):
         received = wrong = 0
@@ -81,8 +82,8 @@ def check_samples(pipe: Connection, name: str, depth: int, frames: int, period: 
             if sample is None:
                 time.sleep(0)  # gives the processor away, no more
                 continue
-            payload = _view(sample.payload_ptr, frames * _frame_bytes(sample, frames))
-            wrong += wrong_frames(payload, received * frames, frames, period)
+            payload = _view(sample.payload_ptr, int(sample.header.number_of_elements))
+            wrong += wrong_frames(payload, received * frames, expected)
             sample.delete()
             received += 1
         pipe.send((received * frames, wrong))
@@ -112,7 +113,3 @@ def _service(iox: Any, node: Any, name: str, depth: int) -> Any:
 
 def _view(address: int, nbytes: int) -> Bytes:
     return np.frombuffer(memoryview((ctypes.c_uint8 * nbytes).from_address(address)).cast("B"), np.uint8)
-
-
-def _frame_bytes(sample: Any, frames: int) -> int:
-    return int(sample.header.number_of_elements) // frames

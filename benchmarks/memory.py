@@ -24,6 +24,7 @@ from .program import Program
 MIB = 1 << 20
 UNIQUE_MB = 300.0
 GROWTH_MB_H = 1.0
+PEAKS = 10
 READY_S = 60.0
 STATES = ("running", "ended")
 
@@ -70,15 +71,20 @@ class Track:
         self.threads.append(process.num_threads())
         self.files.append(process.num_fds() if hasattr(process, "num_fds") else process.num_handles())
 
-    def growth(self) -> tuple[float, float]:
-        """Slope of the unique set in MiB/h by least squares, and its standard error."""
-        hours = np.array(self.seconds) / 3600
-        if len(hours) < 3:
-            return float("nan"), float("nan")
-        fit, residuals, *_ = np.polyfit(hours, self.unique, 1, full=True)
-        error = float(residuals[0]) if len(residuals) else 0.0
-        spread = float(((hours - hours.mean()) ** 2).sum())
-        return float(fit[0]), float(np.sqrt(error / (len(hours) - 2) / spread))
+    def growth(self) -> Spread | None:
+        """Growth of the unique set in MiB/h: the median slope between its peaks in tenths of the time.
+
+        Peaks, since a viewer's memory swings by 25 MiB; the median of all pairs (Theil and Sen), since one
+        step up is no leak. The range is that of the middle half of the slopes. None below PEAKS samples.
+        """
+        if len(self.seconds) < PEAKS:
+            return None
+        hours = np.array([part.mean() for part in np.array_split(np.array(self.seconds) / 3600, PEAKS)])
+        peaks = np.array([part.max() for part in np.array_split(np.array(self.unique), PEAKS)])
+        early, late = np.triu_indices(PEAKS, 1)
+        slopes = (peaks[late] - peaks[early]) / (hours[late] - hours[early])
+        low, median, high = np.percentile(slopes, (25, 50, 75))
+        return Spread(float(median), float(low), float(high))
 
 
 def run(quick: bool) -> Measured:
@@ -92,7 +98,9 @@ def measure(plan: Plan) -> Measured:
     for name, track in tracks.items():
         gates.append(at_most(f"{name}: unique memory, MiB", max(track.unique), UNIQUE_MB))
         if plan.judge_growth:
-            gates.append(at_most(f"{name}: growth, MiB/h", track.growth()[0], GROWTH_MB_H))
+            growth = track.growth()
+            slope = None if growth is None else growth.median
+            gates.append(at_most(f"{name}: growth, MiB/h", slope, GROWTH_MB_H))
             gates.append(_flat(f"{name}: files opened and kept", track.files))
             gates.append(_flat(f"{name}: threads begun and kept", track.threads))
     h, w = plan.shape
@@ -148,11 +156,10 @@ def _sampled(processes: Mapping[str, psutil.Process], plan: Plan, program: Progr
 
 
 def _row(name: str, track: Track) -> Row:
-    slope, error = track.growth()
     return {
         "process": name,
         "unique, MiB": str(Spread.of(track.unique)),
-        "growth, MiB/h": f"{slope:.2g} +- {error:.2g}",
+        "growth, MiB/h": str(track.growth() or ""),
         "PSS, MiB": str(Spread.of(track.proportional)) if track.proportional else "",
         "RSS, MiB": str(Spread.of(track.resident)),
         "files": f"{min(track.files)} to {max(track.files)}",

@@ -23,7 +23,7 @@ from ..stream.ring_writer import BlockHeader, RingWriter, trailer_bytes
 from ..stream.series import Series, SeriesKey
 from . import iceoryx, torn
 from .figures import Gate, Measured, Row, Spread, at_least, at_most, ratios
-from .frames import Copying, Source, wrong_frames
+from .frames import Copying, Source, stamps, wrong_frames
 from .partner import Partner, requests
 
 SHAPE = (256, 256)
@@ -142,7 +142,9 @@ class RingLine:
             self._writer = RingWriter(self._ring.writer_port())
             stack.callback(self._writer.close)
             self._reader = stack.enter_context(
-                Partner(check_frames, self._ring.reader_port("check"), self._source.period)
+                Partner(
+                    check_frames, self._ring.reader_port("check"), self._source.frames, self._source.period
+                )
             )
             self._reader.hear()
             self._stack = stack.pop_all()
@@ -185,15 +187,15 @@ def write_series(writer: RingWriter, shape: tuple[int, int], source: Source, blo
     )
 
 
-def check_frames(pipe: Connection, port: ReaderPort, period: int) -> None:
+def check_frames(pipe: Connection, port: ReaderPort, frames_each: int, period: int) -> None:
     """Body of the reader's process: read a series a request (polled or not); answer (frames, wrong ones)."""
-    reader = RingReader(port)
+    reader, expected = RingReader(port), stamps(frames_each, period)
     pipe.send("ready")
     for polled in requests(pipe):
         frames = wrong = 0
         for lease in leases(reader, polled):
             block = lease.block
-            wrong += wrong_frames(block.payload, block.first, block.count, period)
+            wrong += wrong_frames(block.payload, block.first, expected)
             frames += block.count
             lease.release()
         pipe.send((frames, wrong))

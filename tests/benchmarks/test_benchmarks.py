@@ -13,7 +13,7 @@ import pytest
 from livem.benchmarks import SUITE, ingest, latency, memory, ring, startup
 from livem.benchmarks.eyes import Drawn, Sample, Sight
 from livem.benchmarks.figures import Spread, at_least, at_most, ratios
-from livem.benchmarks.frames import Source, stamped_frames, wrong_frames
+from livem.benchmarks.frames import Source, stamped_frames, stamps, wrong_frames
 from livem.benchmarks.memory import Track
 from livem.benchmarks.partner import Partner
 from livem.errors import SessionError
@@ -116,16 +116,16 @@ def test_gates_hold_their_limit_and_miss_without_a_value():
 
 def test_a_frame_that_is_not_the_one_expected_is_wrong():
     frames = stamped_frames(8, 16)
-    assert wrong_frames(frames[4:].view("u1").reshape(-1), 12, 4, 8) == 0
+    assert wrong_frames(frames[4:].view("u1").reshape(-1), 12, stamps(4, 8)) == 0
     frames[5, -1] += 1
-    assert wrong_frames(frames[4:].view("u1").reshape(-1), 12, 4, 8) == 1
+    assert wrong_frames(frames[4:].view("u1").reshape(-1), 12, stamps(4, 8)) == 1
 
 
 def test_a_source_gives_its_blocks_in_turn():
     source = Source(2, 16)
     blocks = source.period // 2
     assert (source.block(0) == source.block(blocks)).all()
-    assert wrong_frames(source.block(blocks + 1), 2 * (blocks + 1), 2, source.period) == 0
+    assert wrong_frames(source.block(blocks + 1), 2 * (blocks + 1), stamps(2, source.period)) == 0
 
 
 def test_the_rate_seen_is_that_of_the_slowest_topic():
@@ -145,11 +145,15 @@ def test_the_rate_drawn_leaves_out_the_first_second_and_the_end():
     assert Drawn.of([]) is None
 
 
-def test_growth_is_the_slope_of_the_unique_memory():
-    track = Track(seconds=[0.0, 36.0, 72.0], unique=[100.0, 100.5, 101.0])
-    slope, error = track.growth()
-    assert slope == pytest.approx(50.0)
-    assert error == pytest.approx(0.0, abs=1e-6)
+def test_growth_is_that_of_the_peaks_and_a_single_step_is_none():
+    seconds = [36.0 * i for i in range(100)]
+    swing = [25.0 * (i % 2) for i in range(100)]
+    leaking = Track(seconds, [0.5 * i + s for i, s in enumerate(swing)])
+    assert leaking.growth() is not None
+    assert leaking.growth().median == pytest.approx(50.0, rel=0.05)
+    stepping = Track(seconds, [s + (i > 70) for i, s in enumerate(swing)])
+    assert stepping.growth().median == 0.0
+    assert Track([0.0], [1.0]).growth() is None
 
 
 def raise_at_once(pipe):
