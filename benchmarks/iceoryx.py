@@ -26,11 +26,16 @@ ALIGNMENT = 4096
 
 
 class Line:
-    """A publisher here and a subscriber in a process of its own, with room for ``nbytes`` between them."""
+    """A publisher here and a subscriber in a process of its own, with room for ``nbytes`` between them.
 
-    def __init__(self, nbytes: int, source: Source) -> None:
+    With ``history`` the last ``nbytes`` stay readable, as in a ring. Without, iceoryx2 hands the chunk that
+    was read last out again first, so that a quick reader keeps all that is written within the caches.
+    """
+
+    def __init__(self, nbytes: int, source: Source, *, history: bool) -> None:
         self._source = source
         self._depth = max(nbytes // source.block_bytes, 2)
+        self._history = self._depth if history else 0
 
     def __enter__(self) -> Line:
         """Raises MissingDependencyError where iceoryx2 is not installed."""
@@ -38,13 +43,19 @@ class Line:
         name = f"livem-bench-{os.getpid()}-{secrets.token_hex(4)}"
         with ExitStack() as stack:
             node = _node(iox)
-            service = _service(iox, node, name, self._depth)
+            service = _service(iox, node, name, self._depth, self._history)
             builder = service.publisher_builder().initial_max_slice_len(self._source.block_bytes)
             retry = iox.BackpressureStrategy.RetryUntilDelivered
             self._publisher = builder.backpressure_strategy(retry).create()
             stack.callback(self._publisher.delete)
             self._reader = stack.enter_context(
-                Partner(check_samples, name, self._depth, self._source.frames, self._source.period)
+                Partner(
+                    check_samples,
+                    name,
+                    (self._depth, self._history),
+                    self._source.frames,
+                    self._source.period,
+                )
             )
             self._reader.hear()
             self._stack = stack.pop_all()
@@ -68,11 +79,11 @@ class Line:
         return blocks * size / seconds
 
 
-def check_samples(pipe: Connection, name: str, depth: int, frames: int, period: int) -> None:
+def check_samples(pipe: Connection, name: str, limits: tuple[int, int], frames: int, period: int) -> None:
     """Body of the subscriber's process: receive as many blocks as asked; answer (frames, wrong ones)."""
     iox = _import()
     node = _node(iox)
-    subscriber = _service(iox, node, name, depth).subscriber_builder().create()
+    subscriber = _service(iox, node, name, *limits).subscriber_builder().create()
     expected = stamps(frames, period)
     pipe.send("ready")
     for blocks in requests(pipe):
@@ -103,11 +114,12 @@ def _node(iox: Any) -> Any:
     return iox.NodeBuilder.new().create(iox.ServiceType.Ipc)
 
 
-def _service(iox: Any, node: Any, name: str, depth: int) -> Any:
+def _service(iox: Any, node: Any, name: str, depth: int, history: int) -> Any:
     """Like a lossless edge: nothing is overwritten, the writer waits when ``depth`` blocks are unread."""
     builder = node.service_builder(iox.ServiceName.new(name))
     builder = builder.publish_subscribe(iox.Slice[ctypes.c_uint8]).enable_safe_overflow(False)
-    builder = builder.subscriber_max_buffer_size(depth).max_publishers(1).max_subscribers(1).history_size(0)
+    builder = builder.subscriber_max_buffer_size(depth).history_size(history)
+    builder = builder.max_publishers(1).max_subscribers(1)
     return builder.payload_alignment(iox.Alignment.new(ALIGNMENT)).open_or_create()
 
 

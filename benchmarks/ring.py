@@ -30,9 +30,11 @@ SHAPE = (256, 256)
 MEMCPY_SHARE = 0.7
 PEER_FACTOR = 1.5
 IDLE_S = 1.0
-WAYS = MEMCPY, RING, POLLED, PEER = "memcpy", "livem ring", "livem ring, polled", "iceoryx2, polled"
-"""The ring's readers sleep until they are woken, as in a session; the peer is polled. What waking costs is
-seen beside the ring polled the same way."""
+MEMCPY, RING, POLLED = "memcpy", "livem ring", "livem ring, polled"
+KEEPER, PEER = "iceoryx2, polled, with history", "iceoryx2, polled"
+WAYS = (MEMCPY, RING, POLLED, KEEPER, PEER)
+"""The ring's readers sleep until they are woken, as in a session; the peer is polled, and so the ring is polled
+as well. The ring keeps its past; the peer does so only when told."""
 
 Way: TypeAlias = Callable[[int], float]
 """Moves so many blocks of a source; bytes per second."""
@@ -93,7 +95,9 @@ def _compare(plan: Plan, source: Source, copying: Copying) -> _Found:
         ways[POLLED] = partial(line.bytes_per_second, polled=True)
         missing = ""
         try:
-            ways[PEER] = stack.enter_context(iceoryx.Line(plan.ring_bytes, source)).bytes_per_second
+            for name, history in ((KEEPER, True), (PEER, False)):
+                peer = stack.enter_context(iceoryx.Line(plan.ring_bytes, source, history=history))
+                ways[name] = peer.bytes_per_second
         except MissingDependencyError as error:
             missing = str(error)
         return _told(source, _speeds(plan, source, ways), missing)
@@ -124,9 +128,17 @@ def _told(source: Source, speeds: Mapping[str, list[float]], missing: str) -> _F
     if missing:
         found.rows.append({"way": PEER, "block": what, "note": missing})
     else:
-        factor = ratios(speeds[PEER], speeds[RING])
-        found.gates.append(at_most(f"ring, {what}: time to that of {PEER}", factor.median, PEER_FACTOR))
+        found.gates += _against_peer(what, speeds, coalesced=source.frames > 1)
     return found
+
+
+def _against_peer(what: str, speeds: Mapping[str, list[float]], coalesced: bool) -> list[Gate]:
+    """Like for like at every size; blocks as a session writes them also against the peer at its best."""
+    pairs = [(POLLED, KEEPER), (RING, PEER)] if coalesced else [(POLLED, KEEPER)]
+    return [
+        at_most(f"{ours}, {what}: time to {theirs}", ratios(speeds[theirs], speeds[ours]).median, PEER_FACTOR)
+        for ours, theirs in pairs
+    ]
 
 
 class RingLine:
