@@ -33,8 +33,8 @@ IDLE_S = 1.0
 MEMCPY, RING, POLLED = "memcpy", "livem ring", "livem ring, polled"
 KEEPER, PEER = "iceoryx2, polled, with history", "iceoryx2, polled"
 WAYS = (MEMCPY, RING, POLLED, KEEPER, PEER)
-"""The ring's readers sleep until they are woken, as in a session; the peer is polled, and so the ring is polled
-as well. The ring keeps its past; the peer does so only when told."""
+"""The ring's readers sleep until they are woken, as in a session; the peer is polled, and so the ring is
+polled as well. The ring keeps its past; the peer does so only when told."""
 
 Way: TypeAlias = Callable[[int], float]
 """Moves so many blocks of a source; bytes per second."""
