@@ -73,6 +73,15 @@ def evict(header: Words, slots: Words, limit: int) -> None:
     full_fence()
 
 
+@njit(int64(_HEADER, _TABLE, _TABLE, int64), nogil=True, cache=True)
+def make_room(header: Words, rows: Words, slots: Words, limit: int) -> int:
+    """``evict`` unless a lossless reader is in the way: its row then, else -1. One call: 1 us less a block."""
+    row: int = blocking_reader(header, rows, slots, limit)
+    if row < 0:
+        evict(header, slots, limit)
+    return row
+
+
 @njit(uint64(_HEADER, _TABLE, _TABLE, _HEADER), nogil=True, cache=True)
 def publish(header: Words, rows: Words, slots: Words, values: Words) -> np.uint64:
     """Publish the next block; returns a bit mask of the reader rows that sleep and must be woken."""

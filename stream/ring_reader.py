@@ -302,13 +302,15 @@ class RingReader:
     def _count_skipped(self, serial: int, ordinal: int) -> None:
         """Frames of the series that came before ``ordinal`` and were never handed out."""
         record = self._edge(serial)
-        seen = int(record[E_PROCESSED]) + int(record[E_DROPPED : E_DROPPED + len(DROP_REASONS)].sum())
+        seen = int(record[E_PROCESSED]) + sum(record[E_DROPPED : E_DROPPED + len(DROP_REASONS)].tolist())
         missed = ordinal - seen - self._leased_frames(serial)
         if missed > 0:
             record[E_DROPPED + DROP_REASONS.index(self._skip_reason)] += np.uint64(missed)
         self._skip_reason = self._usual_skip
 
     def _leased_frames(self, serial: int) -> int:
+        if not self._leased:
+            return 0
         slots = self._views.slots
         rows = [slots[seq % len(slots)] for seq in self._leased]
         return sum(int(row[D_COUNT]) for row in rows if int(row[D_SERIAL]) == serial)

@@ -70,8 +70,9 @@ from .ring_layout import (
     SLOT_WORDS,
     Bytes,
     Views,
+    Words,
 )
-from .ring_protocol import blocking_reader, evict, publish
+from .ring_protocol import blocking_reader, evict, make_room, publish
 from .segment import Owner
 from .series import Series
 
@@ -105,6 +106,7 @@ class RingWriter:
         self._wakes = port.wakes
         self._values = np.zeros(SLOT_WORDS, np.uint64)
         self._begin = self._end = 0
+        self._words_serial, self._words = -1, self._views.header
         header = self._views.header
         header[H_WRITER_PID] = os.getpid()
         header[H_WRITER_GENERATION] += np.uint64(1)
@@ -153,10 +155,11 @@ class RingWriter:
             begin = -(-begin // capacity) * capacity
         limit = begin + nbytes - capacity
         views = self._views
-        row = blocking_reader(views.header, views.rows, views.slots, limit)
-        if row >= 0 and not self._wait_for_room(row, limit, stop):
-            return None
-        evict(views.header, views.slots, limit)
+        row = make_room(views.header, views.rows, views.slots, limit)
+        if row >= 0:
+            if not self._wait_for_room(row, limit, stop):
+                return None
+            evict(views.header, views.slots, limit)
         self._begin, self._end = begin, begin + nbytes
         offset = begin % capacity
         room: Bytes = views.arena[offset : offset + nbytes]
@@ -258,7 +261,7 @@ class RingWriter:
         for trailer in (sizes, positions):
             if trailer is not None:
                 end = self._append(trailer, end)
-        words = self._views.series_words(block.serial)
+        words = self._words_of(block.serial)
         if not words[S_FIRST_ARRIVAL]:
             words[S_FIRST_ARRIVAL] = block.arrival_ns
         words[S_LAST_ARRIVAL] = block.arrival_ns
@@ -268,6 +271,12 @@ class RingWriter:
         values[D_ORDINAL], values[D_ARRIVAL], values[D_FLAGS] = block.ordinal, block.arrival_ns, flags
         values[D_TIME] = (block.time_ns or 0) & 0xFFFF_FFFF_FFFF_FFFF
         self._publish()
+
+    def _words_of(self, serial: int) -> Words:
+        """The series' words; kept, because making the view costs 1 us a block."""
+        if self._words_serial != serial:
+            self._words_serial, self._words = serial, self._views.series_words(serial)
+        return self._words
 
     def _append(self, trailer: npt.NDArray[np.int64] | npt.NDArray[np.float32], end: int) -> int:
         if end + trailer.nbytes > self._end:
@@ -304,7 +313,7 @@ class RingWriter:
 
     def close(self) -> None:
         self._views.header[H_WRITER_PID] = 0
-        del self._views
+        del self._views, self._words
         self._segment.close()
 
 

@@ -211,6 +211,7 @@ def run_sender(options: SenderOptions, arm: sockets.socket | None = None) -> Non
     """
     if arm is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _step_back()
     try:
         sender = Sender(options)
         _end_with_parent(sender)
@@ -221,10 +222,17 @@ def run_sender(options: SenderOptions, arm: sockets.socket | None = None) -> Non
     except LivemError as error:
         if arm is not None:
             _tell(arm, FAILED + str(error).encode())
-        print(f"livem send: {error}", file=sys.stderr)
+        else:
+            print(f"livem send: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _step_back() -> None:
+    """A real detector takes nothing of this machine's processors: a session's own one takes what is left."""
+    if hasattr(os, "nice"):
+        os.nice(5)
 
 
 def _armed(arm: sockets.socket) -> bool:
