@@ -128,13 +128,13 @@ def _told(source: Source, speeds: Mapping[str, list[float]], missing: str) -> _F
     if missing:
         found.rows.append({"way": PEER, "block": what, "note": missing})
     else:
-        found.gates += _against_peer(what, speeds, coalesced=source.frames > 1)
+        found.gates += _against_peer(what, speeds)
     return found
 
 
-def _against_peer(what: str, speeds: Mapping[str, list[float]], coalesced: bool) -> list[Gate]:
-    """Like for like at every size; blocks as a session writes them also against the peer at its best."""
-    pairs = [(POLLED, KEEPER), (RING, PEER)] if coalesced else [(POLLED, KEEPER)]
+def _against_peer(what: str, speeds: Mapping[str, list[float]]) -> list[Gate]:
+    """Against the peer as it comes, and like for like: both polled, both keeping their past."""
+    pairs = [(RING, PEER), (POLLED, KEEPER)]
     return [
         at_most(f"{ours}, {what}: time to {theirs}", ratios(speeds[theirs], speeds[ours]).median, PEER_FACTOR)
         for ours, theirs in pairs
