@@ -200,22 +200,30 @@ class Assembler:
 
     def _deliver(self, current: _OpenSeries, batch: FrameBatch, arrival_ns: int) -> None:
         """Put the frames that are new into blocks; the others are duplicates."""
+        if batch.first >= current.ledger.high_water and self._builder.capacity.holds(batch):
+            self._enter(current, _whole(batch, arrival_ns))  # what nearly every message is: one piece, new
+            current.expected = batch.first + batch.count
+            return
         new = 0
         for first, stop in current.ledger.fresh(batch.first, batch.count):
             new += stop - first
             for chunk in self._chunks(current, batch, first, stop, arrival_ns):
-                self._builder.append(chunk)
-                current.ledger.receive(chunk.first, chunk.count)
-                self._builder.publish_if_full()
+                self._enter(current, chunk)
         if new < batch.count:
             current.ledger.count_duplicate(batch.count - new)
         current.expected = max(current.expected, batch.first + batch.count)
+
+    def _enter(self, current: _OpenSeries, chunk: Chunk) -> None:
+        """Into a block, then the account, then perhaps out: the account never knows more than the ring."""
+        self._builder.append(chunk)
+        current.ledger.receive(chunk.first, chunk.count)
+        self._builder.publish_if_full()
 
     def _chunks(
         self, current: _OpenSeries, batch: FrameBatch, first: int, stop: int, arrival_ns: int
     ) -> Iterator[Chunk]:
         """Cut a range of a batch into pieces that fit a block."""
-        capacity = self._capacity(current.series)
+        capacity = self._builder.capacity
         at, end = first - batch.first, stop - batch.first
         offsets = _offsets(batch, current.series.frame_bytes)
         while at < end:
@@ -383,6 +391,19 @@ class Assembler:
 
 MAX_AHEAD = 1 << 20
 """In an open-ended series a message may be so many frames ahead of all others, and not more."""
+
+
+def _whole(batch: FrameBatch, arrival_ns: int) -> Chunk:
+    return Chunk(
+        batch.first,
+        batch.count,
+        batch.payload,
+        batch.sizes,
+        batch.positions,
+        batch.time_ns,
+        arrival_ns,
+        late=False,
+    )
 
 
 def _offsets(batch: FrameBatch, frame_bytes: int) -> np.ndarray:

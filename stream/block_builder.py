@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .messages import FrameBatch
 from .ring_layout import Bytes
 from .ring_writer import BlockHeader, RingWriter, trailer_bytes
 from .series import Series
@@ -61,6 +62,10 @@ class Capacity:
             payload = min(payload, frames * frame)
         return cls(min(payload, max_block_bytes - trailer), frames, trailer)
 
+    def holds(self, batch: FrameBatch) -> bool:
+        """Whether all frames of a message fit one block."""
+        return batch.payload.nbytes <= self.payload and batch.count <= self.frames
+
 
 class BlockBuilder:
     """One open block at a time.
@@ -90,7 +95,7 @@ class BlockBuilder:
 
     def begin(self, serial: int, capacity: Capacity, entered: int = 0) -> None:
         """A series begins (or goes on, ``entered`` frames in): later chunks belong to it."""
-        self._serial, self._capacity, self._entered = serial, capacity, entered
+        self._serial, self.capacity, self._entered = serial, capacity, entered
 
     def discard(self) -> None:
         """Forget the open block: it was never published."""
@@ -130,19 +135,19 @@ class BlockBuilder:
         """Publish a block that the next chunk, likely as large as the last, would not fit."""
         if self._room is None:
             return
-        if self._used + self._last_bytes > self._capacity.payload or self._count >= self._capacity.frames:
+        if self._used + self._last_bytes > self.capacity.payload or self._count >= self.capacity.frames:
             self.publish()
 
     def _fits(self, chunk: Chunk) -> bool:
         return (
             chunk.first == self._first + self._count
             and chunk.late == self._late
-            and self._used + chunk.payload.nbytes <= self._capacity.payload
-            and self._count + chunk.count <= self._capacity.frames
+            and self._used + chunk.payload.nbytes <= self.capacity.payload
+            and self._count + chunk.count <= self.capacity.frames
         )
 
     def _open(self, chunk: Chunk) -> None:
-        room = self._writer.reserve(self._capacity.payload + self._capacity.trailer, stop=self._stop)
+        room = self._writer.reserve(self.capacity.payload + self.capacity.trailer, stop=self._stop)
         if room is None:
             raise StoppedError
         self._room, self._used, self._count = room, 0, 0

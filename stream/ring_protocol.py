@@ -75,7 +75,7 @@ def evict(header: Words, slots: Words, limit: int) -> None:
 
 @njit(int64(_HEADER, _TABLE, _TABLE, int64), nogil=True, cache=True)
 def make_room(header: Words, rows: Words, slots: Words, limit: int) -> int:
-    """``evict`` unless a lossless reader is in the way: then its row, else -1. One call, 1 us less a block."""
+    """``evict`` unless a lossless reader is in the way: then its row, else -1. One call: 1 us less."""
     row: int = blocking_reader(header, rows, slots, limit)
     if row < 0:
         evict(header, slots, limit)
