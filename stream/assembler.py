@@ -6,7 +6,7 @@ exactly one bin of its ledger; what belongs to no series is counted as unascribe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from .messages import (
     Start,
     check,
 )
-from .ring_layout import S_START_SEQ
+from .ring_layout import S_END_SEQ, S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
 from .ring_writer import RingWriter
 from .series import Series, SeriesKey
@@ -55,8 +55,6 @@ class Assembler:
     writer : RingWriter
     options : AssemblerOptions
     limits : Limits
-    stop : callable
-        Asked while the ring is full; true raises StoppedError out of ``feed`` or ``tick``.
     """
 
     def __init__(
@@ -64,11 +62,10 @@ class Assembler:
         writer: RingWriter,
         options: AssemblerOptions | None = None,
         limits: Limits | None = None,
-        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._writer, self._options = writer, options or AssemblerOptions()
         self._limits = limits or DEFAULT_LIMITS
-        self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger, stop)
+        self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger)
         self._open: _OpenSeries | None = None
         self._closed: _OpenSeries | None = None
         self._may_reopen = False
@@ -107,7 +104,8 @@ class Assembler:
         return min(self._limits.max_frame_bytes, self._writer.layout.max_block_bytes * 15 // 16)
 
     def _begin(self, series: Series, ledger: SeriesLedger, now_ns: int) -> None:
-        serial = self._writer.open_series(series, wire.encode_start(series)[0], now_ns)
+        header = wire.encode_start(series)[0]
+        serial = self._writer.open_series(series, header, now_ns, ledger.snapshot())
         self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
         self._builder.begin(serial, self._capacity(series))
 
@@ -121,7 +119,11 @@ class Assembler:
         if current is None:
             return
         current.heard_ns = now_ns
-        rejection = check(batch, current.series, self._limits) or self._beyond(batch, current)
+        rejection = (
+            check(batch, current.series, self._limits)
+            or self._beyond(batch, current)
+            or self._too_large(batch, current)
+        )
         if rejection is not None:
             return self._reject_frames(current, rejection, batch.first, batch.count)
         if batch.first > current.expected and self._hold(current, batch, now_ns):
@@ -138,6 +140,14 @@ class Assembler:
             return None
         detail = f"frames {batch.first}..{batch.first + batch.count - 1} of {announced} announced"
         return Rejected(Reason.BEYOND_COUNT, detail, batch.key, batch.first, batch.count)
+
+    def _too_large(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+        """An encoded frame that is larger than a block (larger than raw, too)."""
+        capacity = self._builder.capacity.payload
+        if batch.sizes is None or batch.payload.nbytes <= capacity or batch.sizes.max() <= capacity:
+            return None
+        detail = f"an encoded frame of {batch.sizes.max()} bytes does not fit a block of {capacity}"
+        return Rejected(Reason.FRAME_TOO_LARGE, detail, batch.key, batch.first, batch.count)
 
     @staticmethod
     def _wild(batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
@@ -264,9 +274,9 @@ class Assembler:
         return None
 
     def _end(self, message: End, now_ns: int) -> None:
-        current = self._open
-        if current is None or current.series.key != message.key:
-            return self._count_unascribed(Reason.UNKNOWN_SERIES, 1)
+        current = self._series_of(message.key, 1, now_ns)
+        if current is None:
+            return None
         current.ledger.end(message.count)
         current.heard_ns = now_ns
         current.ended_ns = now_ns
@@ -364,7 +374,11 @@ class Assembler:
         """
         views = self._writer.views
         serial = self._writer.next_serial - 1
-        if serial < 0 or state_of(views, serial)[0] != "open":
+        if serial < 0:
+            return False
+        if state_of(views, serial)[0] != "open":
+            if int(views.series_words(serial)[S_END_SEQ]) > self._writer.head:
+                self._writer.publish_end(serial, now_ns)
             return False
         if self._writer.head <= int(views.series_words(serial)[S_START_SEQ]):
             self._writer.publish_start(serial, now_ns)

@@ -21,10 +21,6 @@ from .series import Series
 MAX_FRAMES = 65_536
 
 
-class StoppedError(Exception):
-    """The session stops while the writer waits for a lossless reader."""
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive frames of one series that fit one block."""
@@ -55,7 +51,11 @@ class Capacity:
         frame = series.frame_bytes + (series.frame_bytes // 256 + 64 if encoded else 0)
         payload = max(block_bytes, frame)
         frames = min(MAX_FRAMES, max(1, payload // (64 if encoded else frame)))
-        while frames > 1 and trailer_bytes(frames, sizes=encoded, positions=positions) > max_block_bytes // 2:
+        # A large frame leaves little room for the tables of many small ones.
+        while (
+            frames > 1
+            and payload + trailer_bytes(frames, sizes=encoded, positions=positions) > max_block_bytes
+        ):
             frames //= 2
         trailer = trailer_bytes(frames, sizes=encoded, positions=positions)
         if not encoded:
@@ -77,8 +77,6 @@ class BlockBuilder:
         A block is published at the latest so long after its first frame arrived.
     before_publish : callable
         Called just before each publish.
-    stop : callable
-        Asked while waiting for room; true raises StoppedError.
     """
 
     def __init__(
@@ -86,10 +84,9 @@ class BlockBuilder:
         writer: RingWriter,
         max_latency_ns: int,
         before_publish: Callable[[], None],
-        stop: Callable[[], bool],
     ) -> None:
         self._writer, self._max_latency_ns = writer, max_latency_ns
-        self._before_publish, self._stop = before_publish, stop
+        self._before_publish = before_publish
         self._room: Bytes | None = None
         self._serial = self._entered = 0
 
@@ -147,10 +144,8 @@ class BlockBuilder:
         )
 
     def _open(self, chunk: Chunk) -> None:
-        room = self._writer.reserve(self.capacity.payload + self.capacity.trailer, stop=self._stop)
-        if room is None:
-            raise StoppedError
-        self._room, self._used, self._count = room, 0, 0
+        self._room = self._writer.reserve(self.capacity.payload + self.capacity.trailer)
+        self._used = self._count = 0
         self._first, self._late, self._time_ns = chunk.first, chunk.late, chunk.time_ns
         self._arrival_ns = chunk.arrival_ns
         self._sizes: list[npt.NDArray[np.int64]] = []

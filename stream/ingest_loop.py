@@ -12,11 +12,10 @@ import zmq
 
 from . import wire
 from .assembler import Assembler
-from .block_builder import StoppedError
 from .child import Child
 from .ingest import IngestOptions
 from .ring import WriterPort
-from .ring_writer import RingWriter
+from .ring_writer import RingWriter, StoppedError
 
 BURST = 64
 """Messages between two looks at the clock and the supervisor: 64 messages of 8 MiB are 0.2 s at most."""
@@ -28,9 +27,9 @@ class Ingest:
 
     def __init__(self, options: IngestOptions, port: WriterPort, child: Child) -> None:
         self._child = child
-        self._writer = RingWriter(port)
+        self._writer = RingWriter(port, self._asked_to_stop)
         limits = wire.Limits(max_frame_bytes=port.layout.max_block_bytes)
-        self._assembler = Assembler(self._writer, options.assembler, limits, child.stopping)
+        self._assembler = Assembler(self._writer, options.assembler, limits)
         self._source = options.make_source(limits)
         self._messages = self._bytes = self._report_due = 0
         self._linked = False
@@ -95,6 +94,11 @@ class Ingest:
                 messages=self._messages,
                 cpu_s=time.process_time(),
             )
+
+    def _asked_to_stop(self) -> bool:
+        """For the writer, which asks while it waits for a slow consumer."""
+        self._obey()
+        return self._child.stopping()
 
     def _obey(self) -> None:
         while (command := self._child.link.receive()) is not None:

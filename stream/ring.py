@@ -26,9 +26,11 @@ from .ring_layout import (
     H_OWNER_PID,
     H_READERS,
     H_SESSION,
+    H_SETTLED,
     H_SLOTS,
     H_VERSION,
     MAGIC,
+    NOBODY,
     PAGE,
     R_GATES,
     VERSION,
@@ -95,6 +97,7 @@ class Ring:
         header[H_OWNER_PID], header[H_OWNER_BEAT] = os.getpid(), time.monotonic_ns()
         header[H_DATA_BYTES], header[H_SLOTS] = layout.data_bytes, layout.slots
         header[H_READERS] = layout.readers
+        header[H_SETTLED] = NOBODY
         for row, spec in enumerate(readers):
             ring.views.rows[row, R_GATES] = spec.policy.gates
         header[H_MAGIC] = MAGIC
@@ -119,6 +122,10 @@ class Ring:
         self.views.rows[row, R_GATES] = 0
         with contextlib.suppress(OSError):
             self._pairs[row][1].send(b"\0")
+
+    def note_settled(self, series: int) -> None:
+        """The first ``series`` series are written down: their places in the table may be used again."""
+        self.views.header[H_SETTLED] = series
 
     def beat(self) -> None:
         """Owner's sign of life."""
@@ -147,6 +154,9 @@ def attach_views(segment_name: str, layout: Layout) -> tuple[Segment, Views]:
     header = views.header
     if header[H_MAGIC] != MAGIC or header[H_VERSION] != VERSION:
         raise RingError(f"shared memory {segment_name!r} is no livem ring of version {VERSION}")
+    sizes = tuple(int(header[word]) for word in (H_DATA_BYTES, H_SLOTS, H_READERS))
+    if sizes != (layout.data_bytes, layout.slots, layout.readers):
+        raise RingError(f"ring {segment_name!r} has the sizes {sizes}, its port says {layout}")
     return segment, views
 
 

@@ -27,25 +27,32 @@ H_DATA_BYTES, H_SLOTS, H_READERS = 5, 6, 7
 # Words that one side writes while the other reads stand on cache lines of their own (8 words).
 H_HEAD, H_TAIL, H_WRITER_WAITING = 64, 72, 80
 H_WRITER_PID, H_WRITER_BEAT, H_WRITER_GENERATION, H_BLOCKED_NS, H_BLOCKED_BY = 88, 89, 90, 91, 92
-H_NEXT_SERIAL = 96
+H_NEXT_SERIAL, H_SETTLED = 96, 104
+"""Series opened so far; series that the owner has written down (NOBODY: no owner keeps accounts)."""
+NOBODY = 1 << 63
 H_UNASCRIBED = 128
 UNASCRIBED_SLOTS = 64
 
 # --- reader row ------------------------------------------------------------------------------------
 ROW_WORDS = 64
 R_GATES, R_CURSOR, R_WAITING = 0, 8, 16
-R_PID, R_STARTED, R_BEAT, R_RESUME, R_GENERATION, R_TORN, R_ERRORS = 24, 25, 26, 27, 28, 29, 30
+R_PID, R_STARTED, R_BEAT, R_GENERATION, R_TORN, R_ERRORS = 24, 25, 26, 28, 29, 30
 R_AT_WORK, R_SUSPECT, R_STRIKES = 31, 32, 33
 """Block (seq + 1) that the reader's process is working on; the one that it last died on, and how often."""
+R_POISON, POISON_KEPT = 40, 24
+"""Blocks (seq + 1) that have killed too many processes."""
 
 # --- edge counters: one record per reader and remembered series -------------------------------------
 SERIES_KEPT = 32
 EDGE_WORDS = 512
 E_SERIAL, E_PROCESSED, E_TORN, E_FIRST_RESULT_NS, E_LAST_RESULT_NS, E_FINAL = 0, 1, 2, 3, 4, 5
+"""E_FINAL: 0, or once the last results are out the block behind the series' END: where a restart begins."""
 E_DROPPED = 8
 E_HISTOGRAM = 64
 HISTOGRAM_BINS = 256
 DROP_REASONS = ("skipped", "lapped", "late", "undecodable", "consumer_error", "policy", "restart", "stopped")
+
+assert len(DROP_REASONS) <= E_HISTOGRAM - E_DROPPED
 
 # --- series table ----------------------------------------------------------------------------------
 HEADER_BYTES = 65_536

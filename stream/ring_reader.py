@@ -30,6 +30,7 @@ from .ring_layout import (
     H_TAIL,
     K_END,
     K_FRAMES,
+    POISON_KEPT,
     R_AT_WORK,
     R_BEAT,
     R_CURSOR,
@@ -37,7 +38,7 @@ from .ring_layout import (
     R_GATES,
     R_GENERATION,
     R_PID,
-    R_RESUME,
+    R_POISON,
     R_STARTED,
     R_STRIKES,
     R_SUSPECT,
@@ -132,7 +133,8 @@ class RingReader:
         self.wake = port.wake
         self._slot = np.zeros(SLOT_WORDS, np.uint64)
         self._events: deque[Event] = deque()
-        self._leased: list[int] = []
+        self._leased: dict[int, tuple[int, int]] = {}
+        """Blocks on lease: their series and frames."""
         self._last_sample_ns = 0
         self._attach()
 
@@ -146,7 +148,7 @@ class RingReader:
         self._series: dict[int, Series] = {}
         self._serial = self._ended = self._last_finalised()
         self._skip_reason = self._usual_skip
-        self._poisonous = self._find_poisonous() if restarted else -1
+        self._poisonous = self._find_poisonous() if restarted else frozenset()
         if restarted and self.policy.gates:
             self._resume()
         elif restarted:
@@ -157,7 +159,7 @@ class RingReader:
     def _resume(self) -> None:
         """After a crash: read again what the ring still has of the unfinished series."""
         views, words = self._views, self._words
-        first = max(int(words[R_RESUME]), self.tail)
+        first = max(int(views.edges[self._row, :, E_FINAL].max()), self.tail)
         words[R_GATES] = 1
         move_cursor(views.header, views.rows, self._row, first)
         self._cursor = first = max(first, self.tail)
@@ -169,14 +171,17 @@ class RingReader:
                 if record[E_SERIAL] == later + 1:
                     record[:] = 0
 
-    def _find_poisonous(self) -> int:
-        """The block that has killed MAX_STRIKES processes of this row in a row; -1 = none."""
+    def _find_poisonous(self) -> frozenset[int]:
+        """The blocks that have each killed MAX_STRIKES processes of this row in a row."""
         words = self._words
         at_work, words[R_AT_WORK] = int(words[R_AT_WORK]), 0
         if at_work:
             words[R_STRIKES] = int(words[R_STRIKES]) + 1 if at_work == words[R_SUSPECT] else 1
             words[R_SUSPECT] = at_work
-        return int(words[R_SUSPECT]) - 1 if words[R_STRIKES] >= MAX_STRIKES else -1
+        poison = words[R_POISON : R_POISON + POISON_KEPT]
+        if words[R_STRIKES] >= MAX_STRIKES and words[R_SUSPECT] not in poison:
+            poison[int(poison.argmin())] = words[R_SUSPECT]  # a free place, or the oldest block's
+        return frozenset(int(seq) - 1 for seq in poison if seq)
 
     def _last_finalised(self) -> int:
         """Serial of the last series whose final results this row has given out; -1 = none."""
@@ -262,10 +267,10 @@ class RingReader:
             self._catch_up(serial, seq)
         if slot[D_KIND] == K_FRAMES:
             self._count_skipped(serial, int(slot[D_ORDINAL]))
-            if seq == self._poisonous:
+            if seq in self._poisonous:
                 self.count(serial, consumer_error=int(slot[D_COUNT]))
                 return self._publish_cursor()
-            self._leased.append(seq)
+            self._leased[seq] = serial, int(slot[D_COUNT])
             self._words[R_AT_WORK] = seq + 1
             self._events.append(Lease(self, self._block(seq), serial, live=True))
             return None
@@ -309,11 +314,7 @@ class RingReader:
         self._skip_reason = self._usual_skip
 
     def _leased_frames(self, serial: int) -> int:
-        if not self._leased:
-            return 0
-        slots = self._views.slots
-        rows = [slots[seq % len(slots)] for seq in self._leased]
-        return sum(int(row[D_COUNT]) for row in rows if int(row[D_SERIAL]) == serial)
+        return sum(frames for leased, frames in self._leased.values() if leased == serial)
 
     def _edge(self, serial: int) -> Words:
         return self._views.edge(self._row, serial)
@@ -332,7 +333,7 @@ class RingReader:
         Not counted on the edge and never gating: ``release`` tells whether it stayed whole.
         """
         status = read_slot(self._views.header, self._views.slots, seq, self._slot)
-        if status != READABLE or self._slot[D_KIND] != K_FRAMES or seq == self._poisonous:
+        if status != READABLE or self._slot[D_KIND] != K_FRAMES or seq in self._poisonous:
             return None
         self._words[R_AT_WORK] = seq + 1
         return Lease(self, self._block(seq), int(self._slot[D_SERIAL]), live=False)
@@ -348,7 +349,7 @@ class RingReader:
         if not whole:
             self._words[R_TORN] += np.uint64(1)
         if live:
-            self._leased.remove(block.seq)
+            del self._leased[block.seq]
             self._publish_cursor()
         return whole
 
@@ -383,8 +384,7 @@ class RingReader:
 
     def finalised(self, end: SeriesEnd) -> None:
         """The series' last results are out: after a crash nobody need go back to it."""
-        self._edge(end.serial)[E_FINAL] = 1
-        self._words[R_RESUME] = end.next_seq
+        self._edge(end.serial)[E_FINAL] = end.next_seq
 
     def prepare_wait(self, limit: float) -> float:
         """Ask to be woken; returns for how many seconds to poll ``wake``: 0 when there is something now."""

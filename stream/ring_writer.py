@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RingError
-from .atomics import store
+from .atomics import announce_and_load, store
 from .ring import WriterPort, attach_views, drain
 from .ring_layout import (
     COMPLETE,
@@ -39,6 +39,7 @@ from .ring_layout import (
     H_BLOCKED_NS,
     H_HEAD,
     H_NEXT_SERIAL,
+    H_SETTLED,
     H_UNASCRIBED,
     H_WRITER_BEAT,
     H_WRITER_GENERATION,
@@ -51,7 +52,6 @@ from .ring_layout import (
     LEDGER_BYTES,
     OPEN,
     PAGE,
-    R_BEAT,
     R_GATES,
     R_PID,
     R_STARTED,
@@ -67,6 +67,7 @@ from .ring_layout import (
     S_SERIAL,
     S_START_SEQ,
     S_STATE,
+    SERIES_KEPT,
     SLOT_WORDS,
     Bytes,
     Views,
@@ -76,11 +77,15 @@ from .ring_protocol import blocking_reader, evict, make_room, publish
 from .segment import Owner
 from .series import Series
 
+TABLE_S = 0.01
+"""Between two looks at the series table while it is full (32 series in less than the owner's 50 ms)."""
 WAIT_S = 0.1
 """How long the writer sleeps at most before it looks again for stop requests and dead readers."""
 LEASE_TIMEOUT_NS = 5_000_000_000
-"""A lossless reader whose process is dead stops gating after so long without a heartbeat: the supervisor
-restarts a worker within 2 s, and then nothing is lost."""
+"""A lossless reader stops gating so long after its process was found dead: the supervisor restarts a worker
+within 2 s, and then nothing is lost."""
+MARK_S = 2.0
+"""How long the mark of a series may wait for room once the session is being stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,16 @@ class BlockHeader:
     late: bool = False
 
 
+class StoppedError(Exception):
+    """The session stops while the writer waits for a lossless reader."""
+
+
 class RingWriter:
     """The one writer. ``reserve`` room, fill it, ``publish_frames``; open and close series around it."""
 
-    def __init__(self, port: WriterPort) -> None:
+    def __init__(self, port: WriterPort, stop: Callable[[], bool] = lambda: False) -> None:
+        self._stop = stop
+        self._dead_since: dict[int, int] = {}
         self._segment, self._views = attach_views(port.segment, port.layout)
         self.layout = port.layout
         self._wakes = port.wakes
@@ -110,6 +121,7 @@ class RingWriter:
         header = self._views.header
         header[H_WRITER_PID] = os.getpid()
         header[H_WRITER_GENERATION] += np.uint64(1)
+        header[H_BLOCKED_BY] = header[H_WRITER_WAITING] = 0  # a killed writer may have left them
         self._position = self._recover()
         self.beat()
 
@@ -138,11 +150,12 @@ class RingWriter:
     def beat(self) -> None:
         self._views.header[H_WRITER_BEAT] = time.monotonic_ns()
 
-    def reserve(self, nbytes: int, *, stop: Callable[[], bool] = lambda: False) -> Bytes | None:
+    def reserve(self, nbytes: int, *, stop: Callable[[], bool] | None = None) -> Bytes:
         """Room for a block of up to ``nbytes`` bytes, page-aligned; nothing is published by this.
 
         Waits while a lossless reader still needs the room (the time is counted: back-pressure is shown).
-        Returns None when ``stop`` became true meanwhile. Raises RingError above ``max_block_bytes``.
+        Raises StoppedError when ``stop`` (by default the writer's own) became true meanwhile, RingError above
+        ``max_block_bytes``.
         """
         if nbytes > self.layout.max_block_bytes:
             raise RingError(
@@ -157,24 +170,23 @@ class RingWriter:
         views = self._views
         row = make_room(views.header, views.rows, views.slots, limit)
         if row >= 0:
-            if not self._wait_for_room(row, limit, stop):
-                return None
+            self._wait_for_room(row, limit, stop or self._stop)
             evict(views.header, views.slots, limit)
         self._begin, self._end = begin, begin + nbytes
         offset = begin % capacity
         room: Bytes = views.arena[offset : offset + nbytes]
         return room
 
-    def _wait_for_room(self, row: int, limit: int, stop: Callable[[], bool]) -> bool:
+    def _wait_for_room(self, row: int, limit: int, stop: Callable[[], bool]) -> None:
         views = self._views
         flag = views.header.ctypes.data + 8 * H_WRITER_WAITING
         waited_from = time.monotonic_ns()
         try:
             while row >= 0:
                 if stop():
-                    return False
+                    raise StoppedError
                 views.header[H_BLOCKED_BY] = row + 1
-                store(flag, 1)
+                announce_and_load(flag, 1, flag)
                 row = blocking_reader(views.header, views.rows, views.slots, limit)
                 if row >= 0:
                     self._sleep_for(row)
@@ -184,27 +196,31 @@ class RingWriter:
             views.header[H_BLOCKED_BY] = 0
             views.header[H_BLOCKED_NS] += np.uint64(time.monotonic_ns() - waited_from)
             self.beat()
-        return True
 
     def _sleep_for(self, row: int) -> None:
-        wake = self._wakes[row]
-        select.select([wake], [], [], WAIT_S)
-        drain(wake)
+        """Until any reader gives something back: another one than ``row`` may have taken the flag."""
+        ready, _, _ = select.select(self._wakes, [], [], WAIT_S)
+        for wake in ready:
+            drain(wake)
         self.beat()
         self._free_if_dead(row)
 
     def _free_if_dead(self, row: int) -> None:
         """A dead reader's cursor is freed after the lease timeout, so that nobody waits for ever."""
-        words = self._views.rows[row]
-        silent_ns = time.monotonic_ns() - int(words[R_BEAT])
-        if not words[R_PID] or silent_ns < LEASE_TIMEOUT_NS:
-            return
-        if not Owner(int(words[R_PID]), int(words[R_STARTED])).alive():
+        words, now = self._views.rows[row], time.monotonic_ns()
+        if not words[R_PID] or Owner(int(words[R_PID]), int(words[R_STARTED])).alive():
+            self._dead_since.pop(row, None)
+        elif now - self._dead_since.setdefault(row, now) >= LEASE_TIMEOUT_NS:
             words[R_GATES] = 0
 
-    def open_series(self, series: Series, header: bytes, arrival_ns: int) -> int:
-        """Enter a series into the table and publish its START; returns its serial number."""
+    def open_series(self, series: Series, header: bytes, arrival_ns: int, ledger: bytes = b"") -> int:
+        """Enter a series into the table and publish its START; returns its serial number.
+
+        Waits while the owner has still to write down the series whose place in the table it takes. ``ledger``
+        is what a later writer finds if this one dies before the first block.
+        """
         serial = self.next_serial
+        self._wait_for_place(serial)
         words = self._views.series_words(serial)
         words[S_SERIAL] = 0
         self._views.series_header(serial)[: len(header)] = np.frombuffer(header, np.uint8)
@@ -212,9 +228,19 @@ class RingWriter:
         words[S_HEADER_SIZE], words[S_START_SEQ] = len(header), self.head
         words[S_STATE] = OPEN
         words[S_SERIAL] = serial + 1
+        if ledger:
+            self.note_ledger(serial, ledger)
         self._views.header[H_NEXT_SERIAL] = serial + 1
         self.publish_start(serial, arrival_ns)
         return serial
+
+    def _wait_for_place(self, serial: int) -> None:
+        header = self._views.header
+        while serial - min(int(header[H_SETTLED]), serial) >= SERIES_KEPT:
+            if self._stop():
+                raise StoppedError
+            select.select([], [], [], TABLE_S)  # the owner settles in its own rhythm and cannot wake us
+            self.beat()
 
     def publish_start(self, serial: int, arrival_ns: int) -> None:
         """Publish the START mark of a series that is in the table (again, if a crash came between)."""
@@ -232,7 +258,12 @@ class RingWriter:
         words[S_END_SEQ] = self.head + 1
         words[S_ENTERED] = received
         words[S_STATE] = COMPLETE if complete else INCOMPLETE
-        self._publish_mark(K_END, serial, arrival_ns, received)
+        self.publish_end(serial, arrival_ns)
+
+    def publish_end(self, serial: int, arrival_ns: int) -> None:
+        """Publish the END mark of a series that is closed in the table (again, if a crash came between)."""
+        entered = int(self._views.series_words(serial)[S_ENTERED])
+        self._publish_mark(K_END, serial, arrival_ns, entered)
 
     def note_ledger(self, serial: int, ledger: bytes) -> None:
         """Keep the ledger as it will be once the next block is published (two sides, in turn)."""
@@ -287,8 +318,8 @@ class RingWriter:
         return end + _aligned(trailer.nbytes)
 
     def _publish_mark(self, kind: int, serial: int, arrival_ns: int, ordinal: int) -> None:
-        if self.reserve(0) is None:  # no stop was given, so there is always room in the end
-            raise RingError("no slot for a series mark")
+        patience = time.monotonic() + MARK_S
+        self.reserve(0, stop=lambda: self._stop() and time.monotonic() > patience)
         self._values[:] = 0
         self._values[D_END], self._values[D_KIND], self._values[D_SERIAL] = self._begin, kind, serial
         self._values[D_ARRIVAL], self._values[D_ORDINAL] = arrival_ns, ordinal

@@ -39,7 +39,7 @@ class Owner:
 
     pid: int
     started: int
-    """Start time, in hundredths of a second since the Unix epoch."""
+    """Start time in hundredths of a second, since boot (Linux) or the Unix epoch."""
 
     @classmethod
     def me(cls) -> Owner:
@@ -57,7 +57,18 @@ class Owner:
 
 
 def _start_time(pid: int) -> int:
-    return int(psutil.Process(pid).create_time() * 100)
+    """When a process started, by a clock that nobody sets: on Linux in clock ticks since boot.
+
+    psutil adds the boot time, which it reads anew from the wall clock: a step of that clock would make every
+    living owner look like a dead one.
+    """
+    if not _ON_LINUX:
+        return int(psutil.Process(pid).create_time() * 100)
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 class Segment:
@@ -205,8 +216,9 @@ def reclaim() -> list[str]:
             continue
         if not _ON_LINUX:
             _unlink_stale(name)
-        path.unlink(missing_ok=True)
-        reclaimed.append(name)
+        with contextlib.suppress(OSError):  # another user's: theirs to remove
+            path.unlink(missing_ok=True)
+            reclaimed.append(name)
     return reclaimed
 
 

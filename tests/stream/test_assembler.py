@@ -14,11 +14,10 @@ from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.stream import wire
 from livem.stream.accounting import Accounts
 from livem.stream.assembler import Assembler
-from livem.stream.block_builder import StoppedError
 from livem.stream.ingest import MS, AssemblerOptions
 from livem.stream.ring import Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
-from livem.stream.ring_writer import RingWriter
+from livem.stream.ring_writer import RingWriter, StoppedError
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.fault_spec import FaultSpec
 from livem.stream.simulate.faults import FaultInjector, Restart, Stall
@@ -303,7 +302,8 @@ def test_stopping_behind_a_stuck_consumer_keeps_the_account_exact():
     stop = []
     b = Bench()
     try:
-        b.assembler = Assembler(b.writer, b.options, stop=lambda: bool(stop) or bool(stop.append(1)))
+        b.writer = RingWriter(b.ring.writer_port(), lambda: bool(stop) or bool(stop.append(1)))
+        b.assembler = Assembler(b.writer, b.options)
         series = a_series(shape=(256, 256), count=100)
         with pytest.raises(StoppedError):
             b.feed(wire.encode_start(series), *[frames(i, 1, series) for i in range(100)])

@@ -21,7 +21,7 @@ from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_layout import E_PROCESSED, R_GATES, merge_dropped
 from livem.stream.ring_reader import Lease, RingReader, SeriesStart
-from livem.stream.ring_writer import RingWriter
+from livem.stream.ring_writer import RingWriter, StoppedError
 from livem.stream.segment import Owner, Segment, reclaim
 from livem.stream.series import Scan
 
@@ -109,7 +109,8 @@ def test_a_lossless_reader_gates_the_writer(ring):
     for i in range(7):
         feeder.frames(i, 1)
     tried = threading.Event()
-    assert writer.reserve(200_000, stop=lambda: tried.is_set() or tried.set()) is None
+    with pytest.raises(StoppedError):
+        writer.reserve(200_000, stop=lambda: tried.is_set() or tried.set())
     waited: list[bool] = []
     thread = threading.Thread(target=lambda: (feeder.frames(7, 1), waited.append(True)))
     thread.start()
