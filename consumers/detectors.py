@@ -78,10 +78,15 @@ class FittedDetector:
         return self.region.center is not None
 
 
-def default_detectors(where: str, shape: Shape) -> dict[str, DetectorSpec]:
-    """Bright field, high-angle annular dark field, centre of mass; the total of a point or line detector."""
-    if min(shape) == 1:
-        return {"value": DetectorSpec(f"{where}: detector 'value'", "total", {})}
+def default_detectors(where: str, shape: Shape, scanned: bool = True) -> dict[str, DetectorSpec]:
+    """What a series without a choice of detectors gets.
+
+    Bright field, high-angle annular dark field and centre of mass for a scan; the total for a point or line
+    detector, and for a movie, whose frames are images and no diffraction patterns.
+    """
+    if min(shape) == 1 or not scanned:
+        name = "value" if min(shape) == 1 else "total"
+        return {name: DetectorSpec(f"{where}: detector {name!r}", "total", {})}
     side = min(shape)
     tables: dict[str, dict[str, Any]] = {
         "bf": {"kind": "disk", "radius": max(0.18 * side, 1.0)},

@@ -101,8 +101,8 @@ class VirtualDetectors(Consumer[Partial]):
 
     def open(self, series: Series) -> None:
         self._check_size(series)
-        if self._by_default and (self._series is None or self._series.shape != series.shape):
-            self._specs = default_detectors(f"consumer {self.name!r}", series.shape)
+        if self._by_default and not _alike(self._series, series):
+            self._specs = default_detectors(f"consumer {self.name!r}", series.shape, series.scan is not None)
         detectors = {name: fit(spec, series.shape) for name, spec in self._specs.items()}
         warm_up(series.numpy_dtype)
         self._series, self._states = series, {}
@@ -229,3 +229,10 @@ class VirtualDetectors(Consumer[Partial]):
 
     def _where(self, detector: str) -> str:
         return f"consumer {self.name!r}: detector {detector!r}"
+
+
+def _alike(former: Series | None, series: Series) -> bool:
+    """Whether detectors that were chosen (or dragged) on the former series fit this one."""
+    if former is None or former.shape != series.shape:
+        return False
+    return (former.scan is None) == (series.scan is None)

@@ -152,6 +152,7 @@ def test_defaults_fit_every_frame(shape):
 def test_default_of_a_point_detector_is_its_value():
     assert [spec.kind for spec in default_detectors("vd", (1, 1)).values()] == ["total"]
     assert list(default_detectors("vd", (256, 256))) == ["bf", "haadf", "com"]
+    assert list(default_detectors("vd", (256, 256), scanned=False)) == ["total"]
 
 
 def test_one_key_may_be_changed():

@@ -261,11 +261,12 @@ def test_wrong_changes_are_refused_and_change_nothing(running, name, value, word
 
 def test_changes_outlive_the_series_as_long_as_the_frame_keeps_its_shape():
     consumer = VirtualDetectors("vd")
-    consumer.open(example_series(shape=SHAPE))
+    scan = Scan((4, 4))
+    consumer.open(example_series(shape=SHAPE, scan=scan))
     consumer.set("detectors.bf.radius", 2.0)
-    consumer.open(example_series(shape=SHAPE, number=1))
+    consumer.open(example_series(shape=SHAPE, scan=scan, number=1))
     assert consumer.parameters()["detectors.bf.radius"] == 2.0
-    consumer.open(example_series(shape=(64, 64), number=2))
+    consumer.open(example_series(shape=(64, 64), scan=scan, number=2))
     assert consumer.parameters()["detectors.bf.radius"] == pytest.approx(0.18 * 64)
 
 
