@@ -35,11 +35,19 @@ def write_results(directory: Path, results: Mapping[str, Result]) -> dict[str, s
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """``summary.json`` in a directory, replaced as a whole."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """``summary.json`` in a directory, replaced as a whole.
+
+    Raises SessionError when it cannot be written.
+    """
     part = directory / "summary.json.part"
-    part.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    part.replace(directory / "summary.json")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        part.replace(directory / "summary.json")
+    except OSError as error:
+        raise SessionError(
+            f"the summary cannot be written to {str(directory)!r}: {error}; choose another --out"
+        ) from error
 
 
 def _write(directory: Path, result: Result) -> Path:

@@ -5,10 +5,7 @@ One single-threaded loop. It knows every part and computes nothing: frames never
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import shutil
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +19,11 @@ import zmq
 from . import __version__, errors
 from .consumers.registry import default_policy, importable_from
 from .consumers.worker import WorkerOptions, run_worker
-from .errors import LivemError, PipelineError, SessionError, SourceError
+from .errors import LivemError, PipelineError, ResultError, SessionError, SourceError
 from .outputs import write_summary
+from .own_sender import OwnSender
 from .pipeline import ConsumerConfig, Pipeline
+from .session_status import Rates, describe, nothing_came, source_status, stream_status
 from .settling import Settling
 from .stream import session_directory
 from .stream.accounting import Account, Accounts
@@ -36,14 +35,18 @@ from .stream.results import Result
 from .stream.ring import ReaderSpec, Ring
 from .stream.segment import default_bytes, reclaim
 from .stream.series import Series, SeriesKey
-from .stream.sources.plan import SourcePlan, plan_source
+from .stream.sources.plan import plan_source
 
 STATUS_S = 0.2
 READY_S = 120.0
 """A cold numba cache compiles for half a minute; a warm start takes 1-2 s."""
 DRAIN_S = 10.0
 """How long consumers may work off the ring when a session is stopped."""
+FINISH_S = 6.0
+"""How long a stopped consumer may take for its last word: a block, 2 s of the rest, its results."""
 LOOP_S = 0.05
+ALARMS_KEPT, ALARM_LENGTH = 20, 500
+"""Together 10 kB of the 64 kB that a status may have."""
 LAST_PICTURE_S = 5.0
 """How long a viewer without a window may take for its last picture; one with a window is closed then."""
 QUIET_S = 0.25
@@ -88,18 +91,21 @@ class Session:
     ) -> None:
         self.pipeline, self.options, self._on_status = pipeline, options, on_status
         self.state, self.message = "starting", ""
-        self.alarms: deque[str] = deque(maxlen=20)
+        self.alarms: deque[str] = deque(maxlen=ALARMS_KEPT)
         self.error: LivemError | None = None
+        self._unwritten: LivemError | None = None
+        """Why files are missing: no reason to end the live path, but the run has failed."""
+        self._last_summary: Account | None = None
         self._stop_reason: str | None = None
         self._ready: set[str] = set()
         self._given_up: set[str] = set()
         self._source: dict[str, Any] = {}
-        self._samples: deque[tuple[float, int, int, int]] = deque(maxlen=10)
+        self._rates = Rates()
         self._status_due = 0.0
         self._armed_at: float | None = None
         self._heard_at = 0.0
-        self._sender_ended = self._window_closed = False
-        self._arm: socket.socket | None = None
+        self._window_closed = False
+        self._sender: OwnSender | None = None
         self._prepare()
 
     # -- building ------------------------------------------------------------------------------------
@@ -134,7 +140,9 @@ class Session:
         session_directory.announce(self.directory, self.hub.addresses.control)
         self.accounts = Accounts(self.ring)
         self.processes = Processes()
-        self.settling = Settling(self.accounts, self.options.out, self._working, self._fail)
+        self.settling = Settling(
+            self.accounts, self.options.out, self._working, self._cannot_write, self._alarm
+        )
 
     @property
     def _folder(self) -> str | None:
@@ -171,24 +179,13 @@ class Session:
             port = self.ring.reader_port(config.name)
             self.processes.start(ProcessSpec(config.name, run_worker, (worker, port)))
         if self._plan.spec is not None:
-            self._start_sender(self._plan)
+            self._sender = OwnSender(self._plan, self.options.sender, self.processes)
         if self.options.viewer is not None:
             self.processes.start(self.options.viewer(addresses.control))
         self._started_at = time.monotonic()
         self._poller = zmq.Poller()
         for pollable in self.hub.pollables():
             self._poller.register(pollable, zmq.POLLIN)
-
-    def _start_sender(self, plan: SourcePlan) -> None:
-        from .stream.simulate.sender import SenderOptions, run_sender
-
-        assert plan.spec is not None
-        options = SenderOptions(spec=plan.spec, endpoint=plan.sender_endpoint, **self.options.sender)
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._arm, self._sender_ready = ours, False
-        self.processes.start(ProcessSpec("sender", run_sender, (options, theirs), restart=False))
-        theirs.close()
 
     # -- the loop ------------------------------------------------------------------------------------
 
@@ -232,26 +229,19 @@ class Session:
         if options.duration is not None and time.monotonic() - armed >= options.duration:
             return f"{options.duration:g} s are over"
         if self.settling.done:
-            if self._sender_ended and options.end_with_source and self._source_is_quiet():
+            if self._sender and self._sender.ended and options.end_with_source and self._source_is_quiet():
                 return "the source has ended"
             if self._window_closed:
                 return "the window was closed"
         if options.must_begin and not self.accounts.series_count():
             wait = self.pipeline.source.wait
             if time.monotonic() - armed >= wait:
-                self.error = SessionError(self._nothing_came(wait))
+                self.error = SessionError(nothing_came(options.url, self._source, wait))
         return None
 
     def _source_is_quiet(self) -> bool:
         """Whether ingest has taken all that an ended sender had sent."""
         return not self._source.get("peers") and time.monotonic() - self._heard_at > QUIET_S
-
-    def _nothing_came(self, wait: float) -> str:
-        detail = self._source.get("detail") or "no sender has connected"
-        return (
-            f"no series began at {self.options.url} within {wait:g} s: {detail}; "
-            "check that the detector is armed, that address and port are right, or wait longer (--wait)"
-        )
 
     def stop(self, reason: str) -> None:
         """Ask the session to end; what was measured so far is kept."""
@@ -265,20 +255,23 @@ class Session:
 
     def _take_death(self, death: Death) -> None:
         if death.name == "sender":
-            self._hear_sender()
-            self._sender_ended = True
-            if death.exit_code:
-                self._alarm(f"the simulated source ended with code {death.exit_code}")
+            self._sender_has_ended(death)
         elif death.name == "viewer":
             self._viewer_ended(death)
-        elif death.restarted and self.error is None:
-            self._alarm(f"{death.name} died (code {death.exit_code}) and was restarted")
+        elif death.restarted:
+            if self.error is None:  # otherwise its own words say more
+                self._alarm(f"{death.name} died (code {death.exit_code}) and was restarted")
         elif death.name == "ingest":
-            self._fail(
-                SessionError(f"ingest died {self.processes.pid('ingest') or ''}too often; see the alarms")
-            )
+            self._fail(SessionError("ingest died too often; see the alarms"))
         else:
             self._give_up(death.name)
+
+    def _sender_has_ended(self, death: Death) -> None:
+        self._hear_sender()
+        if self._sender is not None:
+            self._sender.ended = True
+        if death.exit_code:
+            self._alarm(f"the simulated source ended with code {death.exit_code}")
 
     def _viewer_ended(self, death: Death) -> None:
         if death.exit_code:
@@ -300,9 +293,16 @@ class Session:
         if self.error is None:
             self.error = error
 
+    def _cannot_write(self, error: LivemError) -> None:
+        """A full or read-only disk costs the files, not the live pictures."""
+        self._unwritten = self._unwritten or error
+        self._alarm(str(error))
+
     def _alarm(self, text: str) -> None:
-        self.alarms.append(text)
-        self._status_due = 0.0
+        text = text if len(text) <= ALARM_LENGTH else f"{text[: ALARM_LENGTH - 4]} ..."
+        if text not in self.alarms:
+            self.alarms.append(text)
+            self._status_due = 0.0
 
     def _watch_start(self) -> None:
         """READY handshake: the source is armed when every process reads its input."""
@@ -310,24 +310,20 @@ class Session:
             return
         wanted = {"ingest", *(spec.name for spec in self._readers)} - self._given_up
         self._hear_sender()
-        if wanted <= self._ready and (self._arm is None or self._sender_ready or self._sender_ended):
+        sender = self._sender
+        if wanted <= self._ready and (sender is None or sender.ready or sender.ended):
             self._armed_at = time.monotonic()
             self.state = "waiting"
-            if self._arm is not None and not self._sender_ended:
-                self._arm.send(b"G")
+            if sender is not None:
+                sender.go()
         elif time.monotonic() - self._started_at > READY_S:
             missing = ", ".join(sorted(wanted - self._ready)) or "sender"
             self._fail(SessionError(f"not ready after {READY_S:g} s: {missing}; run `livem doctor`"))
 
     def _hear_sender(self) -> None:
         """Of a source of our own: that it is ready, or why it cannot be."""
-        if self._arm is None or self._sender_ready:
-            return
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            word = self._arm.recv(4096)
-            self._sender_ready = word[:1] == b"R"
-            if word[:1] == b"E":
-                self._fail(SourceError(word[1:].decode()))
+        if self._sender is not None and (trouble := self._sender.hear()):
+            self._fail(SourceError(trouble))
 
     # -- what comes in -------------------------------------------------------------------------------
 
@@ -346,7 +342,7 @@ class Session:
             self._take_fatal(name, message)
         elif kind == "misfit":
             self._alarm(f"{name} cannot take series {message.get('series')}: {message.get('error')}")
-            if self.options.must_begin:
+            if self.options.must_begin and not self.settling.series:
                 self._fail(PipelineError(str(message.get("error"))))
         elif kind == "series_done":
             self.settling.promise(name, int(message.get("serial", -1)), list(message.get("topics", [])))
@@ -379,61 +375,31 @@ class Session:
 
     def status(self) -> dict[str, Any]:
         """What is shown while the session runs; plain values."""
-        serial = self.accounts.series_count() - 1
-        current = self.accounts.of(serial) if serial >= 0 else None
+        stream = stream_status(self.accounts, self._rates)
+        current, waiting = stream["series"], stream["ring"]["waiting_for"]
         if current is not None and self.state in ("waiting", "running"):
             self.state = "running" if current["state"] == "open" else "waiting"
-        frames_rate, bytes_rate = self._rates(serial)
-        ring = self.accounts.ring()
-        if ring["waiting_for"]:
-            waiting = f"the detector is made to wait for {ring['waiting_for']!r} (lossless)"
-        else:
-            waiting = ""
+        message = self.message or describe(self.state, self.options.url, self._source, current)
         return {
             "state": self.state,
-            "message": waiting or self.message or self._describe(current),
-            "source": {
-                "url": self.options.url,
-                "peers": self._source.get("peers", 0),
-                "detail": self._source.get("detail", ""),
-            },
-            "series": current,
-            "edges": current["edges"] if current else {},
-            "rates": {"frames_per_second": frames_rate, "bytes_per_second": bytes_rate},
-            "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
-            "ring": ring,
-            "unascribed": self.accounts.unascribed(),
+            "message": f"the detector is made to wait for {waiting!r} (lossless)" if waiting else message,
+            "source": source_status(self.options.url, self._source),
+            **stream,
             "series_done": self.settling.series,
             "processes": self.processes.pids(),
             "alarms": list(self.alarms),
         }
 
-    def _describe(self, current: Account | None) -> str:
-        if self.state == "starting":
-            return "starting"
-        if current is None:
-            detail = self._source.get("detail") or "no sender yet"
-            return f"waiting for {self.options.url}: {detail}"
-        if current["state"] == "open":
-            return f"series {current['series']} is being received"
-        return f"series {current['series']} is {current['state']}" + (
-            f": {current['reason']}" if current["reason"] else ""
-        )
-
-    def _rates(self, serial: int) -> tuple[float, float]:
-        """Frames and bytes a second over the last two seconds, within the newest series."""
-        now, (frames, nbytes) = time.monotonic(), self.accounts.entered()
-        self._samples.append((now, serial, frames, nbytes))
-        same = [sample for sample in self._samples if sample[1] == serial]
-        span = now - same[0][0]
-        if span <= 0:
-            return 0.0, 0.0
-        return round((frames - same[0][2]) / span, 1), round((nbytes - same[0][3]) / span, 1)
-
     def _publish_status(self) -> None:
         status = self.status()
-        self.hub.publish(Result("status", "status", None, (0, 0), time.monotonic_ns(), attrs=status))
+        try:
+            self._send_status(status)
+        except ResultError as error:  # too long: whatever made it so, the session goes on
+            self._send_status({**status, "alarms": [], "message": str(error)[:ALARM_LENGTH]})
         self._on_status(status)
+
+    def _send_status(self, status: dict[str, Any]) -> None:
+        self.hub.publish(Result("status", "status", None, (0, 0), time.monotonic_ns(), attrs=status))
 
     # -- the end -------------------------------------------------------------------------------------
 
@@ -444,10 +410,10 @@ class Session:
         self._await(lambda: self.processes.pid("sender") is None, 1.0)
         self.processes.stop("sender", 1.0)
         self._stop_child("ingest")
-        self._await(lambda: self.settling.done or not self._alive_workers(), DRAIN_S)
+        self._await(self._drained, DRAIN_S)
         for spec in self._readers:
             self.hub.send_child(spec.name, {"do": "stop"})
-        self._await(lambda: not self._alive_workers(), 3.0)
+        self._await(lambda: not self._alive_workers(), FINISH_S)
         for spec in self._readers:
             self.processes.stop(spec.name)
         self._await(lambda: self.settling.done, 0.2)
@@ -456,18 +422,31 @@ class Session:
         self._publish_status()
         if self.options.headless:
             self._await(lambda: self.processes.pid("viewer") is None, LAST_PICTURE_S)
-        if self.options.out is not None and self.error is None:
+        self._write_summary()
+        self.error = self.error or self._unwritten
+
+    def _drained(self) -> bool:
+        """Whether no more is to be expected: an open series has lost its ingest, and nothing will end it."""
+        newest = self.accounts.series_count() - 1
+        ended = newest < 0 or self.accounts.is_over(newest)
+        return self.settling.done or not ended or not self._alive_workers()
+
+    def _write_summary(self) -> None:
+        if self.options.out is None or self.error is not None:
+            return
+        try:
             write_summary(self.options.out, self.summary())
+        except SessionError as error:
+            self._cannot_write(error)
 
     def _stop_child(self, name: str) -> None:
         self.hub.send_child(name, {"do": "stop"})
         self._await(lambda: self.processes.pid(name) is None, 3.0)
         self.processes.stop(name)
 
-    def _working(self) -> Sequence[str]:
-        """Consumers whose last word on a series is still to be expected."""
-        names = [spec.name for spec in self._readers if spec.name not in self._given_up]
-        return names if self.state != "ended" else []
+    def _working(self) -> Mapping[str, bool]:
+        """Consumers whose last word on a series is still to be expected, and whether they are lossless."""
+        return {spec.name: spec.policy.gates for spec in self._readers if spec.name not in self._given_up}
 
     def _alive_workers(self) -> Sequence[str]:
         return [spec.name for spec in self._readers if self.processes.pid(spec.name) is not None]
@@ -486,6 +465,8 @@ class Session:
 
     def summary(self) -> Account:
         """The account of the whole session (DESIGN, section 5)."""
+        if self._last_summary is not None:
+            return dict(self._last_summary)
         return {
             "series": self.settling.settled,
             "unascribed": self.accounts.unascribed(),
@@ -504,14 +485,19 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Let go of everything: processes, sockets, shared memory, files."""
+        """Let go of everything: processes, sockets, shared memory, files. A second call does nothing."""
+        if self._last_summary is not None:
+            return
+        self._last_summary = self.summary()
+        for name in list(self.processes):
+            self.processes.terminate(
+                name
+            )  # all at once: a session with an error should not end child by child
         for name in list(self.processes):
             self.processes.stop(name, 1.0)
-        if self._arm is not None:
-            self._arm.close()
-        self._last_summary = self.summary()
-        self.summary = functools.partial(dict, self._last_summary)  # type: ignore[method-assign]
-        del self.accounts
+        if self._sender is not None:
+            self._sender.close()
+        self.accounts.close()
         self.ring.close()
         self.hub.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -6,33 +6,38 @@ Knows accounts and files; starts no process and opens no socket.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import LivemError
 from .outputs import write_results, write_summary
-from .stream.accounting import Account, Accounts, joined
+from .stream.accounting import Account, Accounts
 from .stream.results import Result
 from .stream.series import SeriesKey
 
 SETTLE_S = 10.0
-"""How long the last results of a series are awaited after its end when nobody works on them."""
+"""How long the last results of an edge that may skip frames are awaited after the end of a series."""
+STALLED_S = 60.0
+"""How long a lossless consumer may stand still: while it processes frames it is waited for without limit."""
 RESULTS_S = 5.0
 """How long results that a worker has sent may be on their way."""
+ACCOUNTS_KEPT = 10_000
+"""Accounts of the newest series, 2 kB each, that the summary lists; older ones are on disk under --out."""
 
 
 @dataclass(slots=True)
-class _Finals:
-    """Last results of one series, as they come in."""
+class _Wait:
+    """What is known of the wait for one series' last results."""
 
-    results: dict[str, Result] = field(default_factory=dict)
-    promised: dict[str, set[str]] = field(default_factory=dict)
-    """Topics of the last results that each consumer says it has sent."""
-    over_at: float | None = None
+    over_at: float
     """When the series was found to be over."""
     final_at: float | None = None
-    """When the last consumer was found to have given its last word, which may still be on its way."""
+    """When every consumer had given its last word, or was no longer waited for."""
+    progress: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Frames that a consumer has looked at, and since when it is so many."""
+    overdue: set[str] = field(default_factory=set)
+    """Consumers that are no longer waited for."""
 
 
 class Settling:
@@ -44,23 +49,37 @@ class Settling:
     out : Path, optional
         Where results and summaries are written.
     working : callable
-        Names of the consumers whose last word is awaited.
+        Names of the consumers whose last word is awaited, and whether their edge is lossless.
     on_error : callable
         Told of files that could not be written.
+    on_alarm : callable
+        Told what a series had to be written down without.
+    clock : callable
+        Seconds that never go back.
     """
 
     def __init__(
         self,
         accounts: Accounts,
         out: Path | None,
-        working: Callable[[], Sequence[str]],
+        working: Callable[[], Mapping[str, bool]],
         on_error: Callable[[LivemError], None],
+        on_alarm: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.settled: list[Account] = []
-        self._accounts, self._out = accounts, out
-        self._working, self._on_error = working, on_error
-        self._finals: dict[SeriesKey, _Finals] = {}
-        self._next = 0
+        self._accounts, self._out, self._clock = accounts, out, clock
+        self._working, self._on_error, self._on_alarm = working, on_error, on_alarm
+        self._results: dict[SeriesKey, dict[str, Result]] = {}
+        self._promised: dict[int, dict[str, set[str]]] = {}
+        self._wait: _Wait | None = None
+        self._settled: dict[tuple[str, int], Account] = {}
+        self._epoch_of: dict[int, str] = {}
+        self._next = self._count = 0
+
+    @property
+    def settled(self) -> list[Account]:
+        """Accounts of the series that are written down, the newest last."""
+        return list(self._settled.values())
 
     @property
     def done(self) -> bool:
@@ -70,79 +89,128 @@ class Settling:
     @property
     def series(self) -> int:
         """Distinct series written down."""
-        return len(self.settled)
+        return self._count
 
     def take(self, result: Result) -> None:
-        """Keep a result if it is the last of its kind."""
-        if result.series is not None and result.final:
-            self._finals.setdefault(result.series, _Finals()).results[result.topic] = result
+        """Keep a result if it is the last of its kind, of a series that is not written down yet."""
+        if result.series is not None and result.final and result.series in self._expected():
+            self._results.setdefault(result.series, {})[result.topic] = result
+
+    def _expected(self) -> set[SeriesKey]:
+        known = map(self._accounts.series, range(self._next, self._accounts.series_count()))
+        return {series.key for series in known if series is not None}
 
     def promise(self, consumer: str, serial: int, topics: Sequence[str]) -> None:
         """A consumer says which last results of a series it has sent; they may be on their way."""
-        series = self._accounts.series(serial)
-        if series is not None and serial >= self._next:
-            self._finals.setdefault(series.key, _Finals()).promised[consumer] = set(topics)
+        if self._next <= serial < self._accounts.series_count():
+            self._promised.setdefault(serial, {})[consumer] = set(topics)
 
     def step(self, *, hurry: bool = False) -> None:
         """Write down what is ready; with ``hurry`` whatever there is."""
+        missed = 0
         while not self.done:
             series = self._accounts.series(self._next)
             if series is None:
-                self._on_error(LivemError("more than 32 series ended at once; the oldest results are lost"))
-            elif not hurry and not self._ready(self._next, series.key):
-                return
-            else:
+                missed += 1
+            elif hurry or self._ready(self._next, series.key):
                 self._write_down(self._next, series.key)
+            else:
+                break
+            self._promised.pop(self._next, None)
+            self._wait = None
             self._next += 1
+        if missed:
+            self._on_alarm(
+                f"{missed} series ended faster than they could be written down: not in the summary"
+            )
+
+    # -- waiting -------------------------------------------------------------------------------------
 
     def _ready(self, serial: int, key: SeriesKey) -> bool:
         if not self._accounts.is_over(serial):
             return False
-        finals = self._finals.setdefault(key, _Finals())
-        now, working = time.monotonic(), self._working()
-        finals.over_at = finals.over_at or now
-        if not self._accounts.is_final(serial, working):
-            return now - finals.over_at > SETTLE_S and not working
-        finals.final_at = finals.final_at or now
-        promised = set().union(*finals.promised.values())
-        all_here = finals.promised.keys() >= set(working) and finals.results.keys() >= promised
-        return all_here or now - finals.final_at > RESULTS_S
+        now, working = self._clock(), self._working()
+        wait = self._wait = self._wait or _Wait(now)
+        pending = [name for name in working if not self._accounts.is_final(serial, [name])]
+        if [name for name in pending if self._waited_for(serial, name, working[name], wait, now)]:
+            return False
+        wait.final_at = now if wait.final_at is None else wait.final_at
+        heard = self._promised.get(serial, {}).keys() | wait.overdue
+        all_here = heard >= working.keys() and not self._missing(serial, key)
+        return all_here or now - wait.final_at > RESULTS_S
+
+    def _waited_for(self, serial: int, name: str, lossless: bool, wait: _Wait, now: float) -> bool:
+        """Whether a consumer that has not given its last word may still do so."""
+        since, limit = wait.over_at, SETTLE_S
+        if lossless:
+            seen, limit = self._accounts.looked_at(serial, name), STALLED_S
+            former = wait.progress.get(name)
+            if former is None or former[0] != seen:
+                wait.progress[name] = seen, now
+            since = wait.progress[name][1]
+        if now - since <= limit:
+            return True
+        if name not in wait.overdue:
+            wait.overdue.add(name)
+            self._on_alarm(
+                f"consumer {name!r} hangs: no last result {limit:g} s after the series had ended; "
+                "the series is written down without it"
+            )
+        return False
+
+    def _missing(self, serial: int, key: SeriesKey) -> set[str]:
+        """Topics of last results that were sent and are not here."""
+        promised: set[str] = set().union(*self._promised.get(serial, {}).values())
+        return promised - self._results.get(key, {}).keys()
+
+    # -- writing -------------------------------------------------------------------------------------
 
     def _write_down(self, serial: int, key: SeriesKey) -> None:
+        if missing := self._missing(serial, key):
+            self._on_alarm(f"last results of series {key.number} never came: {', '.join(sorted(missing))}")
         account = self._accounts.of(serial)
-        for edge in account["edges"].values():
-            _close_edge(edge)
-        former = next((a for a in self.settled if key_of(a) == key_of(account)), None)
-        if former is not None:
-            account = joined(former, account)
-            self.settled.remove(former)
-        results = self._finals.pop(key, _Finals()).results
-        account["results"] = dict.fromkeys(sorted(results), "")
+        _close(account)
+        former = self._settled.pop(key_of(account), None)
+        self._count += former is None
+        results = self._results_of(serial, key)
+        account["results"] = {**(former or {}).get("results", {}), **dict.fromkeys(sorted(results), "")}
         if self._out is not None:
-            self._write_files(self._out / _directory(account, self.settled), account, results)
-        self.settled.append(account)
+            self._write_files(self._out / self._directory(account), account, results)
+        self._settled[key_of(account)] = account
+        if len(self._settled) > ACCOUNTS_KEPT:
+            del self._settled[next(iter(self._settled))]
+
+    def _results_of(self, serial: int, key: SeriesKey) -> dict[str, Result]:
+        """Last results of a series; kept where it goes on under the next serial, which has the same ones."""
+        following = self._accounts.series(serial + 1) if serial + 1 < self._accounts.series_count() else None
+        if following is not None and following.key == key:
+            return self._results.get(key, {})
+        return self._results.pop(key, {})
 
     def _write_files(self, directory: Path, account: Account, results: dict[str, Result]) -> None:
         try:
-            account["results"] = write_results(directory, results)
+            account["results"].update(write_results(directory, results))
             write_summary(directory, account)
         except LivemError as error:
             self._on_error(error)
 
+    def _directory(self, account: Account) -> str:
+        """``<series>``, or with the epoch behind it when another sender has used that number already."""
+        number, epoch = account["series"], account["epoch"]
+        first = self._epoch_of.setdefault(number, epoch)
+        return str(number) if first == epoch else f"{number}-{epoch}"
 
-def _close_edge(edge: Account) -> None:
-    """What a consumer never came to is dropped because the session stopped."""
-    if edge["in_flight"]:
-        edge["dropped"]["stopped"] = edge["dropped"].get("stopped", 0) + edge["in_flight"]
-        edge["in_flight"] = 0
+
+def _close(account: Account) -> None:
+    """What nobody came to is dropped, because the session or its patience ended; nothing stays open."""
+    if account["state"] == "open":
+        account["state"], account["reason"] = "incomplete", account["reason"] or "the session was stopped"
+    for edge in account["edges"].values():
+        if edge["in_flight"]:
+            edge["dropped"]["stopped"] = edge["dropped"].get("stopped", 0) + edge["in_flight"]
+            edge["in_flight"] = 0
 
 
 def key_of(account: Account) -> tuple[str, int]:
     """(epoch, series) of an account."""
     return account["epoch"], account["series"]
-
-
-def _directory(account: Account, settled: Sequence[Account]) -> str:
-    """``<series>``, or with the epoch behind it when another sender has used that number already."""
-    taken = any(a["series"] == account["series"] for a in settled)
-    return f"{account['series']}-{account['epoch']}" if taken else str(account["series"])

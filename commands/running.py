@@ -84,7 +84,7 @@ def run_session(
             progress.clear()
     outcome = Outcome(session.summary(), session.error, interrupts.count > 0)
     if session.error is not None and options.out is not None:
-        with contextlib.suppress(OSError):  # that it cannot be written may be the very error
+        with contextlib.suppress(LivemError):  # that it cannot be written may be the very error
             write_summary(options.out, outcome.as_json())
     return outcome
 

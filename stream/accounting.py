@@ -32,14 +32,20 @@ from .ring_layout import (
     R_GENERATION,
     S_FIRST_ARRIVAL,
     S_LAST_ARRIVAL,
+    S_LEDGER_STAMP,
     Words,
     histogram_percentile,
     merge_dropped,
 )
 from .ring_table import is_known, ledger_of, received_in_ring, series_of, state_of
-from .series import Series
+from .series import Series, SeriesKey
 
 Account = dict[str, Any]
+Records = dict[str, Words]
+"""Counters of one serial by consumer."""
+ATTEMPTS = 3
+KEYS_KEPT = 8
+"""Series whose parts are remembered; only the newest can still go on."""
 
 
 class Accounts:
@@ -47,6 +53,11 @@ class Accounts:
 
     def __init__(self, ring: Ring) -> None:
         self._ring, self._views = ring, ring.views
+        self._parts: dict[SeriesKey, dict[int, Records]] = {}
+
+    def close(self) -> None:
+        """Let go of the ring's memory."""
+        del self._views
 
     def series_count(self) -> int:
         """Series that began so far; their serials are 0 .. n - 1."""
@@ -64,18 +75,44 @@ class Accounts:
         """Whether all these consumers have given out their last results of the series."""
         return all(self._edge(name, serial)[E_FINAL] for name in names)
 
+    def looked_at(self, serial: int, name: str) -> int:
+        """Frames of the series that a consumer has processed or dropped: it grows while it works."""
+        record = self._copy(name, serial)
+        return int(record[E_PROCESSED]) + sum(merge_dropped(record).values())
+
     def _edge(self, name: str, serial: int) -> Words:
         return self._views.edge(self._ring.row(name), serial)
 
+    def _copy(self, name: str, serial: int) -> Words:
+        """The consumer's counters as they are now; zeros where it has not begun the series."""
+        record = self._edge(name, serial).copy()
+        return record if record[E_SERIAL] == serial + 1 else np.zeros_like(record)
+
     def of(self, serial: int) -> Account:
-        """The account of one series, with the keys of the session summary (DESIGN, section 5)."""
-        series = series_of(self._views, serial)
-        data = ledger_of(self._views, serial)
-        ledger = SeriesLedger(series.count) if data is None else SeriesLedger.restore(data)
+        """The account of one series, with the keys of the session summary (DESIGN, section 5).
+
+        A series whose sender was lost and came back has a serial for each part: the account is that of all
+        parts up to this one. Exact while writer and readers run: the edges are read before the ledger, so
+        that every frame which they count is in the ledger that is read then.
+        """
+        account = self._read(serial)
+        for _ in range(ATTEMPTS):
+            if all(edge["in_flight"] >= 0 for edge in account["edges"].values()):
+                break
+            account = self._read(serial)  # a reader began anew between two of its counters
+        for edge in account["edges"].values():
+            edge["in_flight"] = max(0, edge["in_flight"])
+        return account
+
+    def _read(self, serial: int) -> Account:
+        parts = self._parts_of(serial)
+        records = {
+            spec.name: _together([p[spec.name] for p in parts.values()]) for spec in self._ring.readers
+        }
         state, reason = state_of(self._views, serial)
+        series, ledger = series_of(self._views, serial), self._ledger(parts)
         if state != "open" and ledger.detail:
             reason = f"{reason}; {ledger.detail}" if reason else ledger.detail
-        edges = {spec.name: self.edge(spec.name, serial) for spec in self._ring.readers}
         return {
             "series": series.key.number,
             "epoch": series.key.epoch.hex(),
@@ -88,44 +125,72 @@ class Accounts:
             "duplicate": ledger.duplicate,
             "late": ledger.late,
             "rejected": ledger.rejected,
-            "edges": edges,
-            **self._times(serial),
+            "edges": {name: self._account_of(name, records[name], ledger.received) for name in records},
+            **self._times(parts, list(records.values()), ledger.received),
         }
 
-    def edge(self, name: str, serial: int) -> Account:
-        """The account of one consumer edge: received = processed + dropped + in_flight."""
-        spec = self._ring.readers[self._ring.row(name)]
-        entered = received_in_ring(self._views, serial)
-        record = self._edge(name, serial)
-        if record[E_SERIAL] != serial + 1:
-            record = np.zeros_like(record)
-        dropped = merge_dropped(record)
-        processed = int(record[E_PROCESSED])
-        histogram = record[E_HISTOGRAM : E_HISTOGRAM + HISTOGRAM_BINS]
+    def _parts_of(self, serial: int) -> dict[int, Records]:
+        """Counters of all edges by serial, the newest first: of this one, and of those that it goes on from.
+
+        What has left the table of 32 meanwhile is remembered from the reading before.
+        """
+        key = series_of(self._views, serial).key
+        former = self._parts.pop(key, {})
+        parts: dict[int, Records] = {}
+        for part in range(serial, -1, -1):
+            if is_known(self._views, part) and series_of(self._views, part).key == key:
+                parts[part] = {spec.name: self._copy(spec.name, part) for spec in self._ring.readers}
+            elif part in former:
+                parts[part] = former[part]
+            else:
+                break
+        self._parts[key] = parts
+        if len(self._parts) > KEYS_KEPT:
+            del self._parts[next(iter(self._parts))]
+        return parts
+
+    def _ledger(self, parts: Iterable[int]) -> SeriesLedger:
+        """The newest ledger of a series, read whole; a part has its own from its first block on."""
+        for part in parts:
+            data = self._whole_ledger(part) if is_known(self._views, part) else None
+            if data is not None:
+                return SeriesLedger.restore(data)
+        return SeriesLedger(series_of(self._views, next(iter(parts))).count)
+
+    def _whole_ledger(self, serial: int) -> bytes | None:
+        """A snapshot that the writer did not touch while it was copied."""
+        words = self._views.series_words(serial)
+        while True:
+            before = words[S_LEDGER_STAMP : S_LEDGER_STAMP + 2].copy()
+            data = ledger_of(self._views, serial)
+            if (words[S_LEDGER_STAMP : S_LEDGER_STAMP + 2] == before).all():
+                return data
+
+    def _account_of(self, name: str, record: Words, received: int) -> Account:
+        """One edge: received = processed + dropped + in_flight."""
+        row = self._ring.row(name)
+        dropped, processed = merge_dropped(record), int(record[E_PROCESSED])
         return {
-            "policy": str(spec.policy),
+            "policy": str(self._ring.readers[row].policy),
             "processed": processed,
             "dropped": dropped,
-            "in_flight": max(0, entered - processed - sum(dropped.values())),
+            "in_flight": received - processed - sum(dropped.values()),
             "torn": int(record[E_TORN]),
-            "restarts": max(0, int(self._views.rows[self._ring.row(name), R_GENERATION]) - 1),
-            "latency_ms": _percentiles(histogram),
+            "restarts": max(0, int(self._views.rows[row, R_GENERATION]) - 1),
+            "latency_ms": _percentiles(record[E_HISTOGRAM : E_HISTOGRAM + HISTOGRAM_BINS]),
         }
 
-    def _times(self, serial: int) -> Account:
-        words = self._views.series_words(serial)
-        first, last = int(words[S_FIRST_ARRIVAL]), int(words[S_LAST_ARRIVAL])
-        records = [self._edge(spec.name, serial) for spec in self._ring.readers]
-        records = [record for record in records if record[E_SERIAL] == serial + 1]
+    def _times(self, parts: Iterable[int], records: list[Words], received: int) -> Account:
+        known = [self._views.series_words(part) for part in parts if is_known(self._views, part)]
+        first, last = int(known[-1][S_FIRST_ARRIVAL]), int(known[0][S_LAST_ARRIVAL])
         shown = [int(record[E_FIRST_RESULT_NS]) for record in records if record[E_FIRST_RESULT_NS]]
         done = [int(record[E_LAST_RESULT_NS]) for record in records if record[E_LAST_RESULT_NS]]
         histogram = sum((r[E_HISTOGRAM : E_HISTOGRAM + HISTOGRAM_BINS] for r in records), np.uint64(0))
-        frames = received_in_ring(self._views, serial)
         return {
             "latency_ms": _percentiles(np.atleast_1d(histogram)),
             "first_result_ms": round((min(shown) - first) / 1e6, 3) if shown and first else None,
             "last_result_ms": round((max(done) - last) / 1e6, 3) if done and last else None,
-            "frames_per_second": round(frames / ((last - first) / 1e9), 1) if last > first else None,
+            "frames_per_second": round(received / ((last - first) / 1e9), 1) if last > first else None,
         }
 
     def unascribed(self) -> dict[str, int]:
@@ -156,7 +221,7 @@ class Accounts:
         return round(max(0, newest - oldest) / 1e9, 2)
 
     def entered(self) -> tuple[int, int]:
-        """(frames, bytes) of the newest series that are in the ring: for rates."""
+        """(frames, bytes) of the newest series that entered the ring so far: for rates."""
         serial = self.series_count() - 1
         if serial < 0:
             return 0, 0
@@ -172,16 +237,10 @@ def _percentiles(histogram: Any) -> dict[str, float | None]:
     }
 
 
-def joined(former: Account, later: Account) -> Account:
-    """Two accounts of one series that was interrupted and went on, as one."""
-    edges = {}
-    for name, edge in later["edges"].items():
-        before = former["edges"].get(name, {"processed": 0, "dropped": {}, "torn": 0})
-        reasons = set(before["dropped"]) | set(edge["dropped"])
-        edges[name] = {
-            **edge,
-            "processed": before["processed"] + edge["processed"],
-            "torn": before["torn"] + edge["torn"],
-            "dropped": {r: before["dropped"].get(r, 0) + edge["dropped"].get(r, 0) for r in sorted(reasons)},
-        }
-    return {**later, "edges": edges, "first_result_ms": former["first_result_ms"]}
+def _together(records: list[Words]) -> Words:
+    """Counters of one edge over all parts of a series."""
+    total: Words = np.sum(records, axis=0, dtype=np.uint64)
+    shown = [record[E_FIRST_RESULT_NS] for record in records if record[E_FIRST_RESULT_NS]]
+    total[E_FIRST_RESULT_NS] = min(shown, default=0)
+    total[E_LAST_RESULT_NS] = max(record[E_LAST_RESULT_NS] for record in records)
+    return total

@@ -1,0 +1,74 @@
+"""What a running session says of itself: rates, and one sentence for the status line.
+
+Knows accounts and clocks; touches no process and sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .stream.accounting import Account, Accounts
+
+SAMPLES = 10
+"""One each 0.2 s: the rates are those of the last two seconds."""
+
+
+class Rates:
+    """Frames and bytes a second over the last samples, within the newest series."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[float, int, int, int]] = deque(maxlen=SAMPLES)
+
+    def take(self, serial: int, frames: int, nbytes: int) -> dict[str, float]:
+        """Enter what has come so far; returns the rates per second."""
+        now = self._clock()
+        self._samples.append((now, serial, frames, nbytes))
+        since, _, frames_then, bytes_then = next(s for s in self._samples if s[1] == serial)
+        span = now - since
+        return {
+            "frames_per_second": round((frames - frames_then) / span, 1) if span > 0 else 0.0,
+            "bytes_per_second": round((nbytes - bytes_then) / span, 1) if span > 0 else 0.0,
+        }
+
+
+def describe(state: str, url: str, source: Mapping[str, Any], current: Account | None) -> str:
+    """What the session is doing now, in words."""
+    if state == "starting":
+        return "starting"
+    if current is None:
+        return f"waiting for {url}: {source.get('detail') or 'no sender yet'}"
+    if current["state"] == "open":
+        return f"series {current['series']} is being received"
+    why = f": {current['reason']}" if current["reason"] else ""
+    return f"series {current['series']} is {current['state']}{why}"
+
+
+def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
+    """The newest series, its edges and the ring, as plain values."""
+    serial = accounts.series_count() - 1
+    current = accounts.of(serial) if serial >= 0 else None
+    return {
+        "series": current,
+        "edges": current["edges"] if current else {},
+        "rates": rates.take(serial, *accounts.entered()),
+        "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
+        "ring": accounts.ring(),
+        "unascribed": accounts.unascribed(),
+    }
+
+
+def source_status(url: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """The source by what ingest last said of it."""
+    return {"url": url, "peers": source.get("peers", 0), "detail": source.get("detail", "")}
+
+
+def nothing_came(url: str, source: Mapping[str, Any], wait: float) -> str:
+    """Why a run without a window has ended before its first series."""
+    return (
+        f"no series began at {url} within {wait:g} s: {source.get('detail') or 'no sender has connected'}; "
+        "check that the detector is armed, that address and port are right, or wait longer (--wait)"
+    )
