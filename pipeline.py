@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .errors import PipelineError
+from .stream.messages import Limits
 from .stream.policy import Policy
-from .stream.ring_layout import DROP_REASONS
 from .stream.series import MAX_DIM, ORDERS, Scan
 
 MAX_CONSUMERS = 16
 RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer"})
-assert len(DROP_REASONS) <= 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +139,15 @@ def _number(
     return float(value)
 
 
+def _whole(table: Mapping[str, Any], key: str, where: str, low: int, high: int, default: int) -> int:
+    value = table.get(key, default)
+    if type(value) is not int or not low <= value <= high:
+        raise PipelineError(
+            f"{key!r} in {where} is {value!r}; it must be a whole number from {low} to {high}"
+        )
+    return value
+
+
 def _source(table: Mapping[str, Any]) -> SourceConfig:
     _known(table, ("url", "idle_timeout", "wait", "insecure_bind"), "[source]")
     url, insecure = table.get("url"), table.get("insecure_bind", False)
@@ -172,8 +180,13 @@ def _scan(table: Mapping[str, Any]) -> Scan:
             f"'order' in [scan] is {order!r}; it must be raster or serpentine "
             "(positions come with the stream)"
         )
-    skip = int(_number(table, "skip", "[scan]", 0, 1 << 20))
-    repeats = int(_number(table, "repeats", "[scan]", 0, 1 << 40, 1))
+    limit = Limits().max_scan_pixels
+    if shape[0] * shape[1] > limit:
+        raise PipelineError(
+            f"'shape' in [scan] is {shape!r}: {shape[0] * shape[1]:,} pixels; there may be at most {limit:,}"
+        )
+    skip = _whole(table, "skip", "[scan]", 0, 1 << 20, 0)
+    repeats = _whole(table, "repeats", "[scan]", 0, 1 << 40, 1)
     return Scan((shape[0], shape[1]), order, skip, repeats)
 
 

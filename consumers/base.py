@@ -104,7 +104,11 @@ class Consumer(ABC, Generic[PartialT]):
         return {}
 
     def close(self) -> Sequence[Output]:
-        """End of the series: the last word on it. Called once after the last merge."""
+        """End of the series: the last word on it.
+
+        Called after the last merge. A sender that was lost may come back: then merges of the same series
+        follow, without another ``open``, and another close.
+        """
         return ()
 
     def unknown_parameter(self, name: str) -> Exception:

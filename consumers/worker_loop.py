@@ -7,18 +7,20 @@ Raised errors are counted and reported, never fatal.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
 
-from ..errors import LivemError, PipelineError
+from ..errors import LivemError, PipelineError, SessionError
 from ..stream.bus import Publisher
 from ..stream.child import Child
 from ..stream.results import Result
 from ..stream.ring import ReaderPort
+from ..stream.ring_layout import SERIES_KEPT
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
@@ -29,17 +31,25 @@ from .worker import WorkerOptions
 PUBLISH_NS = 5_000_000
 """Shortest time between two publications of a consumer: latency must not wait for the display's 33 ms."""
 PUBLISH_SHARE = 5
-"""A publication that takes t is followed by 5 t without: publishing costs at most a sixth of the CPU."""
+"""After a publication that takes t the next begins 5 t after its start: at most 20 % of the CPU."""
 PATIENCE_S = 0.2
+LAST_WORK_S = 2.0
+"""How long a worker that is told to stop goes on with what is in the ring, before it gives what it has."""
 RETRY_S = 0.01
 """Between two attempts to hand over last results that the supervisor was too busy to take."""
 
 
 class Outlet:
-    """Publishes a consumer's outputs by time, and notes how old the frames in them were."""
+    """Publishes a consumer's outputs by time, and notes how old the frames in them were.
 
-    def __init__(self, name: str, reader: RingReader, publisher: Publisher) -> None:
+    An output that the bus cannot carry is left out; ``on_error`` is called while its exception is handled.
+    """
+
+    def __init__(
+        self, name: str, reader: RingReader, publisher: Publisher, on_error: Callable[[], None]
+    ) -> None:
         self._name, self._reader, self._publisher = name, reader, publisher
+        self._on_error = on_error
         self._due_ns = 0
         self.reset()
 
@@ -64,39 +74,44 @@ class Outlet:
         self._outputs = outputs
         self._arrivals.append((-1, 0, 0))
 
-    @property
-    def topics(self) -> list[str]:
-        """What ``publish`` sends."""
-        return [f"{self._name}.{output.name}" for output in self._outputs]
-
     def due_in(self, now_ns: int) -> float | None:
         """Seconds until there is something to publish; None when nothing changed."""
         return max(0.0, (self._due_ns - now_ns) / 1e9) if self._arrivals else None
 
-    def publish(self, series: Series, *, final: bool = False) -> None:
-        """Send what there is now."""
+    def publish(self, series: Series, *, final: bool = False) -> list[str]:
+        """Send what there is now; returns the topics that were sent or wait in the backlog."""
         started = time.monotonic_ns()
-        for output in self._outputs:
-            self._publisher.publish(
-                Result(
-                    topic=f"{self._name}.{output.name}",
-                    kind=output.kind,
-                    series=series.key,
-                    frames=self._span,
-                    t_ns=time.monotonic_ns(),
-                    arrays=output.arrays,
-                    units=output.units,
-                    attrs=output.attrs,
-                    final=final,
-                )
-            )
+        topics = [topic for output in self._outputs if (topic := self._send(output, series, final))]
         done = time.monotonic_ns()
-        if self._outputs:
+        if topics:
             for serial, frames, arrival_ns in self._arrivals:
                 if frames:
                     self._reader.observe(serial, frames, arrival_ns, done)
         self._arrivals.clear()
         self._due_ns = started + max(PUBLISH_NS, PUBLISH_SHARE * (done - started))
+        return topics
+
+    def _send(self, output: Output, series: Series, final: bool) -> str:
+        """Hand one output to the bus; returns its topic, or nothing when the bus cannot carry it."""
+        try:
+            result = Result(
+                topic=f"{self._name}.{output.name}",
+                kind=output.kind,
+                series=series.key,
+                frames=self._span,
+                t_ns=time.monotonic_ns(),
+                arrays=output.arrays,
+                units=output.units,
+                attrs=output.attrs,
+                final=final,
+            )
+            self._publisher.publish(result)
+        except SessionError:  # nobody takes results any more: that is no fault of the consumer
+            raise
+        except Exception:  # noqa: BLE001 - a consumer's error must not take the worker down
+            self._on_error()
+            return ""
+        return result.topic
 
 
 class Backfill:
@@ -127,10 +142,14 @@ class Worker:
         self._warm_up()
         self._reader = RingReader(port)
         self._publisher = Publisher(options.results_address)
-        self._outlet = Outlet(options.name, self._reader, self._publisher)
+        self._outlet = Outlet(options.name, self._reader, self._publisher, self._count_error)
         self._backfill = Backfill()
         self._series: Series | None = None
-        self._serial = -1
+        self._serial = self._first_serial = -1
+        """Of the open series: a sender that was lost and comes back goes on under a new one."""
+        self._ended = True
+        self._deadline = math.inf
+        """When a stopped worker leaves what is still in the ring."""
         self._fit = False
         """Whether the consumer accepted the open series."""
         self._errors = 0
@@ -147,7 +166,7 @@ class Worker:
         poller = zmq.Poller()
         poller.register(self._reader.wake, zmq.POLLIN)
         poller.register(self._child.link.pollable, zmq.POLLIN)
-        self._child.link.ready({"parameters": dict(self._consumer.parameters())})
+        self._child.link.ready({"parameters": self._parameters()})
         while not self._child.stopping():
             if not self._step():
                 self._sleep(poller)
@@ -155,12 +174,18 @@ class Worker:
         self._finish()
 
     def _finish(self) -> None:
-        """Work off what is still in the ring, so that a stopped session ends with what it had."""
-        while (event := self._reader.next()) is not None:
+        """Work off what is still in the ring, for a while: a stopped session ends with what it had."""
+        self._deadline = time.monotonic() + LAST_WORK_S
+        while self._time_left() and (event := self._reader.next()) is not None:
             self._handle(event)
+        if self._series is not None and not self._ended:
+            self._report_done(self._serial, self._last_word(self._series))
         self._reader.close()
         self._publisher.flush(2.0)
         self._publisher.close()
+
+    def _time_left(self) -> bool:
+        return time.monotonic() < self._deadline
 
     def _step(self) -> bool:
         """Do one piece of work; False when there is none."""
@@ -199,16 +224,17 @@ class Worker:
             self._close(event)
 
     def _open(self, start: SeriesStart) -> None:
-        self._serial = start.serial
+        self._serial, self._ended = start.serial, False
         if self._series is not None and self._series.key == start.series.key and self._fit:
             return  # a sender that was lost goes on with the series: so does the picture
-        self._series = start.series
+        self._series, self._first_serial = start.series, start.serial
         self._decoder = FrameDecoder(start.series)
         self._outlet.reset()
         self._backfill.begin(range(0))
         try:
             self._consumer.open(start.series)
             self._fit = True
+            self._catch_up(start)
         except PipelineError as error:
             self._fit = False
             self._child.link.report("misfit", error=str(error), series=start.series.key.number)
@@ -216,24 +242,39 @@ class Worker:
             self._fit = False
             self._count_error()
 
+    def _catch_up(self, start: SeriesStart) -> None:
+        """A worker that was restarted in mid-series has missed what the former one saw.
+
+        A lossless edge gives that again by itself; one that wants only the newest does not want it.
+        """
+        if self._reader.policy.kind == "every_nth" and not self._consumer.needs_order:
+            self._backfill.begin(self._reader.history_of(start.serial, self._reader.position - 1))
+
     def _close(self, end: SeriesEnd) -> None:
-        while (seq := self._backfill.pop()) is not None:
-            self._review(seq)
-        if self._fit:
-            try:
-                last = self._consumer.close()
-                if last:
-                    self._outlet.replace(last)
-                self._outlet.publish(end.series, final=True)
-            except Exception:  # noqa: BLE001 - as above
-                self._count_error()
+        topics = self._last_word(end.series)
         self._publisher.flush(0.0)
         self._reader.finalised(end)
+        self._report_done(end.serial, topics)
+
+    def _last_word(self, series: Series) -> list[str]:
+        """Publish the last results of a series; returns their topics."""
+        self._ended = True
+        while self._time_left() and (seq := self._backfill.pop()) is not None:
+            self._review(seq)
+        if not self._fit:
+            return []
+        try:
+            last = tuple(self._consumer.close())
+        except Exception:  # noqa: BLE001 - as above; what it had before is its last word then
+            self._count_error()
+            last = ()
+        if last:
+            self._outlet.replace(last)
+        return self._outlet.publish(series, final=True)
+
+    def _report_done(self, serial: int, topics: Iterable[str]) -> None:
         self._child.link.report(
-            "series_done",
-            serial=end.serial,
-            topics=self._outlet.topics if self._fit else [],
-            decode_errors=dict(self._decoder.rejected),
+            "series_done", serial=serial, topics=list(topics), decode_errors=dict(self._decoder.rejected)
         )
 
     def _process(self, lease: Lease) -> None:
@@ -267,7 +308,7 @@ class Worker:
     def _merge(self, frames: Frames, partial: Any, serial: int, arrival_ns: int) -> int:
         """Frames that reached the consumer's state: all of them, or none if it raised."""
         try:
-            outputs = self._consumer.merge(partial)
+            outputs = tuple(self._consumer.merge(partial))
         except Exception:  # noqa: BLE001 - as above
             self._count_error()
             return 0
@@ -295,9 +336,8 @@ class Worker:
             lease.release()
             return
         try:
-            partials = [
-                (frames, self._consumer.process(frames)) for frames, _ in self._decoder.tiles(lease.block)
-            ]
+            tiles = [self._select(frames) for frames, _ in self._decoder.tiles(lease.block)]
+            partials = [(frames, self._consumer.process(frames)) for frames in tiles]
         except Exception:  # noqa: BLE001 - as above
             self._count_error()
             lease.release()
@@ -314,7 +354,7 @@ class Worker:
             elif command.get("do") == "set":
                 self._set(command)
             elif command.get("do") == "parameters":
-                self._child.link.reply(command, parameters=dict(self._consumer.parameters()))
+                self._child.link.reply(command, parameters=self._parameters())
             else:
                 self._child.link.reply(command, ok=False, error=f"unknown command {command.get('do')!r}")
 
@@ -331,8 +371,20 @@ class Worker:
             self._child.link.reply(command, ok=False, error=text)
             return
         if again and self._series is not None and not self._consumer.needs_order:
-            self._backfill.begin(self._reader.history_of(self._serial, self._reader.position))
-        self._child.link.reply(command, parameters=dict(self._consumer.parameters()))
+            self._backfill.begin(self._history())
+        self._child.link.reply(command, parameters=self._parameters())
+
+    def _history(self) -> range:
+        """Blocks that may hold frames of the open series, of its parts before an interruption too."""
+        first = max(self._first_serial, self._serial - SERIES_KEPT + 1)
+        return self._reader.history_of(first, self._reader.position)
+
+    def _parameters(self) -> dict[str, Any]:
+        try:
+            return dict(self._consumer.parameters())
+        except Exception:  # noqa: BLE001 - as above
+            self._count_error()
+            return {}
 
     def _count_error(self) -> None:
         """Count; report the 1st, 2nd, 4th, 8th, ... with its traceback."""

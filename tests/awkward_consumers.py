@@ -71,3 +71,32 @@ class Unopenable(_Counting):
 
     def open(self, series: Series) -> None:
         raise RuntimeError("no")
+
+
+class BadOutput(_Counting):
+    """Beside a good output it shows one that no bus can carry."""
+
+    def merge(self, partial: int) -> Sequence[Output]:
+        bad = Output("bad", "image", {"image": np.zeros((2, 2)), "valid": np.ones((3, 3), bool)})
+        return [bad, *super().merge(partial)]
+
+
+class BadClose(_Counting):
+    """Raises when the series is over."""
+
+    def close(self) -> Sequence[Output]:
+        raise RuntimeError("close failed")
+
+
+class BadParameters(_Counting):
+    """Cannot say what its parameters are."""
+
+    def parameters(self) -> dict[str, float]:
+        raise RuntimeError("no parameters")
+
+
+class LongWords(_Counting):
+    """Raises errors that are longer than a status may be."""
+
+    def process(self, frames: Frames) -> int:
+        raise ValueError(f"{frames.indices[0]} {'y' * 9000}")

@@ -95,3 +95,29 @@ def test_a_consumer_that_raises_at_open_loses_the_series_but_not_the_session(tmp
     assert complete_image(account)
     assert account["edges"]["other"]["dropped"] == {"consumer_error": 256}
     assert identity_holds(account)
+
+
+def test_an_output_that_no_bus_can_carry_costs_neither_the_worker_nor_the_other_outputs(tmp_path):
+    summary = run(TINY, tmp_path, beside("BadOutput"))
+    (account,) = summary["series"]
+    assert complete_image(account)
+    edge = account["edges"]["other"]
+    assert (edge["processed"], edge["restarts"]) == (256, 0)
+    assert sorted(account["results"])[:1] == ["other.seen"]
+    assert any("other raised" in alarm for alarm in summary["alarms"])
+
+
+@pytest.mark.parametrize("kind", ["BadClose", "BadParameters"])
+def test_what_a_consumer_raises_at_the_edges_does_not_cost_its_last_result(kind, tmp_path):
+    summary = run(TINY, tmp_path, beside(kind))
+    (account,) = summary["series"]
+    assert account["edges"]["other"]["restarts"] == 0
+    assert "256.0" in Path(account["results"]["other.seen"]).read_text()
+    assert any("other raised" in alarm for alarm in summary["alarms"])
+
+
+def test_errors_that_are_longer_than_a_status_do_not_end_the_session(tmp_path):
+    sender = {"batch": 1, "rate": 2000.0}
+    summary = run(TINY, tmp_path, beside("LongWords"), sender=sender)
+    assert complete_image(summary["series"][0])
+    assert max(map(len, summary["alarms"])) <= 500

@@ -71,6 +71,8 @@ def test_everything_is_read():
         ({"consumers": [{**VD, "name": "status"}]}, "none of"),
         ({"consumers": [{**VD, "policy": "lossles"}]}, "policy 'lossles' is not one of: lossless"),
         ({"consumers": [{**VD, "policy": 3}]}, "'policy' of consumer 'vd' is 3"),
+        ({"scan": {"shape": [8, 8], "skip": 0.7}}, "'skip' in [scan] is 0.7; it must be a whole number"),
+        ({"scan": {"shape": [65536, 65536]}}, "4,294,967,296 pixels; there may be at most 268,435,456"),
     ],
 )
 def test_what_is_wrong_is_named(data, message):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from livem.errors import PipelineError, SessionError, SourceError, UnauthorisedBindError
@@ -203,6 +204,57 @@ def test_control_client_stops_a_session(tmp_path):
         session.finish()
     assert asked[0]["status"]["state"] in ("starting", "waiting")
     assert session.summary()["ended"] == "enough"
+
+
+@pytest.mark.parametrize("lost", ["nothing", "ingest"])
+def test_a_session_that_ends_in_mid_series_keeps_what_it_had(lost, tmp_path, monkeypatch):
+    """Of a fast consumer, and of one that takes 0.1 s a block and is far behind."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    slow = {"name": "slow", "type": "awkward_consumers:Slow"}
+    detectors = {"all": {"kind": "total"}}
+    pipeline = a_pipeline(
+        consumers=[{"name": "vd", "type": "virtual_detectors", "detectors": detectors}, slow]
+    )
+    session = Session(pipeline, SessionOptions("sim:4dstem?shape=32x32&scan=64x64&fps=1000", out=tmp_path))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0] > 300)
+        if lost == "ingest":
+            psutil.Process(session.processes.pid("ingest")).kill()
+            session.processes.stop("ingest")
+            session._fail(SessionError("ingest died too often; see the alarms"))
+        else:
+            session.stop("test")
+        session.finish()
+    (account,) = session.summary()["series"]
+    assert account["state"] == "incomplete"
+    assert account["reason"]
+    assert identity_holds(account)
+    seen = account["edges"]["slow"]["processed"]
+    assert seen > 0
+    assert f"{seen}.0" in Path(account["results"]["slow.seen"]).read_text()
+    assert np.isfinite(load(account, "vd.all")).sum() == account["edges"]["vd"]["processed"] > 300
+
+
+def test_a_disk_that_takes_nothing_does_not_end_the_session(tmp_path):
+    (tmp_path / "out").touch()  # a file where a folder should be: no user may write there
+    session = Session(a_pipeline(), SessionOptions(TINY, out=tmp_path / "out", sender={"series_count": 2}))
+    with pytest.raises(SessionError, match="cannot be written"):
+        session.run()
+    summary = session.summary()
+    assert [account["received"] for account in summary["series"]] == [256, 256]
+    assert summary["ended"] == "the source has ended"
+    assert any("cannot be written" in alarm for alarm in summary["alarms"])
+
+
+def test_closing_gives_the_memory_back_and_may_be_done_twice():
+    session = Session(a_pipeline(), SessionOptions("tcp://127.0.0.1:9"))
+    name = session.ring.segment.name
+    session.close()
+    session.close()
+    assert session.summary()["series"] == []
+    if Path("/proc/self/maps").exists():
+        assert name not in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
