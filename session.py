@@ -43,7 +43,7 @@ READY_S = 120.0
 DRAIN_S = 10.0
 """How long consumers may work off the ring when a session is stopped."""
 FINISH_S = 6.0
-"""How long a stopped consumer may take for its last word: a block, 2 s of the rest, its results."""
+"""How long a stopped consumer may take: a block, 2 s of the rest, its last results."""
 LOOP_S = 0.05
 ALARMS_KEPT, ALARM_LENGTH = 20, 500
 """Together 10 kB of the 64 kB that a status may have."""

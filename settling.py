@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import LivemError
+from .errors import LivemError, RingError
 from .outputs import write_results, write_summary
 from .stream.accounting import Account, Accounts
 from .stream.results import Result
@@ -74,7 +74,7 @@ class Settling:
         self._wait: _Wait | None = None
         self._settled: dict[tuple[str, int], Account] = {}
         self._epoch_of: dict[int, str] = {}
-        self._next = self._count = 0
+        self._next = self._count = self._missed = 0
 
     @property
     def settled(self) -> list[Account]:
@@ -112,17 +112,25 @@ class Settling:
             series = self._accounts.series(self._next)
             if series is None:
                 missed += 1
-            elif hurry or self._ready(self._next, series.key):
-                self._write_down(self._next, series.key)
-            else:
+            elif not hurry and not self._ready(self._next, series.key):
                 break
+            else:
+                missed += not self._write_down(self._next, series.key)
             self._promised.pop(self._next, None)
             self._wait = None
             self._next += 1
         if missed:
-            self._on_alarm(
-                f"{missed} series ended faster than they could be written down: not in the summary"
-            )
+            self._pass_over(missed)
+
+    def _pass_over(self, missed: int) -> None:
+        """Series that left the ring's table of 32 before they could be written down."""
+        self._missed += missed
+        expected = self._expected()
+        self._results = {key: kept for key, kept in self._results.items() if key in expected}
+        self._on_alarm(
+            f"{self._missed} series so far ended faster than they could be written down: "
+            "they are not in the summary"
+        )
 
     # -- waiting -------------------------------------------------------------------------------------
 
@@ -165,10 +173,14 @@ class Settling:
 
     # -- writing -------------------------------------------------------------------------------------
 
-    def _write_down(self, serial: int, key: SeriesKey) -> None:
+    def _write_down(self, serial: int, key: SeriesKey) -> bool:
+        """False when the series has just left the ring's table."""
+        try:
+            account = self._accounts.of(serial)
+        except RingError:
+            return False
         if missing := self._missing(serial, key):
             self._on_alarm(f"last results of series {key.number} never came: {', '.join(sorted(missing))}")
-        account = self._accounts.of(serial)
         _close(account)
         former = self._settled.pop(key_of(account), None)
         self._count += former is None
@@ -179,6 +191,7 @@ class Settling:
         self._settled[key_of(account)] = account
         if len(self._settled) > ACCOUNTS_KEPT:
             del self._settled[next(iter(self._settled))]
+        return True
 
     def _results_of(self, serial: int, key: SeriesKey) -> dict[str, Result]:
         """Last results of a series; kept where it goes on under the next serial, which has the same ones."""

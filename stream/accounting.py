@@ -5,11 +5,13 @@ Reads only; safe beside a running or a crashed writer, since every number lies i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..errors import RingError
 from .ledger import SeriesLedger
 from .messages import UNASCRIBED
 from .ring import Ring
@@ -65,7 +67,9 @@ class Accounts:
 
     def series(self, serial: int) -> Series | None:
         """The announced series; None when it is no longer in the table."""
-        return series_of(self._views, serial) if is_known(self._views, serial) else None
+        with contextlib.suppress(RingError):  # it may leave the table while it is read
+            return series_of(self._views, serial)
+        return None
 
     def is_over(self, serial: int) -> bool:
         """Whether the series has ended at the source's side."""
@@ -94,6 +98,8 @@ class Accounts:
         A series whose sender was lost and came back has a serial for each part: the account is that of all
         parts up to this one. Exact while writer and readers run: the edges are read before the ledger, so
         that every frame which they count is in the ledger that is read then.
+
+        Raises RingError when the series has left the table.
         """
         account = self._read(serial)
         for _ in range(ATTEMPTS):
@@ -138,7 +144,8 @@ class Accounts:
         former = self._parts.pop(key, {})
         parts: dict[int, Records] = {}
         for part in range(serial, -1, -1):
-            if is_known(self._views, part) and series_of(self._views, part).key == key:
+            series = self.series(part)
+            if series is not None and series.key == key:
                 parts[part] = {spec.name: self._copy(spec.name, part) for spec in self._ring.readers}
             elif part in former:
                 parts[part] = former[part]

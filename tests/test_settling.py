@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livem.errors import RingError
 from livem.settling import RESULTS_S, SETTLE_S, STALLED_S, Settling
 from livem.stream.results import Result
 from livem.stream.series import Series, SeriesKey
@@ -34,6 +35,7 @@ class FakeAccounts:
     final: set[tuple[int, str]] = field(default_factory=set)
     seen: dict[str, int] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    going: set[int] = field(default_factory=set)
 
     def series_count(self) -> int:
         return len(self.keys)
@@ -51,6 +53,8 @@ class FakeAccounts:
         return self.seen.get(name, 0)
 
     def of(self, serial: int) -> dict[str, Any]:
+        if serial in self.going:
+            raise RingError("no longer in the table")
         return {
             "series": self.keys[serial],
             "epoch": EPOCH.hex(),
@@ -192,8 +196,12 @@ def test_a_directory_that_cannot_be_written_costs_the_files_alone(tmp_path):
 
 def test_series_that_left_the_table_unseen_are_counted():
     b = Bench()
-    b.accounts.gone = {0, 1}
+    b.accounts.gone, b.accounts.going = {0}, {1}
     b.ended(0, 1, 2)
+    b.last_word(1)
     b.last_word(2)
     assert b.after(0.1) == 1
-    assert b.alarms == ["2 series ended faster than they could be written down: not in the summary"]
+    assert (
+        b.alarms[-1]
+        == "2 series so far ended faster than they could be written down: they are not in the summary"
+    )
