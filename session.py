@@ -22,7 +22,7 @@ from .consumers.worker import WorkerOptions, run_worker
 from .errors import LivemError, PipelineError, ResultError, SessionError, SourceError
 from .outputs import write_summary
 from .own_sender import OwnSender
-from .pipeline import ConsumerConfig, Pipeline
+from .pipeline import Pipeline
 from .session_status import Rates, describe, nothing_came, source_status, stream_status
 from .settling import Settling
 from .stream import session_directory
@@ -52,8 +52,7 @@ LAST_PICTURE_S = 5.0
 QUIET_S = 0.25
 """Ingest reports every 0.2 s: one report without a new message, and none is left."""
 WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
-"""What counting detectors send: compiled or loaded before READY. The other types are loaded at their first
-series."""
+"""What counting detectors send: compiled or loaded before READY; other types at their first series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,7 @@ class Session:
         self.state, self.message = "starting", ""
         self.alarms: deque[str] = deque(maxlen=ALARMS_KEPT)
         self.error: LivemError | None = None
-        self._unwritten: LivemError | None = None
-        """Why files are missing: no reason to end the live path, but the run has failed."""
+        self._unwritten: LivemError | None = None  # fails the run at its end, not the live path
         self._last_summary: Account | None = None
         self._stop_reason: str | None = None
         self._ready: set[str] = set()
@@ -117,7 +115,10 @@ class Session:
         self.directory = session_directory.create()
         try:
             with importable_from(self._folder):
-                self._readers = [self._reader_spec(config) for config in self.pipeline.consumers]
+                self._readers = [
+                    ReaderSpec(config.name, config.policy or default_policy(config.type))
+                    for config in self.pipeline.consumers
+                ]
             self._plan = plan_source(self.options.url, insecure_bind=self.options.insecure_bind)
             self.hub = Hub(
                 self.directory,
@@ -147,11 +148,6 @@ class Session:
     @property
     def _folder(self) -> str | None:
         return None if self.pipeline.folder is None else str(self.pipeline.folder)
-
-    @staticmethod
-    def _reader_spec(config: ConsumerConfig) -> ReaderSpec:
-        policy = config.policy or default_policy(config.type)
-        return ReaderSpec(config.name, policy)
 
     def start(self) -> None:
         """Start the processes; the source is armed once all of them are ready."""

@@ -14,6 +14,8 @@ from .stream.accounting import Account, Accounts
 
 SAMPLES = 10
 """One each 0.2 s: the rates are those of the last two seconds."""
+DETAIL_LENGTH = 500
+"""A status may have 64 kB in all."""
 
 
 class Rates:
@@ -40,7 +42,7 @@ def describe(state: str, url: str, source: Mapping[str, Any], current: Account |
     if state == "starting":
         return "starting"
     if current is None:
-        return f"waiting for {url}: {source.get('detail') or 'no sender yet'}"
+        return f"waiting for {url}: {str(source.get('detail') or 'no sender yet')[:DETAIL_LENGTH]}"
     if current["state"] == "open":
         return f"series {current['series']} is being received"
     why = f": {current['reason']}" if current["reason"] else ""
@@ -63,7 +65,8 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
 
 def source_status(url: str, source: Mapping[str, Any]) -> dict[str, Any]:
     """The source by what ingest last said of it."""
-    return {"url": url, "peers": source.get("peers", 0), "detail": source.get("detail", "")}
+    detail = str(source.get("detail", ""))[:DETAIL_LENGTH]
+    return {"url": url, "peers": source.get("peers", 0), "detail": detail}
 
 
 def nothing_came(url: str, source: Mapping[str, Any], wait: float) -> str:

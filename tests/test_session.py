@@ -247,6 +247,34 @@ def test_a_disk_that_takes_nothing_does_not_end_the_session(tmp_path):
     assert any("cannot be written" in alarm for alarm in summary["alarms"])
 
 
+@pytest.fixture
+def idle():
+    """A session that has started no process."""
+    with Session(a_pipeline(), SessionOptions("tcp://127.0.0.1:9")) as session:
+        yield session
+
+
+def test_a_misfit_ends_a_run_only_before_its_first_series_is_done(idle, monkeypatch):
+    misfit = {"kind": "misfit", "series": 50, "error": "a mask outside the frame"}
+    monkeypatch.setattr(idle.settling, "_count", 1)
+    idle._hear("vd", misfit)
+    assert idle.error is None
+    assert "vd cannot take series 50" in idle.alarms[-1]
+    monkeypatch.setattr(idle.settling, "_count", 0)
+    idle._hear("vd", misfit)
+    assert isinstance(idle.error, PipelineError)
+
+
+def test_a_status_that_is_too_long_is_shortened_not_fatal(idle):
+    idle._hear("ingest", {"kind": "source", "detail": "x" * 70_000})
+    for i in range(30):
+        idle._hear("vd", {"kind": "consumer_error", "times": i, "traceback": f"{i}{'y' * 9000}"})
+    idle._publish_status()
+    idle.alarms.append("z" * 70_000)
+    idle._publish_status()
+    assert idle.error is None
+
+
 def test_closing_gives_the_memory_back_and_may_be_done_twice():
     session = Session(a_pipeline(), SessionOptions("tcp://127.0.0.1:9"))
     name = session.ring.segment.name
