@@ -75,6 +75,7 @@ class Settling:
         self._settled: dict[tuple[str, int], Account] = {}
         self._epoch_of: dict[int, str] = {}
         self._next = self._count = self._missed = 0
+        accounts.note_settled(0)
 
     @property
     def settled(self) -> list[Account]:
@@ -119,6 +120,7 @@ class Settling:
             self._promised.pop(self._next, None)
             self._wait = None
             self._next += 1
+            self._accounts.note_settled(self._next)
         if missed:
             self._pass_over(missed)
 
@@ -171,6 +173,13 @@ class Settling:
         promised: set[str] = set().union(*self._promised.get(serial, {}).values())
         return promised - self._results.get(key, {}).keys()
 
+    def _say_what_is_missing(self, serial: int, key: SeriesKey) -> None:
+        if missing := self._missing(serial, key):
+            self._on_alarm(f"last results of series {key.number} never came: {', '.join(sorted(missing))}")
+        said = self._wait.overdue if self._wait is not None else set()
+        for name in self._working().keys() - self._promised.get(serial, {}).keys() - said:
+            self._on_alarm(f"consumer {name!r} gave no last results of series {key.number}")
+
     # -- writing -------------------------------------------------------------------------------------
 
     def _write_down(self, serial: int, key: SeriesKey) -> bool:
@@ -179,8 +188,7 @@ class Settling:
             account = self._accounts.of(serial)
         except RingError:
             return False
-        if missing := self._missing(serial, key):
-            self._on_alarm(f"last results of series {key.number} never came: {', '.join(sorted(missing))}")
+        self._say_what_is_missing(serial, key)
         _close(account)
         former = self._settled.pop(key_of(account), None)
         self._count += former is None

@@ -1,6 +1,7 @@
 """The accounts of a session, read from the ring's tables: what the status shows and the summary says.
 
-Reads only; safe beside a running or a crashed writer, since every number lies in shared memory.
+Reads, and writes one word (``note_settled``); safe beside a running or a crashed writer, since every number
+lies in shared memory.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class Accounts:
         with contextlib.suppress(RingError):  # it may leave the table while it is read
             return series_of(self._views, serial)
         return None
+
+    def note_settled(self, series: int) -> None:
+        """The first ``series`` series are written down: the ring may use their places in its table again."""
+        self._ring.note_settled(series)
 
     def is_over(self, serial: int) -> bool:
         """Whether the series has ended at the source's side."""

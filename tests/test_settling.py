@@ -37,6 +37,9 @@ class FakeAccounts:
     gone: set[int] = field(default_factory=set)
     going: set[int] = field(default_factory=set)
 
+    def note_settled(self, series: int) -> None:
+        self.settled = series
+
     def series_count(self) -> int:
         return len(self.keys)
 
@@ -152,6 +155,7 @@ def test_a_stopped_session_closes_the_open_series_with_what_there_is():
     b.settling.step(hurry=True)
     (account,) = b.settling.settled
     assert (account["state"], account["reason"]) == ("incomplete", "the session was stopped")
+    assert b.alarms == ["consumer 'vd' gave no last results of series 0"]
     assert list(account["results"]) == ["vd.bf"]
 
 
