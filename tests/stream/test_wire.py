@@ -413,14 +413,17 @@ def test_fault_04_ten_thousand_corrupt_headers_leave_no_memory_behind() -> None:
             data[chance.randrange(len(data))] = chance.randrange(256)
             wire.decode([bytes(data)])
 
-    tracemalloc.start()
-    try:
-        decode_corrupt(1000)  # what is loaded and cached once
+    def grown_by(times: int) -> int:
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
-        decode_corrupt(10_000)
+        decode_corrupt(times)
         gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        return tracemalloc.get_traced_memory()[0] - before
+
+    # A leak shows in every part. A table of the interpreter's own that is made anew, once, shows in one.
+    tracemalloc.start()
+    try:
+        grown = min(grown_by(10_000) for _ in range(3))
     finally:
         tracemalloc.stop()
     assert grown < 200_000
