@@ -101,7 +101,7 @@ class ConsumerTests:
     """What frames that never came leave in an image with a validity map: "nan" or "anything"."""
 
     def make(self) -> Consumer[Any]:
-        """A new consumer of the class under test."""
+        """A new consumer of the class under test: the one method that who inherits the suite must write."""
         raise NotImplementedError
 
     def cases(self) -> Iterator[tuple[Series, Frames]]:
