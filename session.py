@@ -160,6 +160,7 @@ class Session:
                 idle_timeout_ns=int(self.pipeline.source.idle_timeout * 1e9),
                 default_scan=self.pipeline.scan,
             ),
+            tables_folder=self.directory / "tables",
         )
         self.processes.start(ProcessSpec("ingest", run_ingest, (ingest, self.ring.writer_port())))
         for config in self.pipeline.consumers:

@@ -15,7 +15,6 @@ from multiprocessing.connection import Connection
 from typing import TypeAlias
 
 from ..errors import MissingDependencyError
-from ..stream import wire
 from ..stream.policy import Policy
 from ..stream.ring import ReaderPort, ReaderSpec, Ring
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd
@@ -179,7 +178,7 @@ class RingLine:
 def write_series(writer: RingWriter, shape: tuple[int, int], source: Source, blocks: int) -> None:
     """One series, as ingest writes it, without a ledger."""
     series = Series(SeriesKey(bytes(8), writer.next_serial), shape, "uint16")
-    serial = writer.open_series(series, wire.encode_start(series)[0], time.monotonic_ns())
+    serial = writer.open_series(series, time.monotonic_ns())
     room_bytes = source.block_bytes + trailer_bytes(source.frames, sizes=False, positions=False)
     for number in range(blocks):
         room = writer.reserve(room_bytes)

@@ -11,7 +11,6 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from ..stream import wire
 from ..stream.policy import Policy
 from ..stream.ring import MIN_BYTES, ReaderSpec, Ring, WriterPort
 from ..stream.ring_reader import Lease, RingReader
@@ -92,7 +91,7 @@ def write_on(pipe: Connection, port: WriterPort) -> None:
     """Body of the writer's process: one frame a block, as fast as it goes, until told to stop."""
     writer = RingWriter(port)
     series = Series(SeriesKey(bytes(8), 0), SHAPE, "uint32")
-    serial = writer.open_series(series, wire.encode_start(series)[0], time.monotonic_ns())
+    serial = writer.open_series(series, time.monotonic_ns())
     pipe.send("ready")
     next(iter(requests(pipe)))
     written = 0

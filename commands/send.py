@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
 from . import options as opt
 
 if TYPE_CHECKING:
     from ..stream.simulate.sender import Sender, SendReport
 
-PROTOCOLS = ("livem",)
+ENCODINGS = ("raw", "bslz4", "lz4")
+PROTOCOLS = ("livem", "dectris1", "dectris2", "merlin", "karabo")
 
 
 @click.command()
 @click.argument("what")
 @click.option("--to", "endpoint", required=True, metavar="ENDPOINT", help="tcp://HOST:PORT or ipc://PATH.")
-@click.option("--protocol", default="livem", help="How to speak: livem.")
+@click.option(
+    "--protocol", type=click.Choice(PROTOCOLS), default="livem", help="How to speak; default: livem."
+)
 @opt.rate
 @opt.batch
 @click.option("--series", type=click.IntRange(min=0), default=1, metavar="N", help="Series; 0 = endless.")
@@ -28,7 +30,7 @@ PROTOCOLS = ("livem",)
     "--repeat", type=click.IntRange(min=0), default=1, metavar="N", help="Rounds in a series; 0 = endless."
 )
 @opt.fault
-@click.option("--encoding", type=click.Choice(["raw", "bslz4"]), default="raw", help="Default: raw.")
+@click.option("--encoding", type=click.Choice(ENCODINGS), help="Default: as stored, else the protocol's own.")
 @click.option("--wait", type=opt.SECONDS, default=30.0, metavar="S", help="Wait S seconds for a receiver.")
 @opt.insecure_bind
 @click.option("--truth", type=opt.DIRECTORY, help="Write a simulator's ground truth there.")
@@ -45,10 +47,6 @@ def command(what: str, endpoint: str, **given: Any) -> int:
       livem send movie.npz --to tcp://127.0.0.1:9999
       livem send "sim:4dstem?fps=5000" --to ipc:///tmp/detector.sock --fault drop=0.01,seed=7
     """
-    if given["protocol"] not in PROTOCOLS:
-        raise UsageError(
-            f"--protocol {given['protocol']!r}: this version of livem sends only {', '.join(PROTOCOLS)}"
-        )
     from ..stream.simulate.sender import Sender, SenderOptions
     from .exits import INTERRUPTED, print_json
     from .interrupts import Interrupts
@@ -63,6 +61,7 @@ def command(what: str, endpoint: str, **given: Any) -> int:
             series_count=given["series"],
             repeat=given["repeat"],
             encoding=given["encoding"],
+            protocol=given["protocol"],
             fault=given["fault"],
             truth_dir=None if truth is None else str(truth),
             wait_s=given["wait"],

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
-from . import wire
 from .block_builder import BlockBuilder, Capacity, Chunk
 from .ingest import AssemblerOptions
 from .ledger import SeriesLedger
@@ -31,6 +31,7 @@ from .ring_layout import S_END_SEQ, S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
 from .ring_writer import RingWriter
 from .series import Series, SeriesKey
+from .tables import keep_tables
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class Assembler:
     writer : RingWriter
     options : AssemblerOptions
     limits : Limits
+    tables_folder : Path, optional
+        Where the arrays of a series are kept; None leaves them out.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class Assembler:
         writer: RingWriter,
         options: AssemblerOptions | None = None,
         limits: Limits | None = None,
+        tables_folder: Path | None = None,
     ) -> None:
         self._writer, self._options = writer, options or AssemblerOptions()
         self._limits = limits or DEFAULT_LIMITS
+        self._tables_folder = tables_folder
         self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger)
         self._open: _OpenSeries | None = None
         self._closed: _OpenSeries | None = None
@@ -79,13 +84,14 @@ class Assembler:
         if isinstance(message, FrameBatch):
             self._frames(message, now_ns)
         elif isinstance(message, Start):
-            self._start(message.series, now_ns)
+            self._start(message, now_ns)
         elif isinstance(message, End):
             self._end(message, now_ns)
         else:
             self._rejected(message)
 
-    def _start(self, series: Series, now_ns: int) -> None:
+    def _start(self, message: Start, now_ns: int) -> None:
+        series = message.series
         if self._open is not None:
             if self._open.series.key == series.key:
                 return self._count_unascribed(Reason.DUPLICATE_START, 1)
@@ -96,6 +102,8 @@ class Assembler:
             series = replace(series, scan=self._options.default_scan)
         if series.frame_bytes > self._max_frame_bytes(series):
             return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
+        if message.tables and self._tables_folder is not None:
+            series = replace(series, tables=keep_tables(self._tables_folder, message.tables))
         self._begin(series, SeriesLedger(series.count), now_ns)
         return None
 
@@ -104,8 +112,7 @@ class Assembler:
         return min(self._limits.max_frame_bytes, self._writer.layout.max_block_bytes * 15 // 16)
 
     def _begin(self, series: Series, ledger: SeriesLedger, now_ns: int) -> None:
-        header = wire.encode_start(series)[0]
-        serial = self._writer.open_series(series, header, now_ns, ledger.snapshot())
+        serial = self._writer.open_series(series, now_ns, ledger.snapshot())
         self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
         self._builder.begin(serial, self._capacity(series))
 
@@ -277,11 +284,17 @@ class Assembler:
         current = self._series_of(message.key, 1, now_ns)
         if current is None:
             return None
-        current.ledger.end(message.count)
+        current.ledger.end(self._frames_so_far(current) if message.count is None else message.count)
         current.heard_ns = now_ns
         current.ended_ns = now_ns
         self._close_if_done(current, now_ns)
         return None
+
+    @staticmethod
+    def _frames_so_far(current: _OpenSeries) -> int:
+        """Frames that a detector must have sent which does not say how many: up to the highest that came."""
+        held = (first + batch.count for first, (batch, _) in current.held.items())
+        return max(current.ledger.high_water, *held, 0)
 
     def _count_unascribed(self, reason: Reason, n: int) -> None:
         self._writer.count_unascribed(UNASCRIBED.index(reason), n)
@@ -366,27 +379,27 @@ class Assembler:
 
     # -- crashes -------------------------------------------------------------------------------------
 
-    def resume(self, now_ns: int) -> bool:
-        """Go on with the series that a former writer of this ring left open; False when there is none.
+    def resume(self, now_ns: int) -> Series | None:
+        """Go on with the series that a former writer of this ring left open, and return it.
 
-        What was published is in its last ledger; what that writer had taken and not published is lost, and
-        found as a gap.
+        None when there is none. What was published is in its last ledger; what that writer had taken and
+        not published is lost, and found as a gap.
         """
         views = self._writer.views
         serial = self._writer.next_serial - 1
         if serial < 0:
-            return False
+            return None
         if state_of(views, serial)[0] != "open":
             if int(views.series_words(serial)[S_END_SEQ]) > self._writer.head:
                 self._writer.publish_end(serial, now_ns)
-            return False
+            return None
         if self._writer.head <= int(views.series_words(serial)[S_START_SEQ]):
             self._writer.publish_start(serial, now_ns)
         series = series_of(views, serial)
         ledger = self._published_ledger(serial, series)
         self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
         self._builder.begin(serial, self._capacity(series), received_in_ring(views, serial))
-        return True
+        return series
 
     def _published_ledger(self, serial: int, series: Series) -> SeriesLedger:
         data = ledger_of(self._writer.views, serial)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .messages import Limits
 from .ring import WriterPort
@@ -46,6 +47,8 @@ class IngestOptions:
     children_address: str
     assembler: AssemblerOptions = field(default_factory=AssemblerOptions)
     name: str = "ingest"
+    tables_folder: Path | None = None
+    """Where the arrays of a series (pixel mask, ...) are kept for the session's other processes."""
 
 
 def run_ingest(options: IngestOptions, port: WriterPort) -> None:

@@ -29,7 +29,7 @@ class Ingest:
         self._child = child
         self._writer = RingWriter(port, self._asked_to_stop)
         limits = wire.Limits(max_frame_bytes=port.layout.max_block_bytes)
-        self._assembler = Assembler(self._writer, options.assembler, limits)
+        self._assembler = Assembler(self._writer, options.assembler, limits, options.tables_folder)
         self._source = options.make_source(limits)
         self._messages = self._bytes = self._report_due = 0
         self._linked = False
@@ -38,10 +38,12 @@ class Ingest:
     def run(self) -> None:
         self._source.open()
         resumed = self._assembler.resume(time.monotonic_ns())
+        if resumed is not None:
+            self._source.resume(resumed)
         self._poller = zmq.Poller()
         for pollable in (*self._source.pollables(), self._child.link.pollable):
             self._poller.register(pollable, zmq.POLLIN)
-        self._child.link.ready({"resumed": resumed})
+        self._child.link.ready({"resumed": resumed is not None})
         try:
             while not self._child.stopping():
                 self._step()

@@ -7,8 +7,10 @@ sockets, byte formats or the ring.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,12 +76,20 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 
+PIXEL_MASK = "pixel_mask"
+FLATFIELD = "flatfield"
+COUNTRATE = "countrate"
+TABLES = (PIXEL_MASK, FLATFIELD, COUNTRATE)
+"""(h, w) uint32, not 0 where a pixel is not to be used; (h, w) float32 factors; float32 count rates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """A series begins."""
 
     series: Series
+    tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Arrays that belong to the series, by TABLES' names; too large for a header."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +116,11 @@ class FrameBatch:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A series ends; ``count`` frames were sent."""
+    """A series ends."""
 
     key: SeriesKey
-    count: int
+    count: int | None
+    """Frames that were sent; None when the detector does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ DROP_REASONS = ("skipped", "lapped", "late", "undecodable", "consumer_error", "p
 assert len(DROP_REASONS) <= E_HISTOGRAM - E_DROPPED
 
 # --- series table ----------------------------------------------------------------------------------
-HEADER_BYTES = 65_536
+HEADER_BYTES = 65_536 + 4_096
+"""A start header of livem/1 at its largest, and the paths of a series' tables."""
 LEDGER_BYTES = 32_768
 REASON_BYTES = 1_024
 S_WORDS = 64

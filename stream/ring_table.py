@@ -6,8 +6,11 @@ writer is busy may be one block old.
 
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
 from typing import Any
 
+import msgpack
 import numpy as np
 import numpy.typing as npt
 
@@ -43,15 +46,25 @@ from .ring_layout import (
 )
 from .series import Block, Series
 
+_START_SIZE = struct.Struct("<I")
+
+
+def pack_series(series: Series) -> bytes:
+    """A series as the table holds it: its livem/1 start header, and where its arrays lie."""
+    start = bytes(wire.encode_start(series)[0])
+    return b"".join((_START_SIZE.pack(len(start)), start, msgpack.packb(dict(series.tables))))
+
 
 def series_of(views: Views, serial: int) -> Series:
     """The announced series with this serial. Raises RingError when it is no longer in the table."""
     words = views.series_words(serial)
-    header = bytes(views.series_header(serial)[: int(words[S_HEADER_SIZE])])
-    message = wire.decode([header])
-    if int(words[S_SERIAL]) != serial + 1 or not isinstance(message, wire.Start):
-        raise RingError(f"series with serial {serial} is no longer in the ring's table")
-    return message.series
+    packed = bytes(views.series_header(serial)[: int(words[S_HEADER_SIZE])])
+    if int(words[S_SERIAL]) == serial + 1 and len(packed) > _START_SIZE.size:
+        split = _START_SIZE.size + _START_SIZE.unpack_from(packed)[0]
+        message = wire.decode([packed[_START_SIZE.size : split]])
+        if isinstance(message, wire.Start):
+            return replace(message.series, tables=msgpack.unpackb(packed[split:]))
+    raise RingError(f"series with serial {serial} is no longer in the ring's table")
 
 
 def received_in_ring(views: Views, serial: int) -> int:

@@ -74,6 +74,7 @@ from .ring_layout import (
     Words,
 )
 from .ring_protocol import blocking_reader, evict, make_room, publish
+from .ring_table import pack_series
 from .segment import Owner
 from .series import Series
 
@@ -213,13 +214,13 @@ class RingWriter:
         elif now - self._dead_since.setdefault(row, now) >= LEASE_TIMEOUT_NS:
             words[R_GATES] = 0
 
-    def open_series(self, series: Series, header: bytes, arrival_ns: int, ledger: bytes = b"") -> int:
+    def open_series(self, series: Series, arrival_ns: int, ledger: bytes = b"") -> int:
         """Enter a series into the table and publish its START; returns its serial number.
 
         Waits while the owner has still to write down the series whose place in the table it takes. ``ledger``
         is what a later writer finds if this one dies before the first block.
         """
-        serial = self.next_serial
+        serial, header = self.next_serial, pack_series(series)
         self._wait_for_place(serial)
         words = self._views.series_words(serial)
         words[S_SERIAL] = 0

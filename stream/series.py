@@ -131,6 +131,14 @@ class Series:
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Free; known keys: pixel_size, pixel_unit, scan_step, scan_unit, frame_time (s), counts_per_electron,
     offset, read_noise, beam_energy (keV), detector, sample, title."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Name to .npy file of the arrays that belong to the series (see messages.TABLES); set by ingest alone,
+    no sender can name a file."""
+
+    def table(self, name: str) -> npt.NDArray[Any] | None:
+        """One of the series' arrays, read-only; None when the detector sent none."""
+        path = self.tables.get(name)
+        return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:

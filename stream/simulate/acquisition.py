@@ -6,7 +6,7 @@ Knows no socket and no wire format. ``open_acquisition`` is the front door: ``si
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from ..series import IndexArray, Scan
+from ..series import Encoding, IndexArray, Scan
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.float32]
@@ -96,6 +96,28 @@ class Acquisition(ABC):
     def positions(self, first: int, n: int) -> Positions | None:
         """(n, 2) float32 (y, x) in scan pixels; None unless the scan is one of explicit positions."""
         return None
+
+    # What a recording knows beyond its pixels; simulators and plain files leave these alone.
+
+    encoding: Encoding = "raw"
+    """How ``payloads`` are encoded."""
+
+    def payloads(self, first: int, n: int) -> Sequence[bytes | memoryview] | None:
+        """n payloads exactly as they were received (an absent frame's is empty); None when only decoded
+        frames are there."""
+        return None
+
+    def present(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
+        """(n,) which frames there are; None = all of them."""
+        return None
+
+    def times(self, first: int, n: int) -> npt.NDArray[np.int64] | None:
+        """(n,) sender's clock at each frame, ns since the Unix epoch; None when unknown."""
+        return None
+
+    def tables(self) -> Mapping[str, Array]:
+        """Arrays that belong to the series, by messages.TABLES' names."""
+        return {}
 
     @abstractmethod
     def truth(self) -> Mapping[str, Array]:

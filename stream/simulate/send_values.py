@@ -28,7 +28,10 @@ class SenderOptions:
     """How many series to send; 0 = endless."""
     repeat: int = 1
     """Rounds of the acquisition in each series; 0 = endless."""
-    encoding: Encoding = "raw"
+    encoding: Encoding | None = None
+    """None = as the acquisition is stored where the protocol can say it, else the protocol's own."""
+    protocol: str = "livem"
+    """How to speak; see dialects.DIALECTS."""
     fault: str = ""
     """What FaultSpec.parse reads."""
     truth_dir: str | None = None

@@ -19,17 +19,17 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Event
 
-from ...errors import LivemError
+from ...errors import LivemError, SourceError
 from ..endpoints import parse_endpoint
-from ..series import SeriesKey
+from ..series import Encoding, SeriesKey
 from .acquisition import Acquisition, open_acquisition
 from .compress import BlobCache
+from .dialects import Line, Speech, dialect_of
 from .fault_report import FaultReport
 from .fault_spec import FaultSpec
 from .faults import FaultInjector, Kill, Restart, Stall, Step
 from .outgoing import Outgoing, announce, check_batch, frames_per_message, series_messages
 from .pace import Pace
-from .push_line import PushLine
 from .send_values import SenderOptions, SendReport, SeriesSent
 from .truth_files import write_truth
 
@@ -51,7 +51,8 @@ class Sender:
         self._stop = Event()
         self._epoch = os.urandom(8)
         self._sent: list[SeriesSent] = []
-        self._line: PushLine | None = None
+        self._dialect = dialect_of(options.protocol)
+        self._line: Line | None = None
 
     def prepare(self) -> str:
         """Open the acquisition, compress what can be, write the truth, open the socket; returns its
@@ -61,17 +62,42 @@ class Sender:
         options = self.options
         self.acquisition = open_acquisition(options.spec)
         self.rate = _rate(options, self.acquisition)
-        self.batch = options.batch or frames_per_message(self.acquisition, self.rate, options.encoding)
-        check_batch(self.acquisition, self.batch, options.encoding)
+        self.encoding = self._chosen_encoding()
+        self.batch = self._chosen_batch()
         self._blobs = BlobCache(self.acquisition.bank)
-        announced = announce(self.acquisition, SeriesKey(self._epoch, 0), options.encoding, options.repeat)
-        if options.encoding != "raw":
+        announced = announce(self.acquisition, SeriesKey(self._epoch, 0), self.encoding, options.repeat)
+        if self.encoding != "raw" and self.encoding != self.acquisition.encoding:
             self._blobs.prepare(announced.count)
         if options.truth_dir is not None:
             write_truth(self.acquisition, Path(options.truth_dir))
         queue = options.queue_bytes // max(1, self.batch * announced.frame_bytes)
-        self._line = PushLine(self._endpoint, min(max(2, queue), MAX_QUEUE_MESSAGES), options.insecure_bind)
+        messages = min(max(2, queue), MAX_QUEUE_MESSAGES)
+        self._line = self._dialect.line(self._endpoint, messages, options.insecure_bind)
         return self._line.address
+
+    def _chosen_encoding(self) -> Encoding:
+        """What was asked for, else what the acquisition is stored in, else the protocol's own."""
+        known, stored = self._dialect.encodings, self.acquisition.encoding
+        wanted = self.options.encoding or (stored if stored in known else known[0])
+        if wanted not in known:
+            raise SourceError(
+                f"encoding {wanted!r} cannot be sent by protocol {self.options.protocol!r}; "
+                f"it has {', '.join(known)}"
+            )
+        return wanted
+
+    def _chosen_batch(self) -> int:
+        asked = self.options.batch
+        if self._dialect.one_frame_a_message:
+            if asked is not None and asked != 1:
+                raise SourceError(
+                    f"batch is {asked}; protocol {self.options.protocol!r} sends one frame a message: "
+                    "leave it out"
+                )
+            return 1
+        batch = asked or frames_per_message(self.acquisition, self.rate, self.encoding)
+        check_batch(self.acquisition, batch, self.encoding)
+        return batch
 
     def run(self) -> SendReport:
         """Wait for a receiver and send all series.
@@ -113,15 +139,9 @@ class Sender:
 
     def _send_series(self, key: SeriesKey) -> bool:
         """Send one series; True when a restart fault wants it again."""
-        messages = series_messages(
-            self.acquisition,
-            key,
-            self.batch,
-            self.options.encoding,
-            repeat=self.options.repeat,
-            blobs=self._blobs,
-            clock=time.time_ns,
-        )
+        repeat, blobs = self.options.repeat, self._blobs
+        speech = Speech(self.acquisition, key, self.batch, self.encoding, repeat, blobs, time.time_ns)
+        messages = self._dialect.messages(speech)
         flight = _Flight(key, Pace(self.rate))
         try:
             return self._play(self._injector.inject(messages), flight)

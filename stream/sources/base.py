@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from ..messages import Message
+from ..series import Series
 
 Pollable: TypeAlias = Any
 """What zmq.Poller takes: a ZeroMQ socket, a file descriptor, or an object with ``fileno()``."""
@@ -35,6 +36,12 @@ class Source(Protocol):
 
     def open(self) -> None:
         """Bind or connect. Raises SourceError with what is wrong and the next step."""
+
+    def resume(self, series: Series) -> None:
+        """Go on with a series that a former process of this source left open (after ``open``).
+
+        Only a source that names series itself, because its detector sends no epoch, has something to do.
+        """
 
     def pollables(self) -> Sequence[Pollable]:
         """What to wait for (readable) before ``receive`` and ``link`` are worth calling."""

@@ -15,6 +15,7 @@ from ..curve import ZAP_DOMAIN, CurveKeys, set_keys, start_authenticator
 from ..endpoints import Endpoint, host_resolves, require_safe_bind
 from ..messages import DEFAULT_LIMITS, Limits, Message
 from ..opening import explain, needs_ipv6, require_free_path
+from ..series import Series
 from ..wire import decode
 from .base import Link, Pollable
 from .monitor import LinkMonitor
@@ -154,6 +155,9 @@ class NativeSource:
             socket.setsockopt(option, value)
         if self._endpoint.socket == "sub":
             socket.setsockopt(zmq.SUBSCRIBE, b"")
+
+    def resume(self, series: Series) -> None:
+        """Nothing to do: a livem/1 sender names its series itself."""
 
     def pollables(self) -> list[Pollable]:
         """The data socket and its monitor; the latter becomes readable when ``link`` changes."""

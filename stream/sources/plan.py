@@ -9,17 +9,22 @@ import functools
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from ...errors import SourceError
 from ..endpoints import Endpoint, host_resolves, parse_endpoint, require_safe_bind
 from ..messages import Limits
 from .base import Source
+from .detector_url import DetectorUrl, parse_detector_url
 from .native import NativeSource
 
 NATIVE = ("tcp://", "ipc://", "bind+", "connect+", "sub+")
-NOT_YET = {"dectris": "DECTRIS SIMPLON", "merlin": "Quantum Detectors Merlin", "karabo": "karabo-bridge"}
-FORMS = "tcp://host:port, ipc://path, bind+tcp://..., sub+tcp://..., sim:4dstem|sparse|insitu, or a file"
+DETECTORS = {"dectris": "DECTRIS SIMPLON", "merlin": "Quantum Detectors Merlin", "karabo": "karabo-bridge"}
+FORMS = (
+    "tcp://host:port, ipc://path, bind+tcp://..., sub+tcp://..., dectris://host, merlin://host, "
+    "karabo://host:port, sim:4dstem|sparse|insitu, or a file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,8 @@ def plan_source(url: str, *, insecure_bind: bool = False) -> SourcePlan:
         return _native(parse_endpoint(url), insecure_bind)
     scheme, mark, _ = url.partition("://")
     if mark:
-        if scheme in NOT_YET:
-            raise SourceError(
-                f"{url!r}: this version of livem does not read {NOT_YET[scheme]} streams yet; "
-                f"it reads {FORMS}"
-            )
+        if scheme in DETECTORS:
+            return _detector(parse_detector_url(url))
         raise SourceError(f"{url!r}: unknown kind of source {scheme!r}; known: {FORMS}")
     if not url.startswith("sim:") and not Path(url).is_file():
         raise SourceError(f"{url!r} is no file and no address; known sources: {FORMS}")
@@ -63,6 +65,21 @@ def _native(endpoint: Endpoint, insecure_bind: bool) -> SourcePlan:
 
 def _open_native(endpoint: Endpoint, insecure_bind: bool, limits: Limits) -> Source:
     return NativeSource(endpoint, limits=limits, insecure_bind=insecure_bind)
+
+
+def _detector(url: DetectorUrl) -> SourcePlan:
+    if not host_resolves(url.host):
+        raise SourceError(
+            f"host {url.host!r} of {str(url)!r} is not known here; check its spelling, or use its number"
+        )
+    return SourcePlan(functools.partial(_open_detector, url))
+
+
+def _open_detector(url: DetectorUrl, limits: Limits) -> Source:
+    """In the ingest process: each protocol is imported where it is used."""
+    module = import_module(f".{url.scheme}", __package__)
+    opened: Source = getattr(module, f"open_{url.scheme}")(url, limits)
+    return opened
 
 
 def _own_sender(spec: str) -> SourcePlan:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from livem.stream import wire
 from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
@@ -38,7 +37,7 @@ class Feeder:
 
     def start(self, series: Series) -> int:
         self.series, self.entered = series, 0
-        self.serial = self.writer.open_series(series, wire.encode_start(series)[0], time.monotonic_ns())
+        self.serial = self.writer.open_series(series, time.monotonic_ns())
         return self.serial
 
     def frames(self, first: int, count: int, *, sizes=None, positions=None, late=False) -> None:
