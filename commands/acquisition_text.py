@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..stream.files.acquisition import Acquisition
     from ..stream.series import Scan
-    from ..stream.simulate.acquisition import Acquisition
 
 
 def describe(acquisition: Acquisition) -> dict[str, Any]:

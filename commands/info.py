@@ -39,7 +39,7 @@ def _look(what: str) -> tuple[Mapping[str, Any], Iterable[str]]:
         return _session(what)
     if what.endswith(".toml"):
         return _pipeline(Path(what))
-    from ..stream.simulate.acquisition import open_acquisition
+    from ..stream.simulate.catalogue import open_acquisition
     from .acquisition_text import describe, description_lines
 
     facts = describe(open_acquisition(what))

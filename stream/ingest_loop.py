@@ -70,10 +70,11 @@ class Ingest:
         self._writer.beat()
 
     def _patience_ms(self) -> int:
-        """Milliseconds, rounded up, until something is due: a block, a report."""
-        due = self._assembler.due_ns()
+        """Milliseconds, rounded up, until something is due: a block, a report, a message of the source's own."""
         now = time.monotonic_ns()
-        soonest = self._report_due if due is None else min(due, self._report_due)
+        soonest = self._report_due
+        for due in (self._assembler.due_ns(), self._source.due_ns()):
+            soonest = soonest if due is None else min(due, soonest)
         return max(0, -((now - soonest) // 1_000_000))
 
     def _look_at_link(self, now: int) -> None:

@@ -19,7 +19,7 @@ import pytest
 from livem.session import Session, SessionOptions
 from livem.stream import session_directory
 from livem.stream.segment import reclaim
-from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.sender import SenderOptions, run_sender
 
 sys.path.insert(0, str(Path(__file__).parent))

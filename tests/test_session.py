@@ -15,7 +15,7 @@ from livem.session import Session, SessionOptions
 from livem.stream import session_directory
 from livem.stream.bus import Subscriber
 from livem.stream.control import ControlClient
-from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, nothing_left, run, step_until

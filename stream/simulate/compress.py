@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .acquisition import FrameBank
+from ..files.acquisition import FrameBank
 
 CACHE_BYTES = 1 << 30
 """Blobs kept for frames that come again; beyond that they are made anew each time."""

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from ...errors import SourceError
 from ..endpoints import Endpoint
+from ..files.acquisition import Acquisition
 from ..series import Encoding, SeriesKey
-from .acquisition import Acquisition
 from .compress import BlobCache
 from .outgoing import Outgoing
 

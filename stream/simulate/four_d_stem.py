@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
+from ..files.acquisition import Acquisition, Array, FrameBank
 from ..series import IndexArray, Order, Scan
-from .acquisition import Acquisition, Array, FrameBank
 from .diffraction import BF_RADIUS, POOL, RING, SHIFT, DiffractionPattern
 from .lattice import (
     BOUNDARY_NORMAL,

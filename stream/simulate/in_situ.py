@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from .acquisition import Acquisition, Array, FrameBank
+from ..files.acquisition import Acquisition, Array, FrameBank
 from .nanoparticles import CellConditions, CellHistory, LiquidCell
 from .noise import poisson_counts
 from .options import option, parse_options

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from ...errors import SourceError
+from ..files.acquisition import Acquisition
 from ..messages import DEFAULT_LIMITS
 from ..series import Encoding, Scan, Series, SeriesKey
 from ..wire import MAX_HEADER_ARRAY, encode_end, encode_frames, encode_start
-from .acquisition import Acquisition
 from .compress import BlobCache
 
 Kind = Literal["start", "frames", "end"]

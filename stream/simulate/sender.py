@@ -21,8 +21,9 @@ from threading import Event
 
 from ...errors import LivemError, SourceError
 from ..endpoints import parse_endpoint
+from ..files.acquisition import Acquisition
 from ..series import Encoding, SeriesKey
-from .acquisition import Acquisition, open_acquisition
+from .catalogue import open_acquisition
 from .compress import BlobCache
 from .dialects import Line, Speech, dialect_of
 from .fault_report import FaultReport

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
+from ..files.acquisition import Acquisition, Array, FrameBank, Positions
 from ..series import Scan
-from .acquisition import Acquisition, Array, FrameBank, Positions
 from .lattice import Crystal, grow_crystal, projected_columns, sample_columns
 from .noise import poisson_counts
 from .options import option, parse_options

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SourceError
-from .acquisition import Acquisition, Array
+from ..files.acquisition import Acquisition, Array
 
 
 def write_truth(acquisition: Acquisition, directory: Path) -> list[Path]:

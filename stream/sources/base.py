@@ -46,6 +46,10 @@ class Source(Protocol):
     def pollables(self) -> Sequence[Pollable]:
         """What to wait for (readable) before ``receive`` and ``link`` are worth calling."""
 
+    def due_ns(self) -> int | None:
+        """time.monotonic_ns() when ``receive`` will have something although no pollable is readable: messages
+        already taken from a socket, frames of a file whose time has come. None = nothing of the kind."""
+
     def receive(self) -> Message | None:
         """One message, or None when none is there. Never raises for what a peer sent."""
 

@@ -163,6 +163,10 @@ class NativeSource:
         """The data socket and its monitor; the latter becomes readable when ``link`` changes."""
         return [self._opened(), cast("LinkMonitor", self._monitor).socket]
 
+    def due_ns(self) -> int | None:
+        """Nothing waits here but in the socket."""
+        return None
+
     def receive(self) -> Message | None:
         """One message, or None. The arrays of a FrameBatch are views of what ZeroMQ received."""
         socket = self._opened()

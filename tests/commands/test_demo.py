@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from livem.commands.demo import SOURCES, WINDOW_SOURCES, Demo
-from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 
 Start = Callable[..., Any]
 

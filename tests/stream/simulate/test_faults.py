@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livem.errors import SourceError
+from livem.stream.files.acquisition import Acquisition
 from livem.stream.messages import End, FrameBatch, Rejected, Start, check
 from livem.stream.series import Encoding, SeriesKey
-from livem.stream.simulate.acquisition import Acquisition, open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.fault_report import LOST, REFUSED, Action, merged
 from livem.stream.simulate.fault_spec import FaultSpec
 from livem.stream.simulate.faults import FaultInjector, Kill, Restart, Stall, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livem.errors import SourceError
-from livem.stream.simulate.acquisition import open_acquisition, simulators
+from livem.stream.simulate.catalogue import open_acquisition, simulators
 from livem.stream.simulate.four_d_stem import FourDStemOptions
 from livem.stream.simulate.options import describe_options, parse_options
 

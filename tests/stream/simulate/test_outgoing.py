@@ -12,9 +12,10 @@ import pytest
 from dectris.compression import decompress
 
 from livem.errors import SourceError
+from livem.stream.files.acquisition import FrameBank
 from livem.stream.messages import End, FrameBatch, Start, check
 from livem.stream.series import SeriesKey
-from livem.stream.simulate.acquisition import FrameBank, open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.compress import BlobCache, compress_bslz4
 from livem.stream.simulate.outgoing import frames_per_message, series_messages
 from livem.stream.wire import decode

@@ -18,7 +18,7 @@ import zmq
 
 from livem.errors import SourceError, UnauthorisedBindError
 from livem.stream.messages import End, FrameBatch, Message, Start
-from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.sender import Sender, SenderOptions, SendReport, run_sender
 from livem.stream.wire import decode
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ...errors import SourceError
 from ..series import DTYPES, MAX_DIM, Scan
 from .acquisition import Acquisition, Array, FrameBank, Positions, Stack
-from .file_contents import READERS, Content
+from .contents import READERS, Content
 
 LOAD_BYTES = 1 << 30
 """Compressed HDF5 data up to this size is decoded before the first frame is sent; larger data while

@@ -13,9 +13,9 @@ import pytest
 import tifffile
 
 from livem.errors import SourceError
+from livem.stream.files import file_acquisition as files
 from livem.stream.series import Scan
-from livem.stream.simulate import files
-from livem.stream.simulate.acquisition import open_acquisition
+from livem.stream.simulate.catalogue import open_acquisition
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 MOVIE = np.arange(5 * 4 * 6, dtype=np.uint16).reshape(5, 4, 6)

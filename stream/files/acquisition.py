@@ -1,20 +1,18 @@
-"""What a simulated microscope or a file offers to the sender: frames by number, positions, ground truth.
+"""What a simulated microscope or a file offers: frames by number, positions, what a recording kept, truth.
 
-Knows no socket and no wire format. ``open_acquisition`` is the front door: ``sim:4dstem?...`` or a file path.
+Knows no socket and no wire format; simulate/catalogue.py opens one by its name.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import SourceError
 from ..series import Encoding, IndexArray, Scan
 
 Array = npt.NDArray[Any]
@@ -122,33 +120,3 @@ class Acquisition(ABC):
     @abstractmethod
     def truth(self) -> Mapping[str, Array]:
         """Ground truth by name: images (ny, nx), tables as structured arrays; empty when unknown."""
-
-
-def open_acquisition(spec: str) -> Acquisition:
-    """Open ``sim:NAME?key=value&...`` or a file: .npy, .npz, .tif, .h5; ``FILE#key`` chooses a data set.
-
-    Raises
-    ------
-    SourceError
-        An unknown simulator, key or value; a file that is missing, unreadable or empty.
-    """
-    if not spec.startswith("sim:"):
-        from .files import FileAcquisition
-
-        return FileAcquisition.open(spec)
-    name, _, query = spec.removeprefix("sim:").partition("?")
-    openers = simulators()
-    if name not in openers:
-        near = get_close_matches(name, list(openers), 1)
-        hint = f"did you mean sim:{near[0]}?" if near else f"there are: {', '.join(openers)}"
-        raise SourceError(f"there is no simulator {name!r}; {hint}")
-    return openers[name](query)
-
-
-def simulators() -> Mapping[str, Callable[[str], Acquisition]]:
-    """Simulators by name; each opens from the text behind ``?``."""
-    from .four_d_stem import FourDStem
-    from .in_situ import InSitu
-    from .sparse_scan import SparseScan
-
-    return {"4dstem": FourDStem.open, "sparse": SparseScan.open, "insitu": InSitu.open}

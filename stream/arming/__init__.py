@@ -1,0 +1,1 @@
+"""Telling a detector to take data: blocking conversations with its own control port."""

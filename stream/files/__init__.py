@@ -1,0 +1,1 @@
+"""Files that hold frames: each becomes an Acquisition, to be sent, replayed or looked at."""

@@ -1,0 +1,1 @@
+"""Streams kept: the recorder, the layout of its files, and how to mend one that was left open."""
