@@ -70,7 +70,7 @@ class Ingest:
         self._writer.beat()
 
     def _patience_ms(self) -> int:
-        """Milliseconds, rounded up, until something is due: a block, a report, a message of the source's own."""
+        """Milliseconds, rounded up, until something is due: a block, a report, a message of the source."""
         now = time.monotonic_ns()
         soonest = self._report_due
         for due in (self._assembler.due_ns(), self._source.due_ns()):
