@@ -18,7 +18,8 @@ from .stream.policy import Policy
 from .stream.series import MAX_DIM, ORDERS, Scan
 
 MAX_CONSUMERS = 16
-RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer"})
+COMPRESSIONS = ("as_received", "bslz4")
+RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer", "recorder", "karabo_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,25 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordConfig:
+    """The ``[record]`` table."""
+
+    compression: str = "as_received"
+    """"bslz4" compresses raw streams; encoded ones are always kept as they came."""
+    continuous: bool = True
+    """False: nothing is kept until recording is switched on, or the last seconds are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """A whole pipeline file."""
 
     source: SourceConfig = SourceConfig()
     scan: Scan | None = None
     """Only where the stream does not say."""
+    record: RecordConfig = RecordConfig()
+    arm: Mapping[str, str] = field(default_factory=dict)
+    """What ``--arm`` sets at the detector; names are the detector's own."""
     ring_bytes: int | None = None
     """None: chosen from the memory that is there."""
     max_latency: float = 0.005
@@ -96,7 +110,7 @@ def _with_absolute_paths(value: Any, folder: Path) -> Any:
 
 def parse(data: Mapping[str, Any]) -> Pipeline:
     """Check a pipeline given as a mapping. Raises PipelineError."""
-    _known(data, ("source", "scan", "ring", "consumers"), "pipeline")
+    _known(data, ("source", "scan", "ring", "record", "arm", "consumers"), "pipeline")
     ring = _table(data, "ring")
     _known(ring, ("bytes", "max_latency"), "[ring]")
     values: dict[str, Any] = {
@@ -105,6 +119,8 @@ def parse(data: Mapping[str, Any]) -> Pipeline:
         "ring_bytes": int(_number(ring, "bytes", "[ring]", 1 << 20, 1 << 40)) if "bytes" in ring else None,
         "max_latency": _number(ring, "max_latency", "[ring]", 0.0005, 1.0, 0.005),
     }
+    values["record"] = _record(_table(data, "record"))
+    values["arm"] = {key: _setting(key, value) for key, value in _table(data, "arm").items()}
     if "consumers" in data:
         values["consumers"] = _consumers(data["consumers"])
     return Pipeline(**values)
@@ -161,6 +177,27 @@ def _source(table: Mapping[str, Any]) -> SourceConfig:
         _number(table, "wait", "[source]", 0.1, 86_400 * 365, 60.0),
         insecure,
     )
+
+
+def _record(table: Mapping[str, Any]) -> RecordConfig:
+    _known(table, ("compression", "continuous"), "[record]")
+    compression, continuous = table.get("compression", "as_received"), table.get("continuous", True)
+    if compression not in COMPRESSIONS:
+        raise PipelineError(
+            f"'compression' in [record] is {compression!r}; it must be one of {', '.join(COMPRESSIONS)}"
+        )
+    if not isinstance(continuous, bool):
+        raise PipelineError(f"'continuous' in [record] is {continuous!r}; it must be true or false")
+    return RecordConfig(compression, continuous)
+
+
+def _setting(key: str, value: Any) -> str:
+    """A value of [arm] as the detector's control port takes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise PipelineError(f"{key!r} in [arm] is {value!r}; it must be a text or a number")
+    return str(value)
 
 
 def _scan(table: Mapping[str, Any]) -> Scan:

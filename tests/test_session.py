@@ -147,7 +147,6 @@ def test_wrong_requests_are_refused_with_the_next_step(tmp_path):
         ("tcp://127.0.0.1", SourceError, "port"),
         ("tcp://no-such-host.invalid:9999", SourceError, "not known here"),
         ("tcq://127.0.0.1:9999", SourceError, "tcp://host:port"),
-        ("dectris://10.0.0.1", SourceError, "does not read DECTRIS SIMPLON streams yet"),
         ("bind+tcp://0.0.0.0:9999", UnauthorisedBindError, "insecure-bind"),
         ("sim:4dstm", SourceError, "4dstem"),
         ("sim:4dstem?scan=0x4", SourceError, "scan"),

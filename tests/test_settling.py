@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from livem.errors import RingError
-from livem.settling import RESULTS_S, SETTLE_S, STALLED_S, Settling
+from livem.session.settling import RESULTS_S, SETTLE_S, STALLED_S, Settling
 from livem.stream.results import Result
 from livem.stream.series import Series, SeriesKey
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from ...errors import SourceError
+from ..arming.base import Armer
 from ..endpoints import Endpoint, host_resolves, parse_endpoint, require_safe_bind
 from ..messages import Limits
 from .base import Source
@@ -21,6 +22,7 @@ from .native import NativeSource
 
 NATIVE = ("tcp://", "ipc://", "bind+", "connect+", "sub+")
 DETECTORS = {"dectris": "DECTRIS SIMPLON", "merlin": "Quantum Detectors Merlin", "karabo": "karabo-bridge"}
+ARMED = {"dectris": ("simplon", "SimplonArmer"), "merlin": ("merlin", "MerlinArmer")}
 FORMS = (
     "tcp://host:port, ipc://path, bind+tcp://..., sub+tcp://..., dectris://host, merlin://host, "
     "karabo://host:port, sim:4dstem|sparse|insitu, or a file"
@@ -37,6 +39,10 @@ class SourcePlan:
     """Simulator or file that the session has to send itself; None for a real detector."""
     sender_endpoint: str = ""
     """Where that sender goes."""
+    make_armer: Callable[[Mapping[str, str]], Armer] | None = None
+    """Control of the detector from settings; None where livem cannot arm it."""
+    ends: bool = False
+    """Whether the source has an end of its own (a file that is replayed once)."""
 
 
 def plan_source(url: str, *, insecure_bind: bool = False) -> SourcePlan:
@@ -72,7 +78,15 @@ def _detector(url: DetectorUrl) -> SourcePlan:
         raise SourceError(
             f"host {url.host!r} of {str(url)!r} is not known here; check its spelling, or use its number"
         )
-    return SourcePlan(functools.partial(_open_detector, url))
+    make_armer = functools.partial(_armer_of, url) if url.scheme in ARMED else None
+    return SourcePlan(functools.partial(_open_detector, url), make_armer=make_armer)
+
+
+def _armer_of(url: DetectorUrl, settings: Mapping[str, str]) -> Armer:
+    """Raises SourceError for a setting that the detector does not have."""
+    module, name = ARMED[url.scheme]
+    made: Armer = getattr(import_module(f"..arming.{module}", __package__), name)(url.host, settings=settings)
+    return made
 
 
 def _open_detector(url: DetectorUrl, limits: Limits) -> Source:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import LivemError, RingError
-from .outputs import write_results, write_summary
-from .stream.accounting import Account, Accounts
-from .stream.results import Result
-from .stream.series import SeriesKey
+from ..errors import LivemError, RingError
+from ..outputs import write_results, write_summary
+from ..stream.accounting import Account, Accounts
+from ..stream.results import Result
+from ..stream.series import SeriesKey
 
 SETTLE_S = 10.0
 """How long the last results of an edge that may skip frames are awaited after the end of a series."""

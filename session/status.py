@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .stream.accounting import Account, Accounts
+from ..stream.accounting import Account, Accounts
 
 SAMPLES = 10
 """One each 0.2 s: the rates are those of the last two seconds."""
@@ -63,10 +63,12 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
     }
 
 
-def source_status(url: str, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The source by what ingest last said of it."""
+def source_status(url: str, source: Mapping[str, Any], armed: str = "") -> dict[str, Any]:
+    """The source by what ingest last said of it, and what the detector was armed with."""
     detail = str(source.get("detail", ""))[:DETAIL_LENGTH]
-    return {"url": url, "peers": source.get("peers", 0), "detail": detail}
+    known = {"url": url, "peers": source.get("peers", 0), "detail": detail}
+    extra = {"armed": armed[:DETAIL_LENGTH], "replay": source.get("replay")}
+    return known | {key: value for key, value in extra.items() if value}
 
 
 def nothing_came(url: str, source: Mapping[str, Any], wait: float) -> str:

@@ -10,15 +10,15 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from .stream.processes import Processes, ProcessSpec
-from .stream.sources.plan import SourcePlan
+from ..stream.processes import Processes, ProcessSpec
+from ..stream.sources.plan import SourcePlan
 
 
 class OwnSender:
     """The sender process of a plan that has one; it begins to send at ``go``."""
 
     def __init__(self, plan: SourcePlan, options: Mapping[str, Any], processes: Processes) -> None:
-        from .stream.simulate.sender import SenderOptions, run_sender
+        from ..stream.simulate.sender import SenderOptions, run_sender
 
         assert plan.spec is not None
         chosen = SenderOptions(spec=plan.spec, endpoint=plan.sender_endpoint, **options)

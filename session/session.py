@@ -5,37 +5,35 @@ One single-threaded loop. It knows every part and computes nothing: frames never
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import zmq
 
-from . import __version__, errors
-from .consumers.registry import default_policy, importable_from
-from .consumers.worker import WorkerOptions, run_worker
-from .errors import LivemError, PipelineError, ResultError, SessionError, SourceError
-from .outputs import write_summary
+from .. import __version__, errors
+from ..errors import LivemError, PipelineError, ResultError, SessionError, SourceError
+from ..outputs import write_summary
+from ..pipeline import Pipeline
+from ..stream import session_directory
+from ..stream.accounting import Account, Accounts
+from ..stream.desk import Deferred, Reply, refusal
+from ..stream.hub import Hub
+from ..stream.processes import Death, Processes
+from ..stream.results import Result
+from ..stream.ring import Ring
+from ..stream.segment import default_bytes, reclaim
+from ..stream.sources.plan import plan_source
+from . import crew
+from .arming import Armed, Arming
+from .options import SessionOptions
 from .own_sender import OwnSender
-from .pipeline import Pipeline
-from .session_status import Rates, describe, nothing_came, source_status, stream_status
 from .settling import Settling
-from .stream import session_directory
-from .stream.accounting import Account, Accounts
-from .stream.desk import Deferred, Reply, refusal
-from .stream.hub import Hub
-from .stream.ingest import AssemblerOptions, IngestOptions, run_ingest
-from .stream.processes import Death, Processes, ProcessSpec
-from .stream.results import Result
-from .stream.ring import ReaderSpec, Ring
-from .stream.segment import default_bytes, reclaim
-from .stream.series import Series, SeriesKey
-from .stream.sources.plan import plan_source
+from .status import Rates, describe, nothing_came, source_status, stream_status
 
 STATUS_S = 0.2
 READY_S = 120.0
@@ -49,34 +47,9 @@ ALARMS_KEPT, ALARM_LENGTH = 20, 500
 """Together 10 kB of the 64 kB that a status may have."""
 LAST_PICTURE_S = 5.0
 """How long a viewer without a window may take for its last picture; one with a window is closed then."""
+DISARM_S = 2.0
 QUIET_S = 0.25
 """Ingest reports every 0.2 s: one report without a new message, and none is left."""
-WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
-"""What counting detectors send: compiled or loaded before READY; other types at their first series."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What the command line says beside the pipeline file."""
-
-    url: str
-    series: int | None = None
-    """End after so many series."""
-    duration: float | None = None
-    """End after so many seconds from READY."""
-    out: Path | None = None
-    control: str = "tcp://127.0.0.1:*"
-    insecure_bind: bool = False
-    must_begin: bool = True
-    """Whether a first series is required within the pipeline's ``wait`` seconds (runs without a window)."""
-    sender: Mapping[str, Any] = field(default_factory=dict)
-    """For simulated sources and files: fields of SenderOptions."""
-    end_with_source: bool = True
-    """Whether a simulated source or file that has ended ends the session."""
-    headless: bool = True
-    """Whether the viewer, if any, ends by itself when the session has ended."""
-    viewer: Callable[[str], ProcessSpec] | None = None
-    """Makes the viewer's process from the control address; None = no viewer."""
 
 
 class Session:
@@ -98,6 +71,8 @@ class Session:
         self._ready: set[str] = set()
         self._given_up: set[str] = set()
         self._source: dict[str, Any] = {}
+        self._recording: dict[str, Any] = {}
+        self._armed_text = ""
         self._rates = Rates()
         self._status_due = 0.0
         self._armed_at: float | None = None
@@ -114,12 +89,10 @@ class Session:
         reclaim()
         self.directory = session_directory.create()
         try:
-            with importable_from(self._folder):
-                self._readers = [
-                    ReaderSpec(config.name, config.policy or default_policy(config.type))
-                    for config in self.pipeline.consumers
-                ]
-            self._plan = plan_source(self.options.url, insecure_bind=self.options.insecure_bind)
+            options = self.options
+            self._readers = crew.edges(self.pipeline, record=options.record is not None)
+            self._plan = options.plan or plan_source(options.url, insecure_bind=options.insecure_bind)
+            self._arming = self._plan_arming()
             self.hub = Hub(
                 self.directory,
                 self.options.url,
@@ -145,40 +118,29 @@ class Session:
             self.accounts, self.options.out, self._working, self._cannot_write, self._alarm
         )
 
-    @property
-    def _folder(self) -> str | None:
-        return None if self.pipeline.folder is None else str(self.pipeline.folder)
+    def _plan_arming(self) -> Arming | None:
+        if self.options.arm is None:
+            return None
+        if self._plan.make_armer is None:
+            raise SourceError(
+                f"{self.options.url!r} cannot be armed by livem, dectris:// and merlin:// detectors can: "
+                "leave --arm out"
+            )
+        return Arming(functools.partial(self._plan.make_armer, {**self.pipeline.arm, **self.options.arm}))
 
     def start(self) -> None:
         """Start the processes; the source is armed once all of them are ready."""
-        addresses = self.hub.addresses
-        ingest = IngestOptions(
-            make_source=self._plan.make_source,
-            children_address=addresses.children,
-            assembler=AssemblerOptions(
-                max_latency_ns=int(self.pipeline.max_latency * 1e9),
-                idle_timeout_ns=int(self.pipeline.source.idle_timeout * 1e9),
-                default_scan=self.pipeline.scan,
-            ),
-            tables_folder=self.directory / "tables",
-        )
-        self.processes.start(ProcessSpec("ingest", run_ingest, (ingest, self.ring.writer_port())))
-        for config in self.pipeline.consumers:
-            worker = WorkerOptions(
-                config.name,
-                config.type,
-                addresses.results,
-                addresses.children,
-                config.params,
-                WARM_UP,
-                self._folder,
-            )
-            port = self.ring.reader_port(config.name)
-            self.processes.start(ProcessSpec(config.name, run_worker, (worker, port)))
+        addresses, tables = self.hub.addresses, self.directory / "tables"
+        start = self.processes.start
+        start(crew.ingest(self._plan, self.pipeline, addresses, self.ring, tables))
+        for spec in crew.workers(self.pipeline, addresses, self.ring):
+            start(spec)
+        if self.options.record is not None:
+            start(crew.recorder(self.options.record, self.pipeline, addresses, self.ring))
         if self._plan.spec is not None:
             self._sender = OwnSender(self._plan, self.options.sender, self.processes)
         if self.options.viewer is not None:
-            self.processes.start(self.options.viewer(addresses.control))
+            start(self.options.viewer(addresses.control))
         self._started_at = time.monotonic()
         self._poller = zmq.Poller()
         for pollable in self.hub.pollables():
@@ -203,6 +165,7 @@ class Session:
             self.hub.handle(pollable)
         self._watch_processes()
         self._watch_start()
+        self._watch_arming()
         self.settling.step()
         now = time.monotonic()
         if now >= self._status_due:
@@ -317,6 +280,24 @@ class Session:
             missing = ", ".join(sorted(wanted - self._ready)) or "sender"
             self._fail(SessionError(f"not ready after {READY_S:g} s: {missing}; run `livem doctor`"))
 
+    def _watch_arming(self) -> None:
+        """Arm when all is ready, and again after each series of a counted number."""
+        arming = self._arming
+        if arming is None or self._armed_at is None:
+            return
+        if (outcome := arming.heard()) is not None:
+            self._take_arming(outcome)
+        again = self.options.series is not None and self.settling.done
+        if not arming.asked or (again and arming.asked == self.settling.series):
+            arming.begin()
+
+    def _take_arming(self, outcome: Armed) -> None:
+        self._armed_text = outcome.text
+        if outcome.error is not None and not self.settling.series:
+            self._fail(outcome.error)
+        elif outcome.error is not None:
+            self._alarm(str(outcome.error))
+
     def _hear_sender(self) -> None:
         """Of a source of our own: that it is ready, or why it cannot be."""
         if self._sender is not None and (trouble := self._sender.hear()):
@@ -335,6 +316,8 @@ class Session:
             if message.get("messages") != self._source.get("messages"):
                 self._heard_at = time.monotonic()
             self._source = message
+        elif kind == "recording":
+            self._take_recording(message)
         elif kind == "fatal":
             self._take_fatal(name, message)
         elif kind == "misfit":
@@ -346,6 +329,14 @@ class Session:
         elif kind == "consumer_error":
             last = str(message.get("traceback", "")).strip().splitlines()[-1:]
             self._alarm(f"{name} raised for the {message.get('times')}. time: {''.join(last)}")
+
+    def _take_recording(self, message: dict[str, Any]) -> None:
+        """How the recorder is: a failure costs the file, not the live pictures."""
+        self._recording = {key: value for key, value in message.items() if key not in ("type", "kind")}
+        if message.get("error"):
+            self._alarm(f"recording: {message['error']}")
+        if message.get("state") == "failed" and self._unwritten is None:
+            self._unwritten = SessionError(f"recording failed: {message.get('error')}")
 
     def _take_fatal(self, name: str, message: Mapping[str, Any]) -> None:
         text = f"{name}: {message.get('error')}"
@@ -362,6 +353,8 @@ class Session:
         if what == "stop":
             self.stop(str(request.get("reason", "asked to stop")))
             return {"ok": True}
+        if what == "replay":
+            return self.hub.forward("ingest", {key: value for key, value in request.items() if key != "id"})
         name = str(request.get("consumer", ""))
         if name not in {spec.name for spec in self._readers}:
             known = ", ".join(spec.name for spec in self._readers)
@@ -380,7 +373,8 @@ class Session:
         return {
             "state": self.state,
             "message": f"the detector is made to wait for {waiting!r} (lossless)" if waiting else message,
-            "source": source_status(self.options.url, self._source),
+            "source": source_status(self.options.url, self._source, self._armed_text),
+            "recording": self._recording,
             **stream,
             "series_done": self.settling.series,
             "processes": self.processes.pids(),
@@ -403,6 +397,8 @@ class Session:
     def finish(self) -> None:
         """End the processes in the order of the stream, then write the last summary."""
         self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
+        if self._arming is not None and (trouble := self._arming.close(DISARM_S)):
+            self._alarm(f"disarming: {trouble}")
         self.processes.terminate("sender")
         self._await(lambda: self.processes.pid("sender") is None, 1.0)
         self.processes.stop("sender", 1.0)

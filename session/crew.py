@@ -1,0 +1,84 @@
+"""Who works in a session: its edges of the ring and its processes, as values. Starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..consumers.registry import default_policy, importable_from
+from ..consumers.worker import WorkerOptions, run_worker
+from ..pipeline import Pipeline
+from ..stream.hub import HubAddresses
+from ..stream.ingest import AssemblerOptions, IngestOptions, run_ingest
+from ..stream.policy import Policy
+from ..stream.processes import ProcessSpec
+from ..stream.ring import ReaderSpec, Ring
+from ..stream.series import Series, SeriesKey
+from ..stream.sources.plan import SourcePlan
+
+RECORDER = "recorder"
+KARABO = "karabo_out"
+WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
+"""What counting detectors send: compiled or loaded before READY; other types at their first series."""
+
+
+def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:
+    """The readers of the ring. Raises PipelineError for a consumer that does not exist."""
+    with importable_from(_folder(pipeline)):
+        readers = [
+            ReaderSpec(config.name, config.policy or default_policy(config.type))
+            for config in pipeline.consumers
+        ]
+    return [*readers, ReaderSpec(RECORDER, Policy("lossless"))] if record else readers
+
+
+def ingest(
+    plan: SourcePlan, pipeline: Pipeline, addresses: HubAddresses, ring: Ring, tables: Path
+) -> ProcessSpec:
+    """The process that takes the frames in."""
+    options = IngestOptions(
+        make_source=plan.make_source,
+        children_address=addresses.children,
+        assembler=AssemblerOptions(
+            max_latency_ns=int(pipeline.max_latency * 1e9),
+            idle_timeout_ns=int(pipeline.source.idle_timeout * 1e9),
+            default_scan=pipeline.scan,
+        ),
+        tables_folder=tables,
+    )
+    return ProcessSpec("ingest", run_ingest, (options, ring.writer_port()))
+
+
+def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator[ProcessSpec]:
+    """One process a consumer."""
+    for config in pipeline.consumers:
+        options = WorkerOptions(
+            config.name,
+            config.type,
+            addresses.results,
+            addresses.children,
+            config.params,
+            WARM_UP,
+            _folder(pipeline),
+        )
+        yield ProcessSpec(config.name, run_worker, (options, ring.reader_port(config.name)))
+
+
+def recorder(folder: Path, pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> ProcessSpec:
+    """The process that keeps the stream."""
+    from ..stream.recording.recorder import RecorderOptions, run_recorder
+
+    options: dict[str, Any] = {
+        "folder": str(folder.absolute()),
+        "results_address": addresses.results,
+        "children_address": addresses.children,
+        "compression": pipeline.record.compression,
+        "continuous": pipeline.record.continuous,
+        "name": RECORDER,
+    }
+    return ProcessSpec(RECORDER, run_recorder, (RecorderOptions(**options), ring.reader_port(RECORDER)))
+
+
+def _folder(pipeline: Pipeline) -> str | None:
+    return None if pipeline.folder is None else str(pipeline.folder)
