@@ -50,7 +50,17 @@ E_SERIAL, E_PROCESSED, E_TORN, E_FIRST_RESULT_NS, E_LAST_RESULT_NS, E_FINAL = 0,
 E_DROPPED = 8
 E_HISTOGRAM = 64
 HISTOGRAM_BINS = 256
-DROP_REASONS = ("skipped", "lapped", "late", "undecodable", "consumer_error", "policy", "restart", "stopped")
+DROP_REASONS = (
+    "skipped",
+    "lapped",
+    "late",
+    "undecodable",
+    "consumer_error",
+    "policy",
+    "restart",
+    "stopped",
+    "not_recorded",
+)
 
 assert len(DROP_REASONS) <= E_HISTOGRAM - E_DROPPED
 
