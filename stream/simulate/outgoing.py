@@ -3,11 +3,12 @@ own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import SourceError
 from ..files.acquisition import Acquisition
@@ -23,12 +24,14 @@ MESSAGE_BYTES = 8 << 20
 MESSAGE_SECONDS = 0.005
 MESSAGE_FRAMES = 65_536
 
+Parts = tuple[bytes | memoryview, ...]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
     """One wire message on its way out, and what it is about."""
 
-    parts: tuple[bytes | memoryview, ...]
+    parts: Parts
     key: SeriesKey
     first: int
     """Index of the first frame; for "end" the number of frames sent."""
@@ -36,7 +39,16 @@ class Outgoing:
     """Frames in the message; 0 for "start" and "end"."""
     kind: Kind
     sizes: tuple[int, ...] | None = None
-    """Bytes of each payload; None when raw."""
+    """Bytes of each payload; None when raw, or when the blob has no HDF5 frame."""
+    payload_part: int = 1
+    """Which part holds the payload."""
+    payload_at: int = 0
+    """Where in that part it begins; it ends with the part."""
+    identity_bytes: int | None = None
+    """Bytes of part 0 without which nobody can tell which frames it is about; None = all of part 0."""
+    misshapen: Callable[[], Parts] | None = None
+    """The same message with a well-formed frame of another shape, for protocols that tell each frame's shape;
+    None where only the payload's size does."""
 
     @property
     def nbytes(self) -> int:
@@ -69,8 +81,6 @@ def _frame_bytes(acquisition: Acquisition) -> int:
 
 def announce(acquisition: Acquisition, key: SeriesKey, encoding: Encoding = "raw", repeat: int = 1) -> Series:
     """The series that ``repeat`` rounds of an acquisition make; 0 = endless."""
-    if encoding not in SENDABLE:
-        raise SourceError(f"encoding {encoding!r} cannot be sent; there are {', '.join(SENDABLE)}")
     endless = acquisition.count is None or repeat == 0
     return Series(
         key=key,
@@ -112,6 +122,8 @@ def series_messages(
     SourceError
         A series that the wire format does not allow (a scan that is too large, say).
     """
+    if encoding not in SENDABLE:
+        raise SourceError(f"encoding {encoding!r} cannot be sent; there are {', '.join(SENDABLE)}")
     series = announce(acquisition, key, encoding, repeat)
     try:
         yield Outgoing(tuple(encode_start(series)), key, 0, 0, "start")
@@ -120,29 +132,57 @@ def series_messages(
     blobs = blobs or BlobCache(acquisition.bank)
     first = 0
     while series.count is None or first < series.count:
-        n = _batch_at(first, batch, acquisition.count)
+        n = batch_at(first, batch, acquisition.count)
         time_ns = clock() if clock else None
-        yield _frames_message(acquisition, series, first, n, time_ns, blobs)
+        for start, stop in runs_present(acquisition, place_of(acquisition, first), n):
+            yield _frames_message(acquisition, series, first + start, stop - start, time_ns, blobs)
         first += n
     yield Outgoing(tuple(encode_end(key, first)), key, first, 0, "end")
 
 
-def _batch_at(first: int, batch: int, per_round: int | None) -> int:
+def batch_at(first: int, batch: int, per_round: int | None) -> int:
     """Messages do not straddle the rounds of a repeated acquisition."""
     return batch if per_round is None else min(batch, per_round - first % per_round)
+
+
+def place_of(acquisition: Acquisition, index: int) -> int:
+    """Which frame of the acquisition the frame ``index`` of a series is: rounds begin again."""
+    return index if acquisition.count is None else index % acquisition.count
+
+
+def runs_present(acquisition: Acquisition, at: int, n: int) -> list[tuple[int, int]]:
+    """Half-open ranges, relative to ``at``, of the frames ``at .. at + n - 1`` that are there: what a
+    recording misses is not sent, and remains a gap."""
+    present = acquisition.present(at, n)
+    if present is None or present.all():
+        return [(0, n)]
+    edges = np.flatnonzero(np.diff(present, prepend=False, append=False))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def stored_payloads(
+    acquisition: Acquisition, at: int, n: int, encoding: Encoding
+) -> Sequence[bytes | memoryview] | None:
+    """The payloads as they lie in a file, where they are stored in that encoding; None elsewhere."""
+    return None if acquisition.encoding != encoding else acquisition.payloads(at, n)
+
+
+def _first_time(times: npt.NDArray[np.int64] | None, otherwise: int | None) -> int | None:
+    return otherwise if times is None else int(times[0])
 
 
 def _frames_message(
     acquisition: Acquisition, series: Series, first: int, n: int, time_ns: int | None, blobs: BlobCache
 ) -> Outgoing:
-    at = first if acquisition.count is None else first % acquisition.count
+    at = place_of(acquisition, first)
     positions = acquisition.positions(at, n)
+    time_ns = _first_time(acquisition.times(at, n), time_ns)
     if series.encoding == "raw":
         parts = encode_frames(
             series.key, first, n, acquisition.frames(at, n), time_ns=time_ns, positions=positions
         )
         return Outgoing(tuple(parts), series.key, first, n, "frames")
-    payloads = blobs.take(at, n)
+    payloads = stored_payloads(acquisition, at, n, series.encoding) or blobs.take(at, n)
     sizes = tuple(map(len, payloads))
     joined = b"".join(payloads)
     parts = encode_frames(series.key, first, n, joined, time_ns=time_ns, sizes=sizes, positions=positions)
