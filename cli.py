@@ -19,6 +19,8 @@ from .commands.exits import exit_code_of
 COMMANDS: Mapping[str, str] = {
     "demo": "Simulated microscopes, from the detector to the pictures.",
     "live": "Show and compute while a detector sends: the main job.",
+    "record": "Keep a detector's stream, and nothing else.",
+    "keep": "Write down what a running session has just seen (pre-trigger).",
     "send": "Be a detector: send a simulator or a file, faults included.",
     "view": "Open a window on a running session, here or elsewhere.",
     "info": "Look at a file, a simulator, a pipeline or a running session.",

@@ -22,7 +22,8 @@ SENDER_ONLY = ("rate", "batch", "repeat", "fault")
 @click.command()
 @click.argument("source", required=False)
 @click.option("-p", "--pipeline", "pipeline_file", type=opt.FILE, help="Pipeline file (TOML).")
-@click.option("--record", type=opt.DIRECTORY, help="Keep the stream (comes with a later version).")
+@opt.record
+@opt.arm
 @opt.headless
 @click.option("--series", type=opt.WHOLE, metavar="N", help="End after N series.")
 @click.option("--duration", type=opt.SECONDS, metavar="S", help="End after S seconds.")
@@ -30,6 +31,7 @@ SENDER_ONLY = ("rate", "batch", "repeat", "fault")
 @opt.as_json
 @click.option("--wait", type=opt.SECONDS, metavar="S", help="Wait S seconds for the first series.")
 @click.option("--control", metavar="ADDRESS", help="Where viewers attach; default: a free local port.")
+@opt.karabo_out
 @opt.insecure_bind
 @click.option("--scan", type=opt.ScanSize(), help="Scan, where the stream does not say.")
 @opt.rate
@@ -39,22 +41,20 @@ SENDER_ONLY = ("rate", "batch", "repeat", "fault")
 def command(source: str | None, pipeline_file: Path | None, **given: Any) -> int:
     """Show and compute while a detector sends.
 
-    SOURCE is tcp://HOST:PORT, ipc://PATH, bind+tcp://HOST:PORT (the detector connects), sub+tcp://...,
-    sim:4dstem, sim:sparse, sim:insitu, or a file. Left out, [source] url of the pipeline file holds.
+    SOURCE is dectris://HOST[:PORT], merlin://HOST[:PORT], karabo://HOST:PORT, tcp://HOST:PORT, ipc://PATH,
+    bind+tcp://HOST:PORT (the sender connects), sub+tcp://..., sim:4dstem, sim:sparse, sim:insitu, or a file.
+    Left out, [source] url of the pipeline file holds.
 
     --rate, --batch, --repeat and --fault are for simulators and files, which livem sends itself.
 
     \b
     Examples:
-      livem live tcp://10.42.41.10:9999
+      livem live dectris://10.42.41.10 --scan 256x256
+      livem live merlin://10.42.41.20 --record recordings --arm numframestoacquire=65536
       livem live tcp://10.42.41.10:9999 -p haadf.toml --headless --out results --series 1
       livem live "sim:4dstem?scan=64x64&fps=1000"
     """
-    if given["record"] is not None:
-        raise UsageError(
-            "--record: recording comes with a later version of livem; leave it out (--out keeps the results)"
-        )
-    pipeline = _pipeline(pipeline_file, given)
+    pipeline = pipeline_of(pipeline_file, given)
     url = source or pipeline.source.url
     if not url:
         raise UsageError(
@@ -74,7 +74,7 @@ def command(source: str | None, pipeline_file: Path | None, **given: Any) -> int
     return report(outcome, as_json=given["as_json"])
 
 
-def _pipeline(file: Path | None, given: Mapping[str, Any]) -> Pipeline:
+def pipeline_of(file: Path | None, given: Mapping[str, Any]) -> Pipeline:
     """The pipeline file with what the command line says on top."""
     from dataclasses import replace
 
@@ -82,9 +82,9 @@ def _pipeline(file: Path | None, given: Mapping[str, Any]) -> Pipeline:
     from ..stream.series import Scan
 
     pipeline = Pipeline() if file is None else load(file)
-    if given["scan"] is not None:
+    if given.get("scan") is not None:
         pipeline = replace(pipeline, scan=Scan(given["scan"]))
-    if given["wait"] is not None:
+    if given.get("wait") is not None:
         pipeline = replace(pipeline, source=replace(pipeline.source, wait=given["wait"]))
     return pipeline
 
@@ -100,9 +100,12 @@ def _session_options(
         series=given["series"],
         duration=given["duration"],
         out=given["out"],
+        record=given["record"],
+        arm=given["arm"],
+        karabo_out=given["karabo_out"],
         insecure_bind=given["insecure_bind"] or pipeline.source.insecure_bind,
         must_begin=not viewer.window,
-        sender=_sender_fields(url, given),
+        sender=sender_fields(url, given),
         end_with_source=not viewer.window,
         headless=not viewer.window,
         viewer=viewer.make,
@@ -110,9 +113,9 @@ def _session_options(
     )
 
 
-def _sender_fields(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def sender_fields(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of SenderOptions; UsageError where somebody else is the sender."""
-    fields = {name: given[name] for name in SENDER_ONLY if given[name]}
+    fields = {name: given[name] for name in SENDER_ONLY if given.get(name)}
     if is_own_sender(url):
         if "fault" in fields:
             from ..stream.simulate.fault_spec import FaultSpec

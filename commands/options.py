@@ -48,6 +48,23 @@ class ScanSize(click.ParamType):  # type: ignore[type-arg]
         )
 
 
+class Settings(click.ParamType):  # type: ignore[type-arg]
+    """``key=value,key=value`` for a detector's control port; empty = none."""
+
+    name = "settings"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        settings: dict[str, str] = {}
+        for part in value.split(",") if value else []:
+            key, equals, text = (piece.strip() for piece in part.partition("="))
+            if not key or not equals or not text or key in settings:
+                self.fail(f"{part!r} must be key=value, each key once, as in trigger_mode=exte", param, ctx)
+            settings[key] = text
+        return settings
+
+
 SECONDS = PositiveNumber("seconds")
 RATE = PositiveNumber("frames per second", endless=True)
 WHOLE = click.IntRange(min=1)
@@ -65,6 +82,18 @@ fault = click.option(
     default="",
     metavar="SPEC",
     help="Faults to inject, as in drop=0.01,reorder=8,stall=2s@500,kill@1000,seed=7.",
+)
+arm = click.option(
+    "--arm",
+    type=Settings(),
+    is_flag=False,
+    flag_value="",
+    metavar="[KEY=VALUE,...]",
+    help="Arm the detector over its control port, with these settings beside [arm] of the pipeline file.",
+)
+record = click.option("--record", type=DIRECTORY, metavar="DIR", help="Keep the stream there, losslessly.")
+karabo_out = click.option(
+    "--karabo-out", metavar="ADDRESS", help="Offer results to karabo-bridge clients at tcp://HOST:PORT."
 )
 insecure_bind = click.option(
     "--insecure-bind", is_flag=True, help="Allow a bind beyond this machine (a private detector network)."

@@ -30,12 +30,13 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType
         "status": {},
         "parameters": {"consumer": (str,)},
         "set": {"consumer": (str,), "name": (str,), "value": (bool, int, float, str, list, dict, type(None))},
+        "replay": {"action": (str,), "value": (bool, int, float, str, type(None))},
         "stop": {"reason": (str,)},
         "snapshot": {"topics": (list,)},
     }
 )
 """Every request there is, with the fields that it may have and their types."""
-_REQUIRED: Final = {"set": ("consumer", "name", "value")}
+_REQUIRED: Final = {"set": ("consumer", "name", "value"), "replay": ("action",)}
 
 VIEWER_HWM: Final = 64
 """Messages queued for one viewer: 32 MiB of 256 x 256 float64 images, 2 s of a topic at 30 Hz."""

@@ -14,7 +14,7 @@ from livem.consumers.detectors import KEYS
 from livem.consumers.preview import Preview
 from livem.consumers.registry import BUILT_IN
 from livem.consumers.virtual_detectors import VirtualDetectors
-from livem.pipeline import ConsumerConfig, SourceConfig, parse
+from livem.pipeline import ConsumerConfig, RecordConfig, SourceConfig, parse
 from livem.stream.messages import Reason
 from livem.stream.ring_layout import DROP_REASONS
 from livem.stream.series import DTYPES, ENCODINGS, ORDERS, Scan
@@ -48,7 +48,7 @@ def test_the_accounting_page_explains_every_reason() -> None:
 
 
 def test_the_pipeline_page_names_every_key() -> None:
-    names = {field.name for kind in (SourceConfig, Scan, ConsumerConfig) for field in fields(kind)}
+    names = {field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)}
     for consumer in (Preview, VirtualDetectors):
         names |= set(inspect.signature(consumer).parameters)
     names |= {*BUILT_IN, *KEYS, *(key for keys in KEYS.values() for key in keys)}
