@@ -82,6 +82,9 @@ def status_line(status: Status) -> str:
         if (n := sum(edge["dropped"].values()))
     ]
     parts.append(f"rejected {sum(series['rejected'].values()):,}")
+    recording = status.get("recording") or {}
+    if recording.get("state") == "recording":
+        parts.append(f"kept {recording.get('frames', 0):,}")
     if status["ring"]["waiting_for"]:
         parts.append(str(status["message"]))
     return "  ".join(parts)

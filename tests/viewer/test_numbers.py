@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from livem.viewer.models.numbers import bytes_text, count_text, level_text, ms_text, rate_text, value_text
+from livem.viewer.models.numbers import (
+    bytes_text,
+    count_text,
+    duration_text,
+    level_text,
+    ms_text,
+    rate_text,
+    value_text,
+)
 from livem.viewer.models.pacing import Pacing
 
 NAN = float("nan")
@@ -48,3 +56,19 @@ def test_drawing_is_paced_by_what_it_costs() -> None:
     for _ in range(100):
         pacing.spent(0.001)
     assert pacing.interval == pytest.approx(1 / 30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (45, "45 s"),
+        (150, "2 min"),
+        (7199, "120 min"),
+        (9000, "2.5 h"),
+        (1e6, "12 d"),
+        (NAN, "-"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

@@ -120,3 +120,20 @@ def test_any_status_is_read(attrs: dict[str, Any], data: st.DataObject) -> None:
             known = RUNNING[name]
             attrs[name] = data.draw(st.dictionaries(st.sampled_from(sorted(known)), junk))
     assert "state" in texts(parse_status(attrs))
+
+
+@pytest.mark.parametrize(
+    ("recording", "text", "tone"),
+    [
+        ({"state": "recording", "frames": 1200, "seconds_left": 7300.0}, "REC 1,200, room for 2.0 h", "good"),
+        ({"state": "recording", "frames": 5, "seconds_left": 90.0}, "REC 5, room for 90 s", "warn"),
+        ({"state": "recording", "frames": 5}, "REC 5", "good"),
+        ({"state": "idle", "free_bytes": 1e9}, "REC ready", "muted"),
+        ({"state": "failed", "error": "no space left"}, "REC failed", "bad"),
+    ],
+)
+def test_what_is_kept_and_how_long_there_is_room(recording: dict[str, Any], text: str, tone: str) -> None:
+    status = parse_status(RUNNING | {"recording": recording})
+    (chip,) = [chip for chip in chips(LIVE, status, 0) if chip.name == "recording"]
+    assert (f"{chip.label} {chip.text}", chip.tone) == (text, tone)
+    assert "recording" not in texts(parse_status(RUNNING))

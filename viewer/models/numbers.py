@@ -51,3 +51,14 @@ def _real_text(value: float, digits: int) -> str:
     if value == int(value) or abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def duration_text(seconds: float) -> str:
+    """45 s, 12 min, 3.4 h, 5 d: how long something lasts, roughly."""
+    if not math.isfinite(seconds):
+        return "-"
+    for unit, length, limit in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172_800.0)):
+        if seconds < limit:
+            value = seconds / length
+            return f"{value:.0f} {unit}" if unit != "h" else f"{value:.1f} {unit}"
+    return f"{seconds / 86_400:,.0f} d"

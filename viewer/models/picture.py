@@ -29,6 +29,8 @@ class Picture:
     factor: int = 1
     """Full-frame pixels along one pixel of `image`."""
     calibration: Calibration = UNCALIBRATED
+    blind: npt.NDArray[np.bool_] | None = None
+    """(ny, nx) invalid because every detector pixel behind it is masked; None = none."""
 
     @property
     def is_vector(self) -> bool:
@@ -45,6 +47,8 @@ class Picture:
         if not (0 <= row < self.image.shape[0] and 0 <= column < self.image.shape[1]):
             return ""
         place = f"y {row * self.factor}  x {column * self.factor}"
+        if self.blind is not None and self.blind[row, column]:
+            return f"{place}   masked"
         if self.valid is not None and not self.valid[row, column]:
             return f"{place}   not measured"
         values = ", ".join(value_text(float(v)) for v in np.atleast_1d(self.image[row, column]))
@@ -52,23 +56,37 @@ class Picture:
 
 
 def frame_picture(result: Result) -> Picture:
-    """The live frame."""
+    """The live frame. Its validity map tells where the detector is blind, NaN where it gave no number."""
+    image, known = result.arrays["image"], result.arrays.get("valid")
+    valid = np.isfinite(image) if image.dtype.kind == "f" else None
+    if known is not None:
+        valid = known if valid is None else valid & known
+    return Picture(
+        image,
+        valid,
+        "Live frame",
+        "   ".join(_frame_parts(result)),
+        result.units.get("image", ""),
+        frame_factor(result),
+        calibration_of(result),
+        None if known is None or known.all() else ~known,
+    )
+
+
+def _frame_parts(result: Result) -> list[str]:
+    """Which frame, how large, how it was reduced, and which of its pixels are not to be trusted."""
+    attrs, factor = result.attrs, frame_factor(result)
     h, w = frame_shape(result)
-    factor = frame_factor(result)
     parts = [f"{h} x {w} px"]
-    if (index := result.attrs.get("index")) is not None:
+    if (index := attrs.get("index")) is not None:
         parts.insert(0, f"frame {count_text(int(index))}")
     if factor > 1:
-        parts.append(f"{result.attrs.get('mode', 'mean')} of {factor} x {factor}")
-    return Picture(
-        result.arrays["image"],
-        None if result.arrays["image"].dtype.kind != "f" else valid_of(result),
-        "Live frame",
-        "   ".join(parts),
-        result.units.get("image", ""),
-        factor,
-        calibration_of(result),
-    )
+        parts.append(f"{attrs.get('mode', 'mean')} of {factor} x {factor}")
+    if saturated := attrs.get("saturated_pixels"):
+        parts.append(f"{count_text(int(saturated))} saturated")
+    if masked := attrs.get("masked_pixels"):
+        parts.append(f"{count_text(int(masked))} masked" if attrs.get("pixel_mask") else "RAW, mask off")
+    return parts
 
 
 def scan_picture(result: Result, past: bool) -> Picture:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .feed import FeedState
-from .numbers import bytes_text, count_text, ms_text, rate_text
+from .numbers import bytes_text, count_text, duration_text, ms_text, rate_text
 
 Tone = Literal["plain", "good", "warn", "bad", "muted"]
 
@@ -25,6 +25,18 @@ class Edge:
     @property
     def lossless(self) -> bool:
         return self.policy == "lossless"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the recorder says; ``state`` is empty where the session has none."""
+
+    state: str = ""
+    file: str = ""
+    frames: int = 0
+    free_bytes: float | None = None
+    seconds_left: float | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Status:
     p99_ms: float | None = None
     ring_bytes: float | None = None
     ring_seconds: float | None = None
+    recording: Recording = Recording()
     alarms: tuple[str, ...] = ()
 
     @property
@@ -86,7 +99,19 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         p99_ms=_real(latency.get("p99")),
         ring_bytes=_real(ring.get("bytes")),
         ring_seconds=_real(ring.get("seconds")),
+        recording=_recording(_part(attrs, "recording")),
         alarms=_texts(attrs.get("alarms")),
+    )
+
+
+def _recording(part: Mapping[str, Any]) -> Recording:
+    return Recording(
+        state=str(part.get("state") or ""),
+        file=str(part.get("file") or ""),
+        frames=_integer(part.get("frames")) or 0,
+        free_bytes=_real(part.get("free_bytes")),
+        seconds_left=_real(part.get("seconds_left")),
+        error=str(part.get("error") or ""),
     )
 
 
@@ -174,7 +199,24 @@ def lost_warning(feed: FeedState) -> tuple[str, ...]:
 
 def chips(feed: FeedState, status: Status, shown: int) -> tuple[Chip, ...]:
     """The status bar from left to right."""
-    return (state_chip(feed, status), *_work_chips(status, shown), *_trust_chips(status))
+    recording = _recording_chip(status.recording)
+    return (state_chip(feed, status), *recording, *_work_chips(status, shown), *_trust_chips(status))
+
+
+SHORT_OF_SPACE_S = 600.0
+
+
+def _recording_chip(recording: Recording) -> Iterator[Chip]:
+    """Whether the stream is being kept, and for how long there is room."""
+    if recording.state == "failed":
+        yield Chip("recording", "REC", "failed", "bad", recording.error)
+    elif recording.state:
+        left = "" if recording.seconds_left is None else f", room for {duration_text(recording.seconds_left)}"
+        kept = count_text(recording.frames) if recording.state == "recording" else "ready"
+        short = recording.seconds_left is not None and recording.seconds_left < SHORT_OF_SPACE_S
+        tone: Tone = "warn" if short else "good" if recording.state == "recording" else "muted"
+        free = "" if recording.free_bytes is None else f"\n{bytes_text(recording.free_bytes)} free"
+        yield Chip("recording", "REC", kept + left, tone, recording.file + free)
 
 
 def _work_chips(status: Status, shown: int) -> Iterator[Chip]:
