@@ -17,8 +17,8 @@ from .fault_report import Action, FaultReport
 from .fault_spec import SHARES, FaultSpec
 from .outgoing import Outgoing
 
-NEVER_MSGPACK = 0xC1
-"""The one byte that msgpack never uses: no header begins with it."""
+NEVER_A_HEADER = 0xFF
+"""No header begins with it: neither a map of msgpack nor one of CBOR, no UTF-8 text."""
 MIN_BLOCK = 64
 """Bytes of a frame from which bitshuffle makes a block: 8 elements of 8 bytes; fewer follow verbatim."""
 
@@ -146,49 +146,69 @@ class FaultInjector:
 
 
 def _corrupt(message: Outgoing, rng: np.random.Generator) -> _Held:
-    """Random bytes in the header, or inside one encoded payload."""
+    """Random bytes in what names the message, or inside one encoded payload."""
     if message.sizes is not None and rng.random() < 0.5:
         which = int(rng.integers(message.count))
         if (spoiled := _spoil_blob(message, which, rng)) is not None:
             frame = message.first + which
             return _Held(spoiled, undecodable=range(frame, frame + 1))
     header = bytearray(message.parts[0])
-    for place in rng.integers(0, len(header), 1 + len(header) // 16):
+    named = _identity_bytes(message)
+    for place in rng.integers(0, named, 1 + named // 16):
         header[place] = int(rng.integers(256))
-    header[0] = NEVER_MSGPACK
-    return _Held(replace(message, parts=(bytes(header), *message.parts[1:])), "garbled")
+    header[0] = NEVER_A_HEADER
+    return _Held(_with_part(message, 0, bytes(header)), "garbled")
 
 
 def _truncate(message: Outgoing, rng: np.random.Generator) -> _Held:
     """A cut header, a cut payload, or no payload at all."""
-    header, *rest = message.parts
-    where = int(rng.integers(3)) if rest else 0
+    where = int(rng.integers(3)) if _has_payload(message) else 0
     if where == 0:
-        cut = (header[: int(rng.integers(len(header)))], *rest)
-    elif where == 1:
-        cut = (header, rest[0][: int(rng.integers(len(rest[0])))], *rest[1:])
-    else:
-        cut = (header,)
-    return _Held(replace(message, parts=cut), "truncated" if where else "garbled")
+        cut = message.parts[0][: int(rng.integers(_identity_bytes(message)))]
+        parts = (cut, *message.parts[1:]) if len(message.parts) > 1 else (cut,)
+        return _Held(replace(message, parts=parts), "garbled")
+    part, at = message.payload_part, message.payload_at
+    if where == 1:
+        whole = message.parts[part]
+        return _Held(_with_part(message, part, whole[: at + int(rng.integers(len(whole) - at))]), "truncated")
+    kept = (*message.parts[:part], message.parts[part][:at]) if at else message.parts[:part]
+    return _Held(replace(message, parts=kept), "truncated")
 
 
 def _misshape(message: Outgoing, rng: np.random.Generator) -> _Held:
-    """Frames of half the size; starts and ends have none."""
+    """Frames of another shape, or of half the size; starts and ends have none."""
     if message.kind != "frames":
         return _Held(message)
-    header, payload, *rest = message.parts
+    if message.misshapen is not None:
+        return _Held(replace(message, parts=message.misshapen()), "misshapen")
+    payload = message.parts[message.payload_part]
     smaller = payload[: len(payload) // 2] if message.sizes is None else _halved_blobs(payload, message.sizes)
-    return _Held(replace(message, parts=(header, smaller, *rest)), "misshapen")
+    return _Held(_with_part(message, message.payload_part, smaller), "misshapen")
+
+
+def _identity_bytes(message: Outgoing) -> int:
+    """Bytes of part 0 that tell which frames the message is about."""
+    return len(message.parts[0]) if message.identity_bytes is None else message.identity_bytes
+
+
+def _has_payload(message: Outgoing) -> bool:
+    part = message.payload_part
+    return part < len(message.parts) and len(message.parts[part]) > message.payload_at
+
+
+def _with_part(message: Outgoing, number: int, part: bytes | memoryview) -> Outgoing:
+    parts = (*message.parts[:number], part, *message.parts[number + 1 :])
+    return replace(message, parts=parts)
 
 
 def _spoil_blob(message: Outgoing, which: int, rng: np.random.Generator) -> Outgoing | None:
     """Make the first block of a frame's blob claim more than 2 GiB; None when the blob has no blocks."""
-    payload = bytearray(message.parts[1])
-    start = sum((message.sizes or ())[:which])
+    payload = bytearray(message.parts[message.payload_part])
+    start = message.payload_at + sum((message.sizes or ())[:which])
     if int.from_bytes(payload[start : start + 8], "big") < MIN_BLOCK:
         return None
     payload[start + 12 : start + 16] = bytes([0x80 | int(rng.integers(128))]) + rng.bytes(3)
-    return replace(message, parts=(message.parts[0], bytes(payload), *message.parts[2:]))
+    return _with_part(message, message.payload_part, bytes(payload))
 
 
 def _halved_blobs(payload: bytes | memoryview, sizes: tuple[int, ...]) -> bytes:

@@ -168,7 +168,8 @@ def stored_payloads(
 
 
 def _first_time(times: npt.NDArray[np.int64] | None, otherwise: int | None) -> int | None:
-    return otherwise if times is None else int(times[0])
+    """A recording's own time, where it knows it (> 0)."""
+    return otherwise if times is None or times[0] <= 0 else int(times[0])
 
 
 def _frames_message(
