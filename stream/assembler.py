@@ -401,6 +401,11 @@ class Assembler:
         self._builder.begin(serial, self._capacity(series), received_in_ring(views, serial))
         return series
 
+    @property
+    def expected(self) -> int:
+        """First frame of the open series that was neither delivered nor given up; 0 without one."""
+        return 0 if self._open is None else self._open.expected
+
     def _published_ledger(self, serial: int, series: Series) -> SeriesLedger:
         data = ledger_of(self._writer.views, serial)
         return SeriesLedger(series.count) if data is None else SeriesLedger.restore(data)

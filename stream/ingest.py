@@ -15,6 +15,7 @@ from .series import Scan
 from .sources.base import Source
 
 MS = 1_000_000
+NEVER_NS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)

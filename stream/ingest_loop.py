@@ -6,20 +6,25 @@ What a message means is decided by the assembler; this loop only waits, receives
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import zmq
 
+from ..errors import LivemError, UsageError
 from . import wire
 from .assembler import Assembler
 from .child import Child
-from .ingest import IngestOptions
+from .ingest import NEVER_NS, IngestOptions
 from .ring import WriterPort
 from .ring_writer import RingWriter, StoppedError
+from .sources.base import Playback
 
 BURST = 64
 """Messages between two looks at the clock and the supervisor: 64 messages of 8 MiB are 0.2 s at most."""
 REPORT_NS = 200_000_000
+NO_REPLAY = "this session receives from a detector; only `livem replay` can pause, step and seek"
 
 
 class Ingest:
@@ -29,8 +34,15 @@ class Ingest:
         self._child = child
         self._writer = RingWriter(port, self._asked_to_stop)
         limits = wire.Limits(max_frame_bytes=port.layout.max_block_bytes)
-        self._assembler = Assembler(self._writer, options.assembler, limits, options.tables_folder)
         self._source = options.make_source(limits)
+        assembler = options.assembler
+        self._playback: Playback | None = None
+        if isinstance(self._source, Playback):
+            self._playback = self._source
+            assembler = replace(
+                assembler, idle_timeout_ns=NEVER_NS
+            )  # a recording is silent when it is paused
+        self._assembler = Assembler(self._writer, assembler, limits, options.tables_folder)
         self._messages = self._bytes = self._report_due = 0
         self._linked = False
         self._detail: Any = None
@@ -40,6 +52,8 @@ class Ingest:
         resumed = self._assembler.resume(time.monotonic_ns())
         if resumed is not None:
             self._source.resume(resumed)
+            if self._playback is not None:
+                self._playback.go_on_at(self._assembler.expected)
         self._poller = zmq.Poller()
         for pollable in (*self._source.pollables(), self._child.link.pollable):
             self._poller.register(pollable, zmq.POLLIN)
@@ -96,6 +110,7 @@ class Ingest:
                 refused=link.handshake_failures,
                 messages=self._messages,
                 cpu_s=time.process_time(),
+                replay=None if self._playback is None else dict(self._playback.position()),
             )
 
     def _asked_to_stop(self) -> bool:
@@ -105,6 +120,29 @@ class Ingest:
 
     def _obey(self) -> None:
         while (command := self._child.link.receive()) is not None:
-            if command.get("do") == "stop":
+            what = command.get("do")
+            if what == "stop":
                 self._child.stop()
-            self._child.link.reply(command)
+            elif what == "go":
+                self._go()
+            if what == "replay":
+                self._play(command)
+            else:
+                self._child.link.reply(command)
+
+    def _go(self) -> None:
+        """Every process of the session is ready: who waits for that may begin."""
+        if self._playback is not None:
+            self._playback.command("go")
+
+    def _play(self, command: Mapping[str, Any]) -> None:
+        if self._playback is None:
+            self._child.link.reply(command, ok=False, error=NO_REPLAY, code=UsageError.exit_code)
+            return
+        try:
+            position = self._playback.command(str(command.get("action")), command.get("value"))
+        except LivemError as error:
+            self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
+        else:
+            self._child.link.reply(command, replay=dict(position))
+            self._report_due = 0

@@ -53,6 +53,8 @@ class Reason(StrEnum):
     UNKNOWN_SERIES = "unknown_series"
     AFTER_END = "after_end"
     BEYOND_COUNT = "beyond_count"
+    NOT_REPLAYED = "not_replayed"
+    """Frames before the one at which a replay was told to begin."""
 
 
 UNASCRIBED: tuple[Reason, ...] = tuple(Reason)

@@ -5,9 +5,9 @@ Nothing here knows a protocol, ZeroMQ or the ring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ..messages import Message
 from ..series import Series
@@ -58,3 +58,17 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""
+
+
+@runtime_checkable
+class Playback(Protocol):
+    """What a source can do besides when it plays a recording."""
+
+    def command(self, action: str, value: Any = None) -> Mapping[str, Any]:
+        """Play, pause, step, seek; returns ``position``. Raises UsageError for what it cannot do."""
+
+    def position(self) -> Mapping[str, Any]:
+        """Where it is, as plain values for the status."""
+
+    def go_on_at(self, index: int) -> None:
+        """After ``resume``: this frame is the first that is not in the ring."""
