@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from .stream.policy import Policy
 from .stream.series import MAX_DIM, ORDERS, Scan
 
 MAX_CONSUMERS = 16
+PATH_KEYS = ("path", "curve_key")
+"""Values that are files: relative to the pipeline file."""
 COMPRESSIONS = ("as_received", "bslz4")
 RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer", "recorder", "karabo_out"})
 
@@ -43,6 +45,12 @@ class SourceConfig:
     wait: float = 60.0
     """Seconds that a run without a window waits for its first series."""
     insecure_bind: bool = False
+    curve_key: str = ""
+    """File with livem's own CURVE keys (NAME.key_secret); empty = no encryption."""
+    curve_allowed: tuple[str, ...] = ()
+    """Public keys (Z85) of the senders that may connect, when livem binds."""
+    curve_server: str = ""
+    """Public key of the sender, when livem connects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +103,14 @@ def load(path: Path) -> Pipeline:
 
 
 def _with_absolute_paths(value: Any, folder: Path) -> Any:
-    """The same tables, with every ``path = "..."`` in them taken from the folder of the pipeline file."""
+    """The same tables, with every PATH_KEYS value in them taken from the folder of the pipeline file."""
     if isinstance(value, list):
         return [_with_absolute_paths(item, folder) for item in value]
     if not isinstance(value, dict):
         return value
     return {
         key: str(folder / item)
-        if key == "path" and isinstance(item, str)
+        if key in PATH_KEYS and isinstance(item, str) and item
         else _with_absolute_paths(item, folder)
         for key, item in value.items()
     }
@@ -165,7 +173,7 @@ def _whole(table: Mapping[str, Any], key: str, where: str, low: int, high: int, 
 
 
 def _source(table: Mapping[str, Any]) -> SourceConfig:
-    _known(table, ("url", "idle_timeout", "wait", "insecure_bind"), "[source]")
+    _known(table, [item.name for item in fields(SourceConfig)], "[source]")
     url, insecure = table.get("url"), table.get("insecure_bind", False)
     if url is not None and not isinstance(url, str):
         raise PipelineError(f"'url' in [source] is {url!r}; it must be a text such as \"tcp://host:port\"")
@@ -176,7 +184,26 @@ def _source(table: Mapping[str, Any]) -> SourceConfig:
         _number(table, "idle_timeout", "[source]", 0.1, 86_400, 10.0),
         _number(table, "wait", "[source]", 0.1, 86_400 * 365, 60.0),
         insecure,
+        *_curve(table),
     )
+
+
+def _curve(table: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str]:
+    key, allowed, server = (
+        table.get("curve_key", ""),
+        table.get("curve_allowed", []),
+        table.get("curve_server", ""),
+    )
+    for name, value in (("curve_key", key), ("curve_server", server)):
+        if not isinstance(value, str):
+            raise PipelineError(f"{name!r} in [source] is {value!r}; it must be a text")
+    if not isinstance(allowed, list) or not all(isinstance(k, str) and len(k) == 40 for k in allowed):
+        raise PipelineError(
+            f"'curve_allowed' in [source] is {allowed!r}; it must be a list of public keys of 40 characters"
+        )
+    if not key and (allowed or server):
+        raise PipelineError("'curve_allowed' and 'curve_server' in [source] need 'curve_key' beside them")
+    return key, tuple(allowed), server
 
 
 def _record(table: Mapping[str, Any]) -> RecordConfig:

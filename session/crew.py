@@ -15,12 +15,24 @@ from ..stream.policy import Policy
 from ..stream.processes import ProcessSpec
 from ..stream.ring import ReaderSpec, Ring
 from ..stream.series import Series, SeriesKey
-from ..stream.sources.plan import SourcePlan
+from ..stream.sources.plan import SourcePlan, plan_source
+from .options import SessionOptions
 
 RECORDER = "recorder"
 KARABO = "karabo_out"
 WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
 """What counting detectors send: compiled or loaded before READY; other types at their first series."""
+
+
+def plan(pipeline: Pipeline, options: SessionOptions) -> SourcePlan:
+    """How the frames come, from the url and what the pipeline says of keys. Raises SourceError."""
+    source = pipeline.source
+    keys = None
+    if source.curve_key:
+        from ..stream.curve import load_keys
+
+        keys = load_keys(Path(source.curve_key), source.curve_allowed, source.curve_server or None)
+    return plan_source(options.url, insecure_bind=options.insecure_bind, curve=keys)
 
 
 def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:

@@ -27,7 +27,6 @@ from ..stream.processes import Death, Processes
 from ..stream.results import Result
 from ..stream.ring import Ring
 from ..stream.segment import default_bytes, reclaim
-from ..stream.sources.plan import plan_source
 from . import crew
 from .arming import Armed, Arming
 from .options import SessionOptions
@@ -91,7 +90,7 @@ class Session:
         try:
             options = self.options
             self._readers = crew.edges(self.pipeline, record=options.record is not None)
-            self._plan = options.plan or plan_source(options.url, insecure_bind=options.insecure_bind)
+            self._plan = options.plan or crew.plan(self.pipeline, options)
             self._arming = self._plan_arming()
             self.hub = Hub(
                 self.directory,

@@ -5,10 +5,13 @@ Knows keys and ZeroMQ's authentication; knows no message.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import zmq
+import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
 from ..errors import SourceError
@@ -29,6 +32,24 @@ class CurveKeys:
     """Public keys of the senders that may connect; needed to bind."""
     server: bytes | None = None
     """Public key of the sender; needed to connect."""
+
+
+def load_keys(path: Path, allowed: Iterable[str] = (), server: str | None = None) -> CurveKeys:
+    """Our keys from a certificate file, as ``zmq.auth.create_certificates`` writes it (NAME.key_secret).
+
+    Raises SourceError for a file that cannot be read or holds no secret key.
+    """
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"CURVE key file {str(path)!r} cannot be read: {error}; make one with "
+            f"python -c \"import zmq.auth; zmq.auth.create_certificates('.', 'livem')\""
+        ) from error
+    if secret is None:
+        raise SourceError(f"CURVE key file {str(path)!r} has no secret key: name the .key_secret file")
+    keys = frozenset(key.encode() for key in allowed)
+    return CurveKeys(public, secret, keys, None if server is None else server.encode())
 
 
 def set_keys(socket: zmq.Socket[bytes], keys: CurveKeys, endpoint: Endpoint) -> None:

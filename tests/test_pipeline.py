@@ -10,9 +10,12 @@ import pytest
 from session_tools import TINY, load, run
 
 from livem import pipeline
-from livem.errors import PipelineError
+from livem.errors import PipelineError, SourceError
+from livem.pipeline import parse
+from livem.stream.curve import load_keys
 from livem.stream.policy import Policy
 from livem.stream.series import Scan
+from livem.stream.sources.plan import plan_source
 
 VD = {"name": "vd", "type": "virtual_detectors"}
 
@@ -140,3 +143,49 @@ def test_modules_and_masks_beside_the_file_are_found(tmp_path, monkeypatch):
     assert account["edges"]["bright"]["processed"] == 256
     assert load(account, "bright.image").shape == (32, 32)
     assert np.isfinite(load(account, "vd.half")).all()
+
+
+def test_curve_keys_come_from_a_file_beside_the_pipeline(tmp_path: Path) -> None:
+    import zmq
+    import zmq.auth
+
+    zmq.auth.create_certificates(tmp_path, "livem")
+    friend = zmq.curve_keypair()[0].decode()
+    file = tmp_path / "p.toml"
+    file.write_text(
+        f'[source]\nurl = "bind+tcp://*:9999"\ncurve_key = "livem.key_secret"\ncurve_allowed = ["{friend}"]\n'
+    )
+    source = pipeline.load(file).source
+    keys = load_keys(Path(source.curve_key), source.curve_allowed)
+    assert keys.allowed == {friend.encode()}
+    plan_source("bind+tcp://*:9999", curve=keys)  # beyond this machine, and yet no --insecure-bind
+    with pytest.raises(SourceError, match="no CURVE keys"):
+        plan_source("dectris://127.0.0.1", curve=keys)
+    with pytest.raises(SourceError, match="has no secret key"):
+        load_keys(tmp_path / "livem.key")
+    with pytest.raises(SourceError, match="create_certificates"):
+        load_keys(tmp_path / "nowhere.key_secret")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"curve_key": 3}, "must be a text"),
+        ({"curve_key": "k", "curve_allowed": ["short"]}, "40 characters"),
+        ({"curve_server": "x" * 40}, "need 'curve_key'"),
+    ],
+)
+def test_wrong_curve_settings_are_said(source: dict[str, object], words: str) -> None:
+    with pytest.raises(PipelineError, match=words):
+        parse({"source": source})
+
+
+def test_record_and_arm_tables_are_read() -> None:
+    pipeline = parse(
+        {"record": {"compression": "bslz4", "continuous": False}, "arm": {"ntrigger": 5, "roi": True}}
+    )
+    assert (pipeline.record.compression, pipeline.record.continuous) == ("bslz4", False)
+    assert pipeline.arm == {"ntrigger": "5", "roi": "true"}
+    for wrong in ({"record": {"compression": "zip"}}, {"record": {"continuous": 1}}, {"arm": {"x": [1]}}):
+        with pytest.raises(PipelineError):
+            parse(wrong)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ...errors import SourceError
 from ..arming.base import Armer
+from ..curve import CurveKeys
 from ..endpoints import Endpoint, host_resolves, parse_endpoint, require_safe_bind
 from ..messages import Limits
 from .base import Source
@@ -45,10 +46,15 @@ class SourcePlan:
     """Whether the source has an end of its own (a file that is replayed once)."""
 
 
-def plan_source(url: str, *, insecure_bind: bool = False) -> SourcePlan:
-    """Understand a SOURCE. Raises SourceError (or UnauthorisedBindError) with the nearest form."""
+def plan_source(url: str, *, insecure_bind: bool = False, curve: CurveKeys | None = None) -> SourcePlan:
+    """Understand a SOURCE. Raises SourceError (or UnauthorisedBindError) with the nearest form.
+
+    ``curve`` holds for livem/1 alone: detectors have no keys.
+    """
     if url.startswith(NATIVE):
-        return _native(parse_endpoint(url), insecure_bind)
+        return _native(parse_endpoint(url), insecure_bind, curve)
+    if curve is not None:
+        raise SourceError(f"{url!r} has no CURVE keys, they are for livem/1 senders: leave them out")
     scheme, mark, _ = url.partition("://")
     if mark:
         if scheme in DETECTORS:
@@ -59,18 +65,18 @@ def plan_source(url: str, *, insecure_bind: bool = False) -> SourcePlan:
     return _own_sender(url)
 
 
-def _native(endpoint: Endpoint, insecure_bind: bool) -> SourcePlan:
-    require_safe_bind(endpoint, insecure_bind, False)
+def _native(endpoint: Endpoint, insecure_bind: bool, curve: CurveKeys | None) -> SourcePlan:
+    require_safe_bind(endpoint, insecure_bind, curve is not None)
     if not endpoint.bind and endpoint.is_tcp and not host_resolves(endpoint.host):
         raise SourceError(
             f"host {endpoint.host!r} of {str(endpoint)!r} is not known here; check its spelling, or use its "
             "number (tcp://192.168.0.10:9999)"
         )
-    return SourcePlan(functools.partial(_open_native, endpoint, insecure_bind))
+    return SourcePlan(functools.partial(_open_native, endpoint, insecure_bind, curve))
 
 
-def _open_native(endpoint: Endpoint, insecure_bind: bool, limits: Limits) -> Source:
-    return NativeSource(endpoint, limits=limits, insecure_bind=insecure_bind)
+def _open_native(endpoint: Endpoint, insecure_bind: bool, curve: CurveKeys | None, limits: Limits) -> Source:
+    return NativeSource(endpoint, limits=limits, insecure_bind=insecure_bind, curve=curve)
 
 
 def _detector(url: DetectorUrl) -> SourcePlan:
@@ -101,7 +107,7 @@ def _own_sender(spec: str) -> SourcePlan:
     # 200 messages), TCP delivers it.
     address = f"tcp://127.0.0.1:{_free_port()}"
     endpoint = Endpoint(address, bind=True)
-    return SourcePlan(functools.partial(_open_native, endpoint, False), spec, f"connect+{address}")
+    return SourcePlan(functools.partial(_open_native, endpoint, False, None), spec, f"connect+{address}")
 
 
 def _free_port() -> int:
