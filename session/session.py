@@ -188,7 +188,7 @@ class Session:
         if options.duration is not None and time.monotonic() - armed >= options.duration:
             return f"{options.duration:g} s are over"
         if self.settling.done:
-            if self._sender and self._sender.ended and options.end_with_source and self._source_is_quiet():
+            if options.end_with_source and self._source_has_ended():
                 return "the source has ended"
             if self._window_closed:
                 return "the window was closed"
@@ -198,9 +198,12 @@ class Session:
                 self.error = SessionError(nothing_came(options.url, self._source, wait))
         return None
 
-    def _source_is_quiet(self) -> bool:
-        """Whether ingest has taken all that an ended sender had sent."""
-        return not self._source.get("peers") and time.monotonic() - self._heard_at > QUIET_S
+    def _source_has_ended(self) -> bool:
+        """A replay is over, or ingest has taken all that an ended sender had sent."""
+        if self._plan.ends:
+            return bool((self._source.get("replay") or {}).get("ended"))
+        ended = self._sender is not None and self._sender.ended
+        return ended and not self._source.get("peers") and time.monotonic() - self._heard_at > QUIET_S
 
     def stop(self, reason: str) -> None:
         """Ask the session to end; what was measured so far is kept."""
@@ -275,6 +278,7 @@ class Session:
             self.state = "waiting"
             if sender is not None:
                 sender.go()
+            self.hub.send_child("ingest", {"do": "go"})
         elif time.monotonic() - self._started_at > READY_S:
             missing = ", ".join(sorted(wanted - self._ready)) or "sender"
             self._fail(SessionError(f"not ready after {READY_S:g} s: {missing}; run `livem doctor`"))
@@ -309,6 +313,8 @@ class Session:
         if message.get("type") == "ready":
             self._ready.add(name)
             self.processes.proved(name)
+            if name == "ingest" and self._armed_at is not None:  # it is a new one
+                self.hub.send_child("ingest", {"do": "go"})
             return
         kind = message.get("kind")
         if kind == "source":
