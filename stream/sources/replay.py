@@ -6,6 +6,7 @@ file holds is known to files/, when a frame is due to replay_pace.py.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -33,6 +34,7 @@ from ..messages import (
 from ..series import Series, SeriesKey
 from .base import Link, Pollable
 from .frame_reader import Damage, FrameReader, Piece, ReadAhead
+from .plan import SourcePlan
 from .replay_pace import Nanoseconds, PlaybackClock, RecordedTimes, TimeAxis
 
 State = Literal["held", "playing", "paused", "ended"]
@@ -56,6 +58,11 @@ class ReplayOptions:
     """Begin again at the end, as a new series."""
     start_paused: bool = False
     """Show the first frame and wait."""
+
+
+def replay_plan(options: ReplayOptions) -> SourcePlan:
+    """For a session; the file itself is opened in the ingest process."""
+    return SourcePlan(functools.partial(ReplaySource, options), ends=not options.loop)
 
 
 class ReplaySource:

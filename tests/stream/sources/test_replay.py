@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livem.errors import SourceError, UsageError
@@ -313,6 +313,7 @@ def test_who_is_late_plays_later_not_faster(play: Any) -> None:
     assert indices(player.forward(0.010)) == [2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(10**9), 2**62), min_size=1, max_size=30), st.integers(1, 7))
 def test_any_recorded_times_give_a_pace_that_neither_runs_back_nor_stands(times: list[int], cut: int) -> None:
     recorded = np.array(times, np.int64)
@@ -533,6 +534,7 @@ def test_a_new_process_goes_on_with_the_open_series(play: Any) -> None:
     assert new.to_the_end()[-1] == End(start.series.key, 20)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["pause", "resume", "step", "back", "seek", "max", "time"]), max_size=12))
 def test_whatever_is_asked_series_are_well_formed(actions: list[str]) -> None:
     """Each series is announced once, begins where it says, skips nothing that is there, and ends once."""
@@ -578,6 +580,7 @@ def _well_formed(messages: list[Message]) -> None:
 # -- reading -------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.sets(st.integers(0, 39)),
     st.sets(st.integers(0, 39)),
