@@ -30,6 +30,7 @@ class Frames:
     """
 
     series: Series
+    """``series.table("pixel_mask")`` and the like give what the detector says about itself, or None."""
     indices: IndexArray
     """(n,) int64 frame numbers in the series."""
     data: npt.NDArray[Any]
@@ -102,6 +103,13 @@ class Consumer(ABC, Generic[PartialT]):
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that ``set`` takes, with their present values, as plain TOML values."""
         return {}
+
+    def alarms(self) -> Sequence[str]:
+        """What the user has to know beside the results: asked for after ``open`` and ``set``.
+
+        For what must not stop a series: a mask that cannot be used, say. Each text once, in full sentences.
+        """
+        return ()
 
     def close(self) -> Sequence[Output]:
         """End of the series: the last word on it.

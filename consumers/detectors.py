@@ -70,7 +70,10 @@ class FittedDetector:
 
     region: Region
     attrs: Mapping[str, Any]
-    """What a viewer needs to draw it: kind, center (y, x), radius, inner, outer, size (h, w); px."""
+    """What a viewer needs to draw it: kind, center (y, x), radius, inner, outer, size (h, w); px. And where
+    pixels of it are masked: masked_pixels, and an alarm when none is left."""
+    is_blind: bool = False
+    """True when all its pixels are masked: it measures nothing, which is not the same as 0."""
 
     @property
     def is_vector(self) -> bool:
@@ -118,8 +121,11 @@ def parse_detector(where: str, table: Any) -> DetectorSpec:
     return DetectorSpec(where, kind, values)
 
 
-def fit(spec: DetectorSpec, shape: Shape) -> FittedDetector:
-    """The detector's pixels on frames of ``shape`` (h, w); PipelineError where it covers none."""
+def fit(spec: DetectorSpec, shape: Shape, live: Mask | None = None) -> FittedDetector:
+    """The detector's pixels on frames of ``shape`` (h, w), as far as they are ``live`` (None = all).
+
+    PipelineError where it covers none; one whose pixels are all masked is blind, and no error.
+    """
     center = tuple(spec.values.get("center", frame_center(shape)))
     mask = _mask(spec, shape, (center[0], center[1]))
     if not mask.any():
@@ -127,9 +133,11 @@ def fit(spec: DetectorSpec, shape: Shape) -> FittedDetector:
             f"{spec.where} ({_said(spec, center)}) covers no pixel of the {shape[0]} x {shape[1]} frame; "
             "move it onto the frame or make it larger"
         )
-    vector = spec.kind == "com"
-    region = Region(mask, (center[0], center[1]) if vector else None)
-    return FittedDetector(region, _attrs(spec, center))
+    used = mask if live is None else mask & live
+    region = Region(used, (center[0], center[1]) if spec.kind == "com" else None)
+    covered, left = int(np.count_nonzero(mask)), int(np.count_nonzero(used))
+    attrs = _attrs(spec, center) | _masked(spec, covered, left)
+    return FittedDetector(region, attrs, is_blind=not left)
 
 
 def load_mask(where: str, path: Path, shape: Shape) -> Mask:
@@ -183,6 +191,16 @@ def _attrs(spec: DetectorSpec, center: tuple[float, ...]) -> dict[str, Any]:
         return {**spec.table, **_middle(spec.values)}
     centred = {"center": list(center)} if "center" in KEYS[spec.kind] else {}
     return {**spec.table, **centred}
+
+
+def _masked(spec: DetectorSpec, covered: int, left: int) -> dict[str, Any]:
+    """What is to be said about pixels that do not count; nothing where all do."""
+    if left == covered:
+        return {}
+    said: dict[str, Any] = {"masked_pixels": covered - left}
+    if not left:
+        said["alarm"] = f"{spec.where} is blind: the pixel mask leaves none of its {covered} pixels; move it"
+    return said
 
 
 def _said(spec: DetectorSpec, center: tuple[float, ...]) -> str:

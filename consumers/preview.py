@@ -10,9 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
-from ..kernels.display import MODES, Mode, reduce_for_display, warm_up
+from ..kernels.display import (
+    MODES,
+    Mode,
+    count_from,
+    display_factor,
+    live_areas,
+    reduce_for_display,
+    warm_up,
+    warm_up_count,
+)
+from ..kernels.masks import Mask
 from ..stream.series import IndexArray, Series
 from .base import Consumer, Frames, Output
+from .dead_pixels import MASKING, Masking, PixelMask
 
 SIZES = (16, 4096)
 CALIBRATION = ("pixel_size", "pixel_unit")
@@ -26,6 +37,19 @@ class Settings:
     max_size: int
     mode: Mode
     trace_length: int
+    masking: Masking
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How frames of the open series are looked at; replaced as a whole."""
+
+    settings: Settings
+    mask: PixelMask
+    shown: Mask | None
+    """(ny, nx) picture pixels with a live pixel behind them; None = all."""
+    saturation: float | None
+    """Counts from which on the detector does not count right; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +59,9 @@ class Picture:
     index: int
     image: npt.NDArray[Any]
     factor: int
-    mode: Mode
+    look: Look
+    saturated: int
+    """Live pixels at or above the saturation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,36 +84,58 @@ class Preview(Consumer[Partial]):
     max_size : largest height and width of the picture, 16 to 4096 px.
     mode : "mean" of each area, or "max" (keeps single-electron events).
     trace_length : readings of a point detector that are kept.
+    pixel_mask : leave out the pixels that the detector's mask, or ``dead_pixels``, says not to use; false
+        shows the raw counts of all.
+    dead_pixels : pixels that are not to be used beside the detector's own: a list of [y, x], or a table with
+        the ``path`` of a mask file, not 0 where a pixel is dead.
+
+    Notes
+    -----
+    With a mask the picture has a validity map: false where no live pixel is behind a picture pixel.
     """
 
     type_name: ClassVar[str] = "preview"
     default_policy: ClassVar[str] = "latest"
 
-    def __init__(self, name: str, max_size: int = 512, mode: str = "mean", trace_length: int = 4096) -> None:
+    def __init__(
+        self,
+        name: str,
+        max_size: int = 512,
+        mode: str = "mean",
+        trace_length: int = 4096,
+        pixel_mask: bool = True,
+        dead_pixels: Any = None,
+    ) -> None:
         super().__init__(name)
         self._settings = Settings(
             self._whole("max_size", max_size, SIZES),
             self._mode(mode),
             self._whole("trace_length", trace_length, LENGTHS),
+            Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels),
         )
         self._series: Series | None = None
+        self._look: Look | None = None
         self._picture: Picture | None = None
         self._values: Values | None = None
 
     def open(self, series: Series) -> None:
-        for mode in MODES:
-            warm_up(series.numpy_dtype, cast(Mode, mode))
-        self._series, self._picture, self._values = series, None, None
+        look = _look(self._settings, series)
+        for masked in {False, look.mask.live is not None}:
+            for mode in MODES:
+                warm_up(series.numpy_dtype, cast(Mode, mode), masked)
+            if look.saturation is not None:
+                warm_up_count(series.numpy_dtype, masked)
+        self._series, self._look, self._picture, self._values = series, look, None, None
 
     def process(self, frames: Frames) -> Partial:
-        settings = self._settings
+        look = self._look
+        if look is None:
+            raise RuntimeError(f"consumer {self.name!r} got frames before open()")
         if not len(frames):
             return None
         if frames.series.shape == (1, 1):
             return Values(frames.indices, frames.data[:, 0, 0].astype(np.float64))
-        limit = (settings.max_size, settings.max_size)
-        image, factor = reduce_for_display(frames.data[-1], limit, settings.mode)
-        return Picture(int(frames.indices[-1]), image, factor, settings.mode)
+        return _picture(int(frames.indices[-1]), frames.data[-1], look)
 
     def merge(self, partial: Partial) -> Sequence[Output]:
         if isinstance(partial, Picture) and (self._picture is None or partial.index >= self._picture.index):
@@ -97,14 +145,10 @@ class Preview(Consumer[Partial]):
         return self._outputs()
 
     def set(self, name: str, value: Any) -> bool:
-        if name == "max_size":
-            self._settings = replace(self._settings, max_size=self._whole(name, value, SIZES))
-        elif name == "mode":
-            self._settings = replace(self._settings, mode=self._mode(value))
-        elif name == "trace_length":
-            self._settings = replace(self._settings, trace_length=self._whole(name, value, LENGTHS))
-        else:
-            raise self.unknown_parameter(name)
+        settings = self._changed(name, value)
+        if self._series is not None:
+            self._look = _look(settings, self._series)
+        self._settings = settings
         return False
 
     def parameters(self) -> Mapping[str, Any]:
@@ -113,10 +157,27 @@ class Preview(Consumer[Partial]):
             "max_size": settings.max_size,
             "mode": settings.mode,
             "trace_length": settings.trace_length,
+            **settings.masking.parameters,
         }
+
+    def alarms(self) -> Sequence[str]:
+        alarm = self._look.mask.alarm if self._look else ""
+        return [f"consumer {self.name!r}: {alarm}"] if alarm else []
 
     def close(self) -> Sequence[Output]:
         return self._outputs()
+
+    def _changed(self, name: str, value: Any) -> Settings:
+        settings = self._settings
+        if name == "max_size":
+            return replace(settings, max_size=self._whole(name, value, SIZES))
+        if name == "mode":
+            return replace(settings, mode=self._mode(value))
+        if name == "trace_length":
+            return replace(settings, trace_length=self._whole(name, value, LENGTHS))
+        if name in MASKING:
+            return replace(settings, masking=settings.masking.changed(name, value))
+        raise self.unknown_parameter(name)
 
     def _joined(self, new: Values) -> Values:
         """The known readings and the new ones, by frame index, each frame once, the newest of them."""
@@ -146,9 +207,13 @@ class Preview(Consumer[Partial]):
             "index": picture.index,
             "factor": picture.factor,
             "shape": list(self._series.shape),
-            "mode": picture.mode,
+            "mode": picture.look.settings.mode,
+            **_said(picture),
         }
-        return Output("frame", "image", {"image": picture.image}, {"image": "counts"}, attrs)
+        arrays: dict[str, npt.NDArray[Any]] = {"image": picture.image}
+        if picture.look.shown is not None:
+            arrays["valid"] = picture.look.shown
+        return Output("frame", "image", arrays, {"image": "counts"}, attrs)
 
     def _whole(self, name: str, value: Any, limits: tuple[int, int]) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not limits[0] <= value <= limits[1]:
@@ -164,3 +229,39 @@ class Preview(Consumer[Partial]):
                 f"consumer {self.name!r}: mode = {value!r}; it must be one of {', '.join(MODES)}"
             )
         return cast(Mode, value)
+
+
+def _look(settings: Settings, series: Series) -> Look:
+    mask = settings.masking.of(series)
+    shown = None
+    if mask.live is not None:
+        factor = display_factor(series.shape, (settings.max_size, settings.max_size))
+        shown = live_areas(mask.live, factor)
+    return Look(settings, mask, shown, _saturation(series))
+
+
+def _picture(index: int, frame: npt.NDArray[Any], look: Look) -> Picture:
+    settings, live = look.settings, look.mask.live
+    limit = (settings.max_size, settings.max_size)
+    image, factor = reduce_for_display(frame, limit, settings.mode, live)
+    saturated = 0 if look.saturation is None else count_from(frame, look.saturation, live)
+    return Picture(index, image, factor, look, saturated)
+
+
+def _saturation(series: Series) -> float | None:
+    """The detector's count cutoff; a sender may write anything there."""
+    value = series.meta.get("saturation")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+        return None
+    return float(value)
+
+
+def _said(picture: Picture) -> dict[str, Any]:
+    """About masked and saturated pixels, where the detector has any."""
+    look = picture.look
+    said: dict[str, Any] = dict(look.mask.attrs)
+    if look.saturation is not None:
+        said |= {"saturation": look.saturation, "saturated_pixels": picture.saturated}
+    if look.mask.known:
+        said |= {"pixel_mask": look.settings.masking.use, "masked_pixels": look.mask.known}
+    return said

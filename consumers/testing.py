@@ -10,6 +10,10 @@ Needs no pytest itself. It knows the contract only, so what your numbers should 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgpack
@@ -17,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..stream.messages import PIXEL_MASK
 from ..stream.results import KINDS
 from ..stream.series import Scan, Series, SeriesKey
 from .base import Consumer, Frames, Output
@@ -41,6 +46,23 @@ def example_frames(series: Series, seed: int = 0, count: int = 20) -> Frames:
     if series.scan is not None and series.scan.order == "positions":
         positions = rng.uniform(-0.5, np.array(series.scan.shape) - 0.5, (count, 2)).astype(np.float32)
     return Frames(series, np.arange(count, dtype=np.int64), data, positions)
+
+
+@contextmanager
+def with_pixel_mask(series: Series, mask: npt.ArrayLike) -> Iterator[Series]:
+    """The series as a detector with a pixel mask (h, w) announces it: not 0 = not to be used."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "pixel_mask.npy")
+        np.save(path, np.asarray(mask, np.uint32))
+        yield replace(series, tables={**series.tables, PIXEL_MASK: str(path)})
+
+
+def worst_in(frames: Frames, dead: npt.NDArray[np.bool_]) -> Frames:
+    """The same frames with what a broken pixel may hold, NaN or the largest count, where ``dead`` (h, w)."""
+    worst = np.nan if frames.data.dtype.kind == "f" else np.iinfo(frames.data.dtype).max
+    data = np.where(dead, frames.data.dtype.type(worst), frames.data)
+    data.flags.writeable = False
+    return replace(frames, data=data)
 
 
 def pick(frames: Frames, which: npt.ArrayLike) -> Frames:
@@ -83,6 +105,12 @@ def run(consumer: Consumer[Any], series: Series, blocks: Iterable[Frames]) -> Sn
     return snapshot(consumer.close())
 
 
+def shown_after(consumer: Consumer[Any], series: Series, frames: Frames) -> Sequence[Output]:
+    """What a consumer shows after one block, as it is: valid until its next call."""
+    consumer.open(series)
+    return consumer.merge(consumer.process(frames))
+
+
 class ConsumerTests:
     """What every consumer promises. Override `make`, and where they do not suit, the class variables."""
 
@@ -99,6 +127,8 @@ class ConsumerTests:
     """Relative tolerance where the contract says "the same answer"; 0 = bit for bit."""
     holes: str = "nan"
     """What frames that never came leave in an image with a validity map: "nan" or "anything"."""
+    uses_pixel_mask: bool = False
+    """True: the consumer leaves out what the series' table ``pixel_mask`` excludes. Held to it then."""
 
     def make(self) -> Consumer[Any]:
         """A new consumer of the class under test: the one method that who inherits the suite must write."""
@@ -198,6 +228,23 @@ class ConsumerTests:
             expected[pixels[pixels >= 0]] = True
             for output in result.values():
                 self._check_holes(output["arrays"], expected.reshape(series.scan.shape))
+
+    def test_what_masked_pixels_hold_makes_no_difference(self) -> None:
+        for series, frames in self.cases():
+            dead = np.random.default_rng(5).random(series.shape) < 0.2
+            with with_pixel_mask(replace(series, meta={"saturation": 60_000}), dead) as masked:
+                sound, broken = (replace(f, series=masked) for f in (frames, worst_in(frames, dead)))
+                check_outputs(shown_after(self.make(), masked, broken))
+                if self.uses_pixel_mask:
+                    self.assert_same(run(self.make(), masked, [sound]), run(self.make(), masked, [broken]))
+
+    def test_a_pixel_mask_that_does_not_fit_stops_nothing(self) -> None:
+        for series, frames in self.cases():
+            h, w = series.shape
+            with with_pixel_mask(series, np.ones((h + 1, w))) as wrong:
+                consumer = self.make()
+                run(consumer, wrong, [replace(frames, series=wrong)])
+                assert not self.uses_pixel_mask or consumer.alarms(), "a mask that is not used must be said"
 
     def test_unknown_parameters_are_refused(self) -> None:
         consumer = self.make()

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
-from ..kernels.reduce import Regions, compile_regions, reduce_block, warm_up
+from ..kernels.reduce import Reduction, Regions, compile_regions, reduce_block, warm_up
 from ..stream.series import IndexArray, Series
 from .accumulators import Accumulator, Values, accumulator
 from .base import Consumer, Frames, Output
+from .dead_pixels import MASKING, Masking, PixelMask
 from .detectors import KEYS, DetectorSpec, FittedDetector, default_detectors, fit, parse_detector
 from .frame_set import FrameSet
 
@@ -73,19 +74,30 @@ class VirtualDetectors(Consumer[Partial]):
         width, or center, size), mask (path), com (optionally radius) or total; lengths in px,
         ``center = [y, x]`` optional. Default: bf, haadf and com scaled to the frame; the total ("value") of a
         point or line detector.
+    pixel_mask : leave out the pixels that the detector's mask, or ``dead_pixels``, says not to use.
+    dead_pixels : pixels that are not to be used beside the detector's own: a list of [y, x], or a table with
+        the ``path`` of a mask file, not 0 where a pixel is dead.
 
     Notes
     -----
     Outputs: sums in counts, centres of mass (y, x) in px relative to their centre. Raster and serpentine: a
     later pass replaces a pixel. Explicit positions: visits are averaged. Sums of integer frames are exact up
-    to 2^53 counts (a sum is a float64 from here on).
+    to 2^53 counts (a sum is a float64 from here on). A detector whose pixels are all masked gives NaN.
     """
 
     type_name: ClassVar[str] = "virtual_detectors"
     default_policy: ClassVar[str] = "lossless"
 
-    def __init__(self, name: str, detectors: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        detectors: Mapping[str, Any] | None = None,
+        pixel_mask: bool = True,
+        dead_pixels: Any = None,
+    ) -> None:
         super().__init__(name)
+        self._masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
+        self._mask = PixelMask(None)
         self._last_version = 0
         self._series: Series | None = None
         self._plan: Plan | None = None
@@ -103,10 +115,11 @@ class VirtualDetectors(Consumer[Partial]):
         self._check_size(series)
         if self._by_default and not _alike(self._series, series):
             self._specs = default_detectors(f"consumer {self.name!r}", series.shape, series.scan is not None)
-        detectors = {name: fit(spec, series.shape) for name, spec in self._specs.items()}
+        mask = self._masking.of(series)
+        detectors = self._fitted(series, mask)
         warm_up(series.numpy_dtype)
-        self._series, self._states = series, {}
-        self._adopt(detectors, {name: self._new_version() for name in detectors})
+        self._series, self._mask, self._states = series, mask, {}
+        self._adopt_all(detectors)
 
     def process(self, frames: Frames) -> Partial:
         plan = self._plan
@@ -117,8 +130,7 @@ class VirtualDetectors(Consumer[Partial]):
         values: dict[str, Values] = {}
         excluded: dict[str, npt.NDArray[np.bool_]] = {}
         for i, (name, detector) in enumerate(plan.detectors.items()):
-            sums, com = reduction.sums[:, i], reduction.com[:, i]
-            values[name] = com if detector.is_vector else sums.astype(np.float64)
+            values[name] = _values(detector, reduction, i)
             if frames.data.dtype.kind == "f":
                 excluded[name] = reduction.excluded[:, i] > 0
         pixels = None if scan is None else scan.pixels(frames.indices, frames.positions)
@@ -134,10 +146,13 @@ class VirtualDetectors(Consumer[Partial]):
         return self._outputs()
 
     def set(self, name: str, value: Any) -> bool:
-        """Change ``detectors.NAME`` (a table) or ``detectors.NAME.KEY``; that detector starts anew."""
+        """Change ``detectors.NAME`` (a table) or ``detectors.NAME.KEY``, and that detector starts anew; or
+        ``pixel_mask`` or ``dead_pixels``, and all do."""
+        if name in MASKING:
+            return self._mask_anew(self._masking.changed(name, value))
         detector, spec = self._changed(name, value)
         if self._series is not None and self._plan is not None:
-            fitted = fit(spec, self._series.shape)
+            fitted = fit(spec, self._series.shape, self._mask.live)
             self._adopt(
                 {**self._plan.detectors, detector: fitted},
                 {**self._plan.versions, detector: self._new_version()},
@@ -146,7 +161,7 @@ class VirtualDetectors(Consumer[Partial]):
         return True
 
     def parameters(self) -> Mapping[str, Any]:
-        known: dict[str, Any] = {}
+        known = self._masking.parameters
         for name, spec in self._specs.items():
             fitted = self._plan.detectors.get(name) if self._plan else None
             values = spec.table if fitted is None else fitted.attrs
@@ -154,8 +169,31 @@ class VirtualDetectors(Consumer[Partial]):
             known.update({f"detectors.{name}.{key}": values[key] for key in KEYS[spec.kind] if key in values})
         return known
 
+    def alarms(self) -> Sequence[str]:
+        fitted = self._plan.detectors.values() if self._plan else ()
+        blind = [str(detector.attrs["alarm"]) for detector in fitted if detector.is_blind]
+        return [f"consumer {self.name!r}: {self._mask.alarm}", *blind] if self._mask.alarm else blind
+
     def close(self) -> Sequence[Output]:
         return self._outputs()
+
+    def _mask_anew(self, masking: Masking) -> bool:
+        """Begin anew with other pixels; False when they are the same ones."""
+        if masking == self._masking:
+            return False
+        if self._series is not None:
+            mask = masking.of(self._series)
+            detectors = self._fitted(self._series, mask)
+            self._mask = mask
+            self._adopt_all(detectors)
+        self._masking = masking
+        return True
+
+    def _fitted(self, series: Series, mask: PixelMask) -> dict[str, FittedDetector]:
+        return {name: fit(spec, series.shape, mask.live) for name, spec in self._specs.items()}
+
+    def _adopt_all(self, detectors: Mapping[str, FittedDetector]) -> None:
+        self._adopt(detectors, {name: self._new_version() for name in detectors})
 
     def _changed(self, name: str, value: Any) -> tuple[str, DetectorSpec]:
         """The detector that a parameter's name means, and what it becomes."""
@@ -198,7 +236,7 @@ class VirtualDetectors(Consumer[Partial]):
         state = self._states[name]
         unit = "px" if detector.is_vector else "counts"
         meta = {key: self._series.meta[key] for key in CALIBRATION if key in self._series.meta}
-        attrs = {**meta, **detector.attrs, **state.accumulator.attrs()}
+        attrs = {**meta, **self._mask.attrs, **detector.attrs, **state.accumulator.attrs()}
         if len(state.excluded):
             attrs["frames_with_excluded_pixels"] = len(state.excluded)
         units = {"image": unit} if state.accumulator.kind == "image" else {"x": "", "y": unit}
@@ -229,6 +267,14 @@ class VirtualDetectors(Consumer[Partial]):
 
     def _where(self, detector: str) -> str:
         return f"consumer {self.name!r}: detector {detector!r}"
+
+
+def _values(detector: FittedDetector, reduction: Reduction, i: int) -> Values:
+    """Of the region ``i``: (n,) sums or (n, 2) centres of mass; NaN where the detector is blind."""
+    if detector.is_vector:
+        return reduction.com[:, i]
+    sums = reduction.sums[:, i].astype(np.float64)
+    return np.full_like(sums, np.nan) if detector.is_blind else sums
 
 
 def _alike(former: Series | None, series: Series) -> bool:

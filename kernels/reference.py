@@ -45,26 +45,36 @@ def center_of_mass(block: Any, mask: Any, center: Center, xp: Any = np) -> Any:
     return xp.stack([vertical, horizontal], axis=1)
 
 
-def area_mean(frame: Any, factor: int, xp: Any = np) -> Any:
-    """Mean of the finite pixels of each factor x factor area, edge areas cut off: float64; NaN where none."""
-    return _by_area(frame, factor, xp.mean, xp)
+def area_mean(frame: Any, factor: int, xp: Any = np, live: Any = None) -> Any:
+    """Mean of the finite pixels of each factor x factor area, edge areas cut off: float64; NaN where none.
+
+    ``live`` (h, w) bool, optional: the others are left out.
+    """
+    return _by_area(frame, live, factor, xp.mean, xp)
 
 
-def area_max(frame: Any, factor: int, xp: Any = np) -> Any:
-    """Maximum of the finite pixels of each factor x factor area, as float64; NaN where there are none."""
-    return _by_area(frame, factor, xp.max, xp)
+def area_max(frame: Any, factor: int, xp: Any = np, live: Any = None) -> Any:
+    """Maximum of the finite (and live) pixels of each area, as float64; NaN where there are none."""
+    return _by_area(frame, live, factor, xp.max, xp)
 
 
-def _by_area(frame: Any, factor: int, reduce: Any, xp: Any) -> Any:
+def count_from(frame: Any, limit: float, xp: Any = np, live: Any = None) -> int:
+    """Live pixels with at least ``limit`` counts."""
+    reached = frame >= limit
+    return int(xp.sum(xp.asarray(reached if live is None else reached & live, dtype=xp.int64)))
+
+
+def _by_area(frame: Any, live: Any, factor: int, reduce: Any, xp: Any) -> Any:
+    counted = xp.isfinite(frame) if live is None else xp.isfinite(frame) & live
     h, w = frame.shape
     image = xp.full((-(-h // factor), -(-w // factor)), float("nan"), dtype=xp.float64)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             bottom, right = min(h, (i + 1) * factor), min(w, (j + 1) * factor)
-            area = frame[i * factor : bottom, j * factor : right]
-            finite = area[xp.isfinite(area)]
-            if finite.shape[0]:
-                image[i, j] = reduce(xp.asarray(finite, dtype=xp.float64))
+            place = (slice(i * factor, bottom), slice(j * factor, right))
+            values = frame[place][counted[place]]
+            if values.shape[0]:
+                image[i, j] = reduce(xp.asarray(values, dtype=xp.float64))
     return image
 
 

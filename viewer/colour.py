@@ -1,7 +1,8 @@
 """Pixels of a picture from values, levels and validity: numpy only, no window.
 
 A picture is one byte a pixel. Bytes 0 and 1 are the two tones of the checker that stands for "nothing
-measured here"; bytes 2..255 run through the colour map. So no value, however dark, looks like a hole.
+measured here", byte 2 is a pixel where the detector is blind; bytes 3..255 run through the colour map. So no
+value, however dark, looks like a hole.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ Bytes = npt.NDArray[np.uint8]
 Transfer = Literal["linear", "sqrt", "log"]
 TRANSFERS: tuple[Transfer, ...] = ("linear", "sqrt", "log")
 
-FIRST = 2
+BLIND = 2
+FIRST = 3
 STEPS = 256 - FIRST
 # Blue, since a grey hole would pass for a dark pixel of a grey picture.
 CHECKER: Bytes = np.array([[23, 34, 58, 255], [29, 42, 70, 255]], np.uint8)
+# In none of the colour maps, and neither the checker's nor a drawn detector's.
+BLIND_COLOUR: Bytes = np.array([16, 112, 104, 255], np.uint8)
 CHECKER_CELL = 4
 """Most picture pixels along a checker square; fewer in small pictures, so that the pattern still shows."""
 
@@ -51,8 +55,10 @@ def to_indices(
     valid: npt.NDArray[np.bool_] | None,
     levels: Levels,
     transfer: Transfer = "linear",
+    blind: npt.NDArray[np.bool_] | None = None,
 ) -> Bytes:
-    """Palette indices (ny, nx) of an image (ny, nx); invalid pixels become the checker."""
+    """Palette indices (ny, nx) of an image (ny, nx); invalid pixels become the checker, blind ones their own
+    colour."""
     with np.errstate(over="ignore", invalid="ignore"):
         above = np.subtract(image, levels.low, dtype=_working_type(image))
         scaled = np.multiply(above, 1.0 / levels.span, dtype=above.dtype).astype(np.float32)
@@ -60,17 +66,16 @@ def to_indices(
     np.fmax(scaled, np.float32(0.0), out=scaled)
     np.fmin(scaled, np.float32(1.0), out=scaled)
     indices = (CURVES[transfer](scaled) * np.float32(STEPS - 1) + np.float32(FIRST + 0.5)).astype(np.uint8)
-    if valid is None or valid.all():
-        return indices
-    shape = (image.shape[0], image.shape[1])
-    return np.where(valid, indices, checker(shape))
+    if valid is not None and not valid.all():
+        indices = np.where(valid, indices, checker((image.shape[0], image.shape[1])))
+    return indices if blind is None else np.where(blind, np.uint8(BLIND), indices)
 
 
 def palette(colours: npt.NDArray[np.uint8]) -> Bytes:
     """The (256, 4) table for `to_indices` from a colour map of (n, 3) or (n, 4) bytes."""
     rows = np.linspace(0, len(colours) - 1, STEPS).round().astype(int)
     table = np.full((256, 4), 255, np.uint8)
-    table[:FIRST] = CHECKER
+    table[:BLIND], table[BLIND] = CHECKER, BLIND_COLOUR
     table[FIRST:, :3] = colours[rows, :3]
     return table
 
@@ -127,6 +132,15 @@ def area_mean(
     divisor = np.maximum(weights, 1).astype(totals.dtype)
     mean = totals / (divisor if image.ndim == 2 else divisor[..., None])
     return mean, None if valid is None else weights > 0
+
+
+def area_blind(
+    blind: npt.NDArray[np.bool_] | None, valid: npt.NDArray[np.bool_] | None, factor: int
+) -> npt.NDArray[np.bool_] | None:
+    """Areas of `area_mean` without a valid pixel that have a blind one; ``valid`` is that of the areas."""
+    if blind is None or valid is None or factor <= 1:
+        return blind
+    return (_block_sums(blind, factor) > 0) & ~valid
 
 
 def _block_sums(values: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:

@@ -11,21 +11,28 @@ from livem.consumers.virtual_detectors import VirtualDetectors
 
 
 class TestPreview(ConsumerTests):
+    uses_pixel_mask = True
+
     def make(self) -> Consumer[Any]:
         return Preview("live", max_size=16)
 
 
 class TestPreviewMaximum(ConsumerTests):
+    uses_pixel_mask = True
+
     def make(self) -> Consumer[Any]:
         return Preview("live", mode="max", trace_length=16)
 
 
 class TestDefaultDetectors(ConsumerTests):
+    uses_pixel_mask = True
+
     def make(self) -> Consumer[Any]:
         return VirtualDetectors("vd")
 
 
 class TestEveryKindOfDetector(ConsumerTests):
+    uses_pixel_mask = True
     series = tuple(series for series in ConsumerTests.series if series.shape != (1, 1))
 
     def make(self) -> Consumer[Any]:
@@ -37,3 +44,16 @@ class TestEveryKindOfDetector(ConsumerTests):
             "sum": {"kind": "total"},
         }
         return VirtualDetectors("vd", detectors)
+
+
+class TestDeadPixelsOfTheUser(TestEveryKindOfDetector):
+    def make(self) -> Consumer[Any]:
+        return VirtualDetectors("vd", dead_pixels=[[5, 6], [0, 0]])
+
+
+class TestPreviewWithDeadPixels(ConsumerTests):
+    uses_pixel_mask = True
+    series = TestEveryKindOfDetector.series
+
+    def make(self) -> Consumer[Any]:
+        return Preview("live", mode="max", dead_pixels=[[5, 6]])

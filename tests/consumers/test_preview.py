@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from livem.consumers.preview import Preview
-from livem.consumers.testing import example_frames, example_series, pick, run, snapshot
+from livem.consumers.testing import (
+    example_frames,
+    example_series,
+    pick,
+    run,
+    snapshot,
+    with_pixel_mask,
+    worst_in,
+)
 from livem.errors import PipelineError
-from livem.kernels.display import reduce_for_display
+from livem.kernels import reference
+from livem.kernels.display import live_areas, reduce_for_display
 
 
 def test_shows_the_newest_frame_reduced():
@@ -36,6 +45,95 @@ def test_small_frames_keep_their_raw_counts():
     image = run(Preview("live"), series, [frames])["frame"]["arrays"]["image"]
     assert image.dtype == np.uint16
     np.testing.assert_array_equal(image, frames.data[-1])
+
+
+DEAD = np.zeros((64, 100), bool)
+DEAD[8:16, 20:24] = DEAD[40, 50] = True
+
+
+@pytest.mark.parametrize("mode", ["mean", "max"])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("uint16", 32), ("uint16", 512), ("float32", 32), ("float32", 512)]
+)
+def test_masked_pixels_are_left_out_and_areas_without_others_are_invalid(dtype, size, mode):
+    bare = example_series(shape=(64, 100), dtype=dtype)
+    sound = example_frames(bare)
+    with with_pixel_mask(bare, DEAD) as series:
+        frames = worst_in(sound, DEAD)
+        output = run(Preview("live", max_size=size, mode=mode), series, [frames])["frame"]
+    image, valid, factor = output["arrays"]["image"], output["arrays"]["valid"], output["attrs"]["factor"]
+    np.testing.assert_array_equal(valid, live_areas(~DEAD, factor))
+    expected = (reference.area_mean if mode == "mean" else reference.area_max)(
+        sound.data[-1], factor, live=~DEAD
+    )
+    np.testing.assert_allclose(image[valid], expected[valid], rtol=1e-6)
+    assert valid.sum() == valid.size - (33 if factor == 1 else 2)
+    assert (np.isnan(image[~valid]) if image.dtype.kind == "f" else image[~valid] == 0).all()
+    assert (output["attrs"]["pixel_mask"], output["attrs"]["masked_pixels"]) == (True, 33)
+
+
+def test_raw_counts_of_masked_pixels_are_one_parameter_away():
+    bare = example_series(shape=(64, 100))
+    frames = worst_in(example_frames(bare), DEAD)
+    consumer = Preview("live", dead_pixels=[[0, 0]])
+    with with_pixel_mask(bare, DEAD) as series:
+        consumer.open(series)
+        assert consumer.set("pixel_mask", False) is False
+        output = snapshot(consumer.merge(consumer.process(frames)))["frame"]
+        np.testing.assert_array_equal(output["arrays"]["image"], frames.data[-1])
+        assert "valid" not in output["arrays"]
+        assert (output["attrs"]["pixel_mask"], output["attrs"]["masked_pixels"]) == (False, 34)
+        consumer.set("pixel_mask", True)
+        output = snapshot(consumer.merge(consumer.process(frames)))["frame"]
+        assert np.count_nonzero(~output["arrays"]["valid"]) == 34
+
+
+def test_the_size_may_change_under_a_mask():
+    bare = example_series(shape=(64, 100))
+    with with_pixel_mask(bare, DEAD) as series:
+        consumer = Preview("live")
+        consumer.open(series)
+        consumer.merge(consumer.process(example_frames(bare)))
+        consumer.set("max_size", 50)
+        before = snapshot(consumer.close())["frame"]["arrays"]
+        assert before["valid"].shape == before["image"].shape == (64, 100)
+        after = snapshot(consumer.merge(consumer.process(example_frames(bare))))["frame"]["arrays"]
+        assert after["valid"].shape == after["image"].shape == (32, 50)
+
+
+def test_saturated_live_pixels_are_counted():
+    bare = replace(example_series(shape=(64, 100)), meta={"saturation": 60_000})
+    data = example_frames(bare).data.copy()
+    data[-1, :2, :3] = 65_535
+    data[-1, 5, 5] = 60_000
+    frames = worst_in(replace(example_frames(bare), data=data), DEAD)
+    attrs = run(Preview("live"), bare, [frames])["frame"]["attrs"]
+    assert (attrs["saturation"], attrs["saturated_pixels"]) == (60_000, 7 + 33)
+    with with_pixel_mask(bare, DEAD) as series:
+        assert run(Preview("live"), series, [frames])["frame"]["attrs"]["saturated_pixels"] == 7
+
+
+@pytest.mark.parametrize("value", ["60000", None, True, -1, 0, float("nan"), float("inf"), [1]])
+def test_a_saturation_that_is_no_count_is_not_used(value):
+    series = replace(example_series(), meta={"saturation": value})
+    attrs = run(Preview("live"), series, [example_frames(series)])["frame"]["attrs"]
+    assert "saturated_pixels" not in attrs
+
+
+def test_a_mask_that_does_not_fit_is_said():
+    bare = example_series()
+    consumer = Preview("live")
+    assert consumer.alarms() == []
+    with with_pixel_mask(bare, np.ones((3, 3))) as series:
+        output = run(consumer, series, [example_frames(bare)])["frame"]
+    assert "valid" not in output["arrays"]
+    assert "(3, 3)" in output["attrs"]["alarm"]
+    assert consumer.alarms() == [f"consumer 'live': {output['attrs']['alarm']}"]
+
+
+def test_frames_before_open_are_an_error_that_says_so():
+    with pytest.raises(RuntimeError, match="before open"):
+        Preview("live").process(example_frames(example_series()))
 
 
 def test_point_detectors_show_a_trace_of_their_last_values():
@@ -64,7 +162,13 @@ def test_mode_and_size_may_be_changed_while_running():
     consumer.merge(consumer.process(frames))
     image = snapshot(consumer.close())["frame"]["arrays"]["image"]
     np.testing.assert_array_equal(image, reduce_for_display(frames.data[-1], (16, 16), "max")[0])
-    assert consumer.parameters() == {"max_size": 16, "mode": "max", "trace_length": 4096}
+    assert consumer.parameters() == {
+        "max_size": 16,
+        "mode": "max",
+        "trace_length": 4096,
+        "pixel_mask": True,
+        "dead_pixels": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -76,6 +180,8 @@ def test_mode_and_size_may_be_changed_while_running():
         ({"mode": "median"}, "'median'.*mean, max"),
         ({"mode": ["mean"]}, "mode"),
         ({"trace_length": 0}, "trace_length = 0"),
+        ({"pixel_mask": "no"}, "pixel_mask = 'no'"),
+        ({"dead_pixels": 5}, "dead_pixels is 5"),
     ],
 )
 def test_wrong_parameters_are_named(params, words):

@@ -74,8 +74,16 @@ class FirstComes(Mean):
         return self.close()
 
 
+class UsesDeadPixels(Mean):
+    """Says that it leaves them out."""
+
+    uses_pixel_mask = True
+
+
 def suite(kind):
     class Suite(ConsumerTests):
+        uses_pixel_mask = getattr(kind, "uses_pixel_mask", False)
+
         def make(self):
             return kind("mine")
 
@@ -98,6 +106,8 @@ def test_a_short_consumer_passes(test):
         (Remembers, "test_open_forgets_the_last_series"),
         (NotPure, "test_process_is_pure"),
         (TakesAnything, "test_unknown_parameters_are_refused"),
+        (UsesDeadPixels, "test_what_masked_pixels_hold_makes_no_difference"),
+        (UsesDeadPixels, "test_a_pixel_mask_that_does_not_fit_stops_nothing"),
         (FirstComes, "test_same_answer_for_any_split_and_order"),
     ],
 )

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.consumers.testing import example_frames, example_series, pick, run, snapshot, split
+from livem.consumers.testing import (
+    example_frames,
+    example_series,
+    pick,
+    run,
+    snapshot,
+    split,
+    with_pixel_mask,
+    worst_in,
+)
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import PipelineError
 from livem.kernels.masks import annulus, disk
@@ -143,6 +152,96 @@ def test_fault_07_excluded_pixels_are_said_once_a_frame():
     assert valid[0, 2]
     assert not valid[0, 4]
     assert np.isnan(result["bf"]["arrays"]["image"][0, 4])
+
+
+DEAD = np.random.default_rng(8).random(SHAPE) < 0.3
+DEAD[5, 6] = DEAD[0] = True
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    scan=scans,
+    dtype=st.sampled_from(["uint8", "uint16", "int16", "uint32", "float32"]),
+    seed=st.integers(0, 2**32),
+    by_user=st.booleans(),
+)
+def test_masked_pixels_count_in_no_detector(scan, dtype, seed, by_user):
+    bare = example_series(shape=SHAPE, dtype=dtype, scan=scan)
+    frames = worst_in(example_frames(bare, seed, 40), DEAD)
+    mine = [[int(y), int(x)] for y, x in np.argwhere(DEAD)] if by_user else None
+    with with_pixel_mask(bare, np.zeros(SHAPE) if by_user else DEAD * 2) as series:
+        result = run(VirtualDetectors("vd", DETECTORS, dead_pixels=mine), series, [frames])
+    # The reference leaves pixels out by being given frames in which they are 0.
+    zeroed = replace(frames, data=np.where(DEAD, 0, frames.data).astype(dtype))
+    for name, image in expected_images(scan, zeroed).items():
+        np.testing.assert_allclose(result[name]["arrays"]["image"], image, rtol=1e-12, atol=1e-12)
+        mask = MASKS.get(name, np.ones(SHAPE, bool))
+        assert result[name]["attrs"]["masked_pixels"] == np.count_nonzero(mask & DEAD)
+        assert "frames_with_excluded_pixels" not in result[name]["attrs"]
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("scan", [Scan((4, 5)), Scan((4, 5), "positions"), None])
+def test_a_detector_without_a_live_pixel_gives_nan_and_says_so(dtype, scan):
+    bare = example_series(shape=SHAPE, dtype=dtype, scan=scan)
+    consumer = VirtualDetectors("vd", DETECTORS | {"spot": {"kind": "disk", "radius": 2}})
+    with with_pixel_mask(bare, MASKS["bf"]) as series:
+        result = run(consumer, series, [example_frames(bare)])
+    for name in ("bf", "spot"):
+        assert np.isnan(result[name]["arrays"]["image" if scan else "y"]).all()
+        assert "blind" in result[name]["attrs"]["alarm"]
+        assert not scan or not result[name]["arrays"]["valid"].any()
+    assert np.isfinite(result["adf"]["arrays"]["image" if scan else "y"]).any()
+    assert "alarm" not in result["com"]["attrs"]
+    assert [alarm.split("'")[3] for alarm in consumer.alarms()] == ["bf", "spot"]
+
+
+def test_the_mask_is_turned_off_and_on_while_running():
+    bare = example_series(shape=SHAPE, scan=Scan((4, 5)))
+    frames = example_frames(bare)
+    consumer = VirtualDetectors("vd", DETECTORS)
+    with with_pixel_mask(bare, DEAD) as series:
+        consumer.open(series)
+        consumer.merge(consumer.process(frames))
+        masked = image_of(consumer, "bf")
+        stale = consumer.process(frames)
+        assert consumer.set("pixel_mask", True) is False
+        assert consumer.set("pixel_mask", False) is True
+        consumer.merge(stale)
+        assert np.isnan(image_of(consumer, "bf")).all()
+        consumer.merge(consumer.process(frames))
+        raw = frames.data[:, MASKS["bf"]].sum(axis=1).reshape(4, 5)
+        np.testing.assert_array_equal(image_of(consumer, "bf"), raw)
+        assert "masked_pixels" not in snapshot(consumer.close())["bf"]["attrs"]
+        assert consumer.set("pixel_mask", True) is True
+        consumer.merge(consumer.process(frames))
+        np.testing.assert_array_equal(image_of(consumer, "bf"), masked)
+
+
+def test_a_dragged_detector_keeps_the_mask_and_may_become_blind():
+    bare = example_series(shape=SHAPE, scan=Scan((4, 5)))
+    consumer = VirtualDetectors("vd", DETECTORS)
+    with with_pixel_mask(bare, DEAD) as series:
+        consumer.open(series)
+        consumer.set("detectors.bf", {"kind": "disk", "radius": 1, "center": [5, 6]})
+        assert "blind" in consumer.alarms()[0]
+        consumer.set("detectors.bf", {"kind": "disk", "radius": 4, "center": [5, 6]})
+        frames = example_frames(bare)
+        consumer.merge(consumer.process(frames))
+    expected = frames.data[:, disk(SHAPE, 4, (5, 6)) & ~DEAD].sum(axis=1).reshape(4, 5)
+    np.testing.assert_array_equal(image_of(consumer, "bf"), expected)
+    assert not consumer.alarms()
+
+
+def test_dead_pixels_that_do_not_fit_change_nothing(running):
+    consumer, frames = running
+    consumer.merge(consumer.process(frames))
+    before, parameters = image_of(consumer, "bf"), consumer.parameters()
+    for value in ([[99, 0]], {"path": "no_such_file.npy"}, "all"):
+        with pytest.raises(PipelineError, match="dead_pixels"):
+            consumer.set("dead_pixels", value)
+    assert consumer.parameters() == parameters
+    np.testing.assert_array_equal(image_of(consumer, "bf"), before)
 
 
 def test_positions_average_and_ignore_the_outside():

@@ -58,6 +58,24 @@ def test_fault_07_kernels_agree_with_the_reference(case):
         np.testing.assert_allclose(result.com[conditioned, d], com[conditioned], rtol=1e-8, atol=1e-8)
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(cases(), st.sampled_from([0.02, 0.3, 1.0]), st.integers(0, 2**32))
+def test_what_dead_pixels_hold_changes_no_bit(case, dead, seed):
+    block, masks, center = case
+    live = np.random.default_rng(seed).random(block.shape[1:]) >= dead
+    regions = compile_regions(block.shape[1:], [Region(mask & live, center) for mask in masks])
+    worst = np.nan if block.dtype.kind == "f" else np.iinfo(block.dtype).max
+    result = reduce_block(block, regions)
+    other = reduce_block(np.where(live, block, np.array(worst, block.dtype)), regions)
+    for name in ("sums", "com", "excluded"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(other, name))
+    for d, mask in enumerate(masks):
+        expected = reference.detector_sum(block, mask & live)
+        assert (result.excluded[:, d] == reference.excluded(block, mask & live)).all()
+        if block.dtype.kind != "f":
+            np.testing.assert_array_equal(result.sums[:, d].astype(np.int64), expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_fault_07_empty_frames_have_no_centre_of_mass(dtype):
     com, total = center_of_mass(np.zeros((3, 5, 7), dtype))

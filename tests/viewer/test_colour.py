@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from livem.viewer.colour import (
+    BLIND,
+    BLIND_COLOUR,
     CHECKER,
     FIRST,
     GREY,
     TRANSFERS,
     Transfer,
     about_median,
+    area_blind,
     area_mean,
     checker,
     colour_wheel,
@@ -20,13 +23,14 @@ from livem.viewer.colour import (
     to_indices,
 )
 from livem.viewer.models.contrast import Levels
+from livem.viewer.theme import colour_map
 
 LEVELS = Levels(0.0, 100.0)
 
 
 def test_levels_are_the_ends_of_the_map() -> None:
     image = np.array([[-5.0, 0.0, 50.0, 100.0, 1e30]])
-    assert to_indices(image, None, LEVELS).tolist() == [[2, 2, 129, 255, 255]]
+    assert to_indices(image, None, LEVELS).tolist() == [[3, 3, 129, 255, 255]]
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)
@@ -51,10 +55,41 @@ def test_invalid_pixels_are_the_checker() -> None:
     assert (indices[valid] == FIRST).all()
 
 
+def test_blind_pixels_have_a_colour_of_their_own_beside_holes() -> None:
+    valid, blind = np.ones((32, 32), bool), np.zeros((32, 32), bool)
+    blind[4:8] = True
+    valid[4:24] = False
+    indices = to_indices(np.full((32, 32), np.nan), valid, LEVELS, blind=blind)
+    assert (indices[blind] == BLIND).all()
+    assert set(np.unique(indices[~valid & ~blind])) == {0, 1}
+    assert (indices[valid] == FIRST).all()
+
+
+def test_no_colour_map_has_the_colour_of_blind_pixels() -> None:
+    for name in ("grey", "inferno", "viridis"):
+        away = np.abs(colour_map(name)[:, :3].astype(int) - BLIND_COLOUR[:3]).max(axis=1)
+        assert away.min() > 30, name
+    assert np.abs(CHECKER[:, :3].astype(int) - BLIND_COLOUR[:3]).max(axis=1).min() > 30
+
+
+def test_an_area_is_blind_when_nothing_in_it_is_valid() -> None:
+    blind = np.zeros((5, 6), bool)
+    blind[:2, :2] = blind[0, 2] = blind[4, 4] = True
+    valid = ~blind
+    valid[4, 5] = False
+    _, left = area_mean(np.ones((5, 6)), valid, 2)
+    shown = area_blind(blind, left, 2)
+    assert shown is not None
+    assert shown.tolist() == [[True, False, False], [False] * 3, [False, False, True]]
+    assert area_blind(None, left, 2) is None
+    assert area_blind(blind, valid, 1) is blind
+
+
 def test_the_palette_keeps_the_checker_apart() -> None:
     table = palette(GREY)
     assert table.shape == (256, 4)
-    assert (table[:FIRST] == CHECKER).all()
+    assert (table[:BLIND] == CHECKER).all()
+    assert (table[BLIND] == BLIND_COLOUR).all()
     assert table[FIRST, :3].tolist() == [0, 0, 0]
     assert table[255, :3].tolist() == [255, 255, 255]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from livem.viewer.models.commands import Outcome
+from livem.viewer.colour import BLIND_COLOUR
+from livem.viewer.models.commands import Change, Outcome
 from livem.viewer.models.contrast import Levels
 
 LEFT = Qt.MouseButton.LeftButton
@@ -76,6 +78,95 @@ def test_the_caption_and_the_read_out(window: Any, show: Any, make: Any) -> None
     assert pane.reading.text() == "y 40  x 180   201 counts"
     pane.view.left.emit()
     assert pane.reading.text().startswith("frame 41")
+
+
+@pytest.fixture
+def half_blind(make: Any) -> Any:
+    """A bright disk on a detector with a dead module gap, a dead block and dead single pixels."""
+    image = bright_disk(127.5, 127.5, 90)
+    valid = np.ones(SHAPE, bool)
+    valid[126:130] = valid[200:220, 30:60] = False
+    valid[60, 80] = valid[60, 84] = False
+    image[~valid] = 0
+    return make.frame(
+        image, pixel_mask=True, masked_pixels=int((~valid).sum()), saturated_pixels=7, saturation=4000.0
+    ), valid
+
+
+def with_map(result: Any, valid: Any) -> Any:
+    return replace(result, arrays={**result.arrays, "valid": valid})
+
+
+def test_where_the_detector_is_blind_has_a_colour_of_its_own(
+    window: Any, show: Any, half_blind: Any, colour_at: Any
+) -> None:
+    frame, valid = half_blind
+    show(with_map(frame, valid))
+    view, blind = window.frame.pane.view, tuple(BLIND_COLOUR[:3])
+    for y, x in ((127.5, 40), (127.5, 128), (210, 45)):
+        assert colour_at(view, y, x) == blind
+    assert min(colour_at(view, 100, 128)) > 250
+    assert max(colour_at(view, 10, 10)) < 5
+
+
+def test_contrast_does_not_see_masked_pixels(window: Any, show: Any, half_blind: Any) -> None:
+    frame, valid = half_blind
+    show(with_map(frame, valid))
+    clean = window.frame.pane.contrast.levels
+    frame.arrays["image"][~valid] = 65_535
+    show(with_map(frame, valid))
+    assert window.frame.pane.contrast.levels == clean
+
+
+def test_the_caption_says_what_not_to_trust(window: Any, show: Any, half_blind: Any, make: Any) -> None:
+    frame, valid = half_blind
+    show(with_map(frame, valid))
+    pane = window.frame.pane
+    assert pane.reading.text() == "frame 41   256 x 256 px   7 saturated   1,626 masked"
+    pane.view.pointed.emit(127, 40)
+    assert pane.reading.text() == "y 127  x 40   masked"
+    pane.view.left.emit()
+    show(make.frame(bright_disk(9, 9, 5), pixel_mask=False, masked_pixels=3, saturated_pixels=0))
+    assert pane.reading.text() == "frame 41   256 x 256 px   RAW, mask off"
+
+
+def test_a_key_shows_the_raw_counts_and_masks_them_again(
+    window: Any, show: Any, half_blind: Any, make: Any, commands: Any
+) -> None:
+    show(make.frame(bright_disk(9, 9, 5)))
+    QTest.keyClick(window, Qt.Key.Key_M)
+    assert commands.asked == []
+    frame, valid = half_blind
+    for present in (True, False):
+        show(replace(with_map(frame, valid), attrs={**frame.attrs, "pixel_mask": present}))
+        QTest.keyClick(window, Qt.Key.Key_M)
+        assert commands.asked[-1] == Change("preview", "pixel_mask", not present)
+
+
+def test_not_finite_and_masked_pixels_look_different(
+    window: Any, show: Any, make: Any, colour_at: Any
+) -> None:
+    image, valid = np.ones((64, 64), np.float32), np.ones((64, 64), bool)
+    image[:20], valid[40:] = np.nan, False
+    image[40:] = np.nan
+    show(with_map(make.frame(image), valid))
+    view = window.frame.pane.view
+    r, g, b = colour_at(view, 10, 30)
+    assert b > r + 20
+    assert b > g + 10
+    assert colour_at(view, 50, 30) == tuple(BLIND_COLOUR[:3])
+
+
+def test_zoomed_out_areas_are_blind_only_where_all_of_them_is(
+    window: Any, show: Any, make: Any, colour_at: Any
+) -> None:
+    image, valid = np.full((2048, 2048), 100, np.uint16), np.ones((2048, 2048), bool)
+    image[:, :300] = 0
+    valid[::2, ::2] = valid[1000:1100, 1000:1100] = False
+    show(with_map(make.frame(image), valid))
+    view = window.frame.pane.view
+    assert colour_at(view, 1050, 1050) == tuple(BLIND_COLOUR[:3])
+    assert min(colour_at(view, 400, 400)) > 250
 
 
 def test_detectors_are_drawn_where_they_are(window: Any, show: Any, make: Any, colour_at: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ..models.commands import Commands
@@ -34,6 +35,7 @@ class FramePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pane)
+        QShortcut(QKeySequence("M"), self, self.toggle_mask)
 
     def update_from(self, changed: frozenset[str], now: float) -> bool:
         """Take what changed; True when a new live frame came."""
@@ -47,6 +49,14 @@ class FramePanel(QWidget):
             return False
         self.pane.show_picture(frame_picture(frame), now)
         return True
+
+    def toggle_mask(self) -> None:
+        """The counts of masked pixels too, as the detector sent them; or without them again."""
+        frame = self._session.frame
+        if frame is None or "pixel_mask" not in frame.attrs:
+            return
+        consumer, _, _ = frame.topic.partition(".")
+        self._commands.set(consumer, "pixel_mask", not frame.attrs["pixel_mask"])
 
     def _choose_colours(self) -> None:
         """A diffraction pattern spans decades: square root and a warm map, until the user changes them."""

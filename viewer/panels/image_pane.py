@@ -8,7 +8,16 @@ import numpy as np
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from .. import theme
-from ..colour import TRANSFERS, Transfer, about_median, area_mean, colour_wheel, palette, to_indices
+from ..colour import (
+    TRANSFERS,
+    Transfer,
+    about_median,
+    area_blind,
+    area_mean,
+    colour_wheel,
+    palette,
+    to_indices,
+)
 from ..models.contrast import SCAN_RULE, Contrast, ContrastRule
 from ..models.picture import Picture
 from .colour_bar import ColourBar
@@ -138,7 +147,8 @@ class ImagePane(QFrame):
             self.view.draw(colour_wheel(away, present, levels.high, hues), None, unit)
             self.bar.set_wheel(hues)
         else:
-            self.view.draw(to_indices(image, valid, levels, self.transfer), self._table, unit)
+            blind = area_blind(picture.blind, valid, shrink)
+            self.view.draw(to_indices(image, valid, levels, self.transfer, blind), self._table, unit)
         self.view.smooth(self.view.units_per_screen_pixel() > BARELY * unit)
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
         self.bar.set_reach(*self.view.visible_rows())
