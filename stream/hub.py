@@ -22,6 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 from .. import __version__
 from ..errors import SourceError
 from .bus_codec import MAX_PART, decode, encode, topic_of
+from .calm import Calm
 from .control import VIEWER_HWM, WORKER_HWM, Context, Socket, open_socket
 from .desk import DRAIN, Bundle, ChildDesk, ClientDesk, Deferred, Handler, Reply, refusal
 from .endpoints import local_endpoint, parse_endpoint, require_safe_bind
@@ -83,7 +84,8 @@ class Hub:
     handler : callable
         Answers "status", "parameters", "set" and "stop"; may return a Deferred (see ``forward``).
     on_result : callable
-        Called with every good result, after it went out. Its arrays are views of the received bytes.
+        Called with every good result, also one that is outdated before its turn to go out. Its arrays are
+        views of the received bytes.
     on_child : callable
         Called with (name, message) for each "ready" and "report" of a child.
     insecure : bool
@@ -109,6 +111,7 @@ class Hub:
         """What came in and was no result, by reason."""
         self._handler, self._on_result, self._clock = handler, on_result, clock
         self._slots = HubSlots(self.session)
+        self._calm = Calm()
         self._wanted: set[str] = set()
         self._snapshot_due = self._beat_due = clock()
         self._context: Context = zmq.Context()
@@ -148,6 +151,10 @@ class Hub:
 
     def close(self, linger_s: float = 0.2) -> None:
         """Let go of everything, giving the last messages ``linger_s`` seconds to leave."""
+        if self._context.closed:
+            return
+        for result, parts in self._calm.rest():
+            self._send_out(result, parts, self._clock())
         for socket in (self._bus, self._clients.socket):
             socket.disable_monitor()
         self._context.destroy(linger=int(linger_s * 1000))
@@ -179,8 +186,10 @@ class Hub:
         self.tick()
 
     def tick(self) -> float:
-        """Do what is due (heartbeat, snapshots, answers for silent children); seconds until the next."""
+        """Do what is due (results, heartbeat, snapshots, answers for the silent); seconds until the next."""
         now = self._clock()
+        for result, parts in self._calm.due(now):
+            self._send_out(result, parts, now)
         self._children.tick(now)
         if self._wanted and now >= self._snapshot_due:
             self._send_snapshot(now)
@@ -188,13 +197,15 @@ class Hub:
             self._beat_due = now + HEARTBEAT_NS
             self._beat(now)
         due = min(self._beat_due, self._snapshot_due) if self._wanted else self._beat_due
+        waiting = self._calm.next_ns()
+        due = due if waiting is None else min(due, waiting)
         return max(0.0, (due - now) / 1e9)
 
     # -- results -----------------------------------------------------------------------------------
 
     def publish(self, result: Result) -> None:
         """Publish a result of the supervisor's own; raises ResultError when it is against the contract."""
-        self._send_out(result, [zmq.Frame(bytes(part), copy=True) for part in encode(result)])
+        self._pass_on(result, [zmq.Frame(bytes(part), copy=True) for part in encode(result)])
 
     def _take_results(self) -> None:
         for _ in range(DRAIN):
@@ -208,15 +219,22 @@ class Hub:
             elif result.topic == HEARTBEAT:
                 self.rejected["reserved topic"] += 1
             else:
-                self._send_out(result, parts)
+                self._pass_on(result, parts)
 
-    def _send_out(self, result: Result, parts: Sequence[Part]) -> None:
+    def _pass_on(self, result: Result, parts: Sequence[Part]) -> None:
+        now = self._clock()
+        if not self._calm.admit(result, parts, now) or self._send_out(result, parts, now):
+            self._on_result(result)
+
+    def _send_out(self, result: Result, parts: Sequence[Part], now: int) -> bool:
+        """Number it only now: a subscriber must not ask for what never went out. False: a topic too many."""
         message = self._slots.take(result, parts)
         if message is None:
             self.rejected["too many topics"] += 1
-            return
+            return False
+        self._calm.sent(result.topic, now)
         self._send(message)
-        self._on_result(result)
+        return True
 
     def _send(self, message: Message) -> None:
         """To each viewer whose queue has room; a received part is shared with libzmq, not copied."""
