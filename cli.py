@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "live": "Show and compute while a detector sends: the main job.",
     "record": "Keep a detector's stream, and nothing else.",
     "keep": "Write down what a running session has just seen (pre-trigger).",
+    "replay": "Play a recording back through the same pipeline.",
     "send": "Be a detector: send a simulator or a file, faults included.",
     "view": "Open a window on a running session, here or elsewhere.",
     "info": "Look at a file, a simulator, a pipeline or a running session.",
