@@ -5,8 +5,12 @@ Formats are imported where they are opened.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .acquisition import Acquisition
 from .file_acquisition import FileAcquisition
+
+HDF5 = (".h5", ".hdf5", ".nxs")
 
 
 def open_file(spec: str) -> Acquisition:
@@ -17,4 +21,10 @@ def open_file(spec: str) -> Acquisition:
     SourceError
         A file that is missing, unreadable, of an unknown format or without frames.
     """
+    path = Path(spec)
+    if path.suffix.lower() in HDF5 and path.is_file():
+        from .recordings import is_recording, open_recording
+
+        if is_recording(path):
+            return open_recording(path)
     return FileAcquisition.open(spec)

@@ -59,12 +59,10 @@ Part = Piece | Damage
 
 
 class FrameReader:
-    """Reads from ``seek``'s frame to the end; every frame is in one piece, one damage, or was a hole."""
+    """Reads from ``seek``'s frame to ``count``; every frame is in one piece, one damage, or was a hole."""
 
-    def __init__(self, acquisition: Acquisition, read_bytes: int = READ_BYTES) -> None:
-        if acquisition.count is None:
-            raise ValueError(f"{acquisition.name} has no end: it cannot be read in order to its end")
-        self.count = acquisition.count
+    def __init__(self, acquisition: Acquisition, count: int, read_bytes: int = READ_BYTES) -> None:
+        self.count = count
         self._acquisition = acquisition
         self._read_bytes = read_bytes
         height, width = acquisition.shape
@@ -100,9 +98,7 @@ class FrameReader:
     def _pieces(self, first: int, n: int) -> Iterator[Piece]:
         acquisition = self._acquisition
         payloads = acquisition.payloads(first, n)
-        there = acquisition.present(first, n)
-        if payloads is not None:
-            there = _not_empty(payloads) & (True if there is None else there)
+        there = acquisition.present(first, n) if payloads is None else _not_empty(payloads)
         positions, times = acquisition.positions(first, n), acquisition.times(first, n)
         for start, stop in _runs(there, n):
             payload, sizes = self._payload(payloads, first, start, stop)

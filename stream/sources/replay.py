@@ -106,8 +106,7 @@ class ReplaySource:
     def open(self) -> None:
         """Open the file. Raises SourceError when it cannot be read or its frames fit no block of the ring."""
         acquisition = self._acquisition = open_file(self._options.path)
-        self._count = _whole(acquisition)
-        self._series = _as_recorded(acquisition, self._count, SeriesKey(os.urandom(8), _number(acquisition)))
+        self._series, self._count = _as_recorded(acquisition, _whole(acquisition))
         if self._series.frame_bytes > self._limits.max_frame_bytes:
             raise SourceError(
                 f"{acquisition.name}: {frame_too_large(self._series, self._limits)}; give the ring more "
@@ -116,7 +115,7 @@ class ReplaySource:
         self._tables = acquisition.tables()
         self._axis = TimeAxis.of(acquisition, self._count)
         self._times = RecordedTimes(self._axis.interval_ns)
-        self._ahead = ReadAhead(FrameReader(acquisition))
+        self._ahead = ReadAhead(FrameReader(acquisition, self._count))
         self._begin(0)
 
     def resume(self, series: Series) -> None:
@@ -246,7 +245,7 @@ class ReplaySource:
     def _seek(self, value: Any) -> None:
         index = _integer("seek", value)
         if not 0 <= index < self._count:
-            raise UsageError(f"cannot seek frame {index}; the recording has frames 0 to {self._count - 1}")
+            raise UsageError(f"there is no frame {index}; the recording has {self._count}, from 0 on")
         self._jump(index)
 
     def _set_speed(self, value: Any) -> None:
@@ -377,22 +376,28 @@ def _whole(acquisition: Acquisition) -> int:
     raise SourceError(f"{acquisition.name} holds no frames: there is nothing to replay")
 
 
-def _number(acquisition: Acquisition) -> int:
-    """The number under which it was recorded; 1 for other files."""
-    number = getattr(acquisition, "number", None)
-    return number if isinstance(number, int) and number >= 0 else 1
+def _as_recorded(acquisition: Acquisition, count: int) -> tuple[Series, int]:
+    """The series to announce, under a new epoch, and how many frames its END says were sent."""
+    from ..files.recordings import Recording  # loads HDF5: only where something is played
 
-
-def _as_recorded(acquisition: Acquisition, count: int, key: SeriesKey) -> Series:
-    return Series(
-        key,
+    encoding = acquisition.encoding if acquisition.payloads(0, 1) is not None else "raw"
+    epoch = os.urandom(8)
+    if isinstance(acquisition, Recording):
+        announced = acquisition.announced
+        key = SeriesKey(epoch, announced.key.number)
+        sent = acquisition.accounts.get("sent")
+        ended = sent if isinstance(sent, int) and sent >= acquisition.rows else acquisition.rows
+        return replace(announced, key=key, encoding=encoding, tables={}), ended
+    series = Series(
+        SeriesKey(epoch, 1),
         acquisition.shape,
         acquisition.dtype,
-        acquisition.encoding if acquisition.payloads(0, 1) is not None else "raw",
+        encoding,
         count,
         acquisition.scan,
         dict(acquisition.meta),
     )
+    return series, count
 
 
 def _integer(what: str, value: Any) -> int:

@@ -20,6 +20,8 @@ SCAN_RATE, MOVIE_RATE = 1000.0, 25.0
 """Frames per second where a file says nothing: a scan that fills while one watches, a film."""
 LONGEST_PAUSE_NS = 60 * 1_000_000_000
 """A detector's clock that was set during the series must not stop the replay for hours."""
+LOOKED_AT = 1 << 20
+"""Recorded times that are read for the mean interval: 8 MiB."""
 LATE_NS = 250_000_000
 """Behind by more than that, the rest is played later, not faster: a slow disk makes no slideshow."""
 
@@ -36,8 +38,8 @@ class TimeAxis:
     @classmethod
     def of(cls, acquisition: Acquisition, count: int) -> TimeAxis:
         """By the recorded times, else by the frame time, else as is usual."""
-        if (span := _recorded_span(acquisition, count)) is not None:
-            return cls(span / (count - 1))
+        if (interval := _recorded_interval(acquisition, count)) is not None:
+            return cls(interval)
         frame_time = acquisition.meta.get("frame_time")
         if isinstance(frame_time, (int, float)) and 0 < frame_time < math.inf:
             return cls(1e9 * frame_time)
@@ -49,13 +51,15 @@ class TimeAxis:
         return index * self.interval_ns / 1e9
 
 
-def _recorded_span(acquisition: Acquisition, count: int) -> int | None:
-    """ns from the first frame to the last; None when unknown or not above 0."""
-    if count < 2:
+def _recorded_interval(acquisition: Acquisition, count: int) -> float | None:
+    """Mean ns from frame to frame by the recorded times; None when they say nothing."""
+    times = acquisition.times(0, min(count, LOOKED_AT))
+    known = np.zeros(0, np.int64) if times is None else np.flatnonzero(times > 0)
+    if times is None or len(known) < 2:
         return None
-    ends = [acquisition.times(0, 1), acquisition.times(count - 1, 1)]
-    first, last = (0 if end is None else int(end[0]) for end in ends)
-    return last - first if 0 < first < last else None
+    first, last = int(known[0]), int(known[-1])
+    span = int(times[last]) - int(times[first])
+    return span / (last - first) if span > 0 else None
 
 
 class RecordedTimes:
