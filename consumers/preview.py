@@ -18,7 +18,6 @@ from ..kernels.display import (
     live_areas,
     reduce_for_display,
     warm_up,
-    warm_up_count,
 )
 from ..kernels.masks import Mask
 from ..stream.series import IndexArray, Series
@@ -120,11 +119,7 @@ class Preview(Consumer[Partial]):
 
     def open(self, series: Series) -> None:
         look = _look(self._settings, series)
-        for masked in {False, look.mask.live is not None}:
-            for mode in MODES:
-                warm_up(series.numpy_dtype, cast(Mode, mode), masked)
-            if look.saturation is not None:
-                warm_up_count(series.numpy_dtype, masked)
+        warm_up(series.numpy_dtype)
         self._series, self._look, self._picture, self._values = series, look, None, None
 
     def process(self, frames: Frames) -> Partial:
@@ -134,7 +129,7 @@ class Preview(Consumer[Partial]):
         if not len(frames):
             return None
         if frames.series.shape == (1, 1):
-            return Values(frames.indices, frames.data[:, 0, 0].astype(np.float64))
+            return _readings(frames, look)
         return _picture(int(frames.indices[-1]), frames.data[-1], look)
 
     def merge(self, partial: Partial) -> Sequence[Output]:
@@ -238,6 +233,12 @@ def _look(settings: Settings, series: Series) -> Look:
         factor = display_factor(series.shape, (settings.max_size, settings.max_size))
         shown = live_areas(mask.live, factor)
     return Look(settings, mask, shown, _saturation(series))
+
+
+def _readings(frames: Frames, look: Look) -> Values:
+    """Of a point detector; NaN where its one pixel does not count."""
+    values = frames.data[:, 0, 0].astype(np.float64)
+    return Values(frames.indices, values if look.mask.live is None else np.full_like(values, np.nan))
 
 
 def _picture(index: int, frame: npt.NDArray[Any], look: Look) -> Picture:

@@ -36,7 +36,7 @@ def reduce_for_display(
     frame : (h, w) of a type of `reduce.DTYPES`; may be read-only.
     max_shape : largest (h, w) of the image.
     mode : "mean" or "max" of each factor x factor area; areas at the right and lower edge may be smaller.
-    live : (h, w) bool, C order, optional; what the others hold makes no difference.
+    live : (h, w) bool, optional; what the others hold makes no difference.
 
     Returns
     -------
@@ -76,26 +76,17 @@ def count_from(frame: npt.NDArray[Any], limit: float, live: Mask | None = None) 
     return int(_count_from(_read_only(frame), _shown(live), float(limit)))
 
 
-def warm_up(dtype: npt.DTypeLike, mode: Mode = "mean", masked: bool = False) -> None:
-    """Compile what `reduce_for_display` needs for one pixel type, or load it from numba's cache.
+def warm_up(dtype: npt.DTypeLike) -> None:
+    """Compile what frames of one pixel type need here, or load it from numba's cache.
 
-    ``masked`` : for frames with a mask of live pixels. The kernels without it test no mask.
+    With and without a mask, since one may come with any series: 0.3 s a kernel to compile, 3 ms to load.
     """
     pixel = from_dtype(np.dtype(dtype))
     frame = types.Array(pixel, 2, "C", readonly=True)
-    live = types.Array(types.boolean, 2, "C", readonly=True) if masked else types.none
-    if mode == "mean":
+    for live in (types.none, types.Array(types.boolean, 2, "C", readonly=True)):
         _area_mean.compile((frame, live, types.int64, types.Array(types.float32, 2, "C")))
-    else:
         _area_max.compile((frame, live, types.int64, pixel, pixel, types.Array(pixel, 2, "C")))
-
-
-def warm_up_count(dtype: npt.DTypeLike, masked: bool = False) -> None:
-    """The same for `count_from`."""
-    live = types.Array(types.boolean, 2, "C", readonly=True) if masked else types.none
-    _count_from.compile(
-        (types.Array(from_dtype(np.dtype(dtype)), 2, "C", readonly=True), live, types.float64)
-    )
+        _count_from.compile((frame, live, types.float64))
 
 
 def levels(image: npt.NDArray[Any], low: float = 0.1, high: float = 99.9) -> tuple[float, float]:

@@ -146,6 +146,14 @@ def test_point_detectors_show_a_trace_of_their_last_values():
     np.testing.assert_array_equal(result["trace"]["arrays"]["y"], frames.data[35:60, 0, 0])
 
 
+def test_a_point_detector_that_is_masked_reads_nothing():
+    bare = example_series(shape=(1, 1))
+    with with_pixel_mask(bare, [[2]]) as series:
+        trace = run(Preview("live"), series, [example_frames(bare)])["trace"]["arrays"]
+    np.testing.assert_array_equal(trace["x"], np.arange(20))
+    assert np.isnan(trace["y"]).all()
+
+
 def test_one_large_block_of_points_is_cut_to_the_trace():
     series = example_series(shape=(1, 1))
     result = run(Preview("live", trace_length=16), series, [example_frames(series, count=100)])

@@ -128,6 +128,8 @@ def test_the_caption_says_what_not_to_trust(window: Any, show: Any, half_blind: 
     pane.view.left.emit()
     show(make.frame(bright_disk(9, 9, 5), pixel_mask=False, masked_pixels=3, saturated_pixels=0))
     assert pane.reading.text() == "frame 41   256 x 256 px   RAW, mask off"
+    show(make.frame(bright_disk(9, 9, 5), masked_pixels="many", saturated_pixels=[1]))
+    assert pane.reading.text() == "frame 41   256 x 256 px"
 
 
 def test_a_key_shows_the_raw_counts_and_masks_them_again(

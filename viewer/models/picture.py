@@ -82,11 +82,16 @@ def _frame_parts(result: Result) -> list[str]:
         parts.insert(0, f"frame {count_text(int(index))}")
     if factor > 1:
         parts.append(f"{attrs.get('mode', 'mean')} of {factor} x {factor}")
-    if saturated := attrs.get("saturated_pixels"):
-        parts.append(f"{count_text(int(saturated))} saturated")
-    if masked := attrs.get("masked_pixels"):
-        parts.append(f"{count_text(int(masked))} masked" if attrs.get("pixel_mask") else "RAW, mask off")
+    if saturated := _pixels(attrs.get("saturated_pixels")):
+        parts.append(f"{count_text(saturated)} saturated")
+    if masked := _pixels(attrs.get("masked_pixels")):
+        parts.append(f"{count_text(masked)} masked" if attrs.get("pixel_mask") else "RAW, mask off")
     return parts
+
+
+def _pixels(count: object) -> int:
+    """A number of pixels; 0 where a consumer says something else."""
+    return count if isinstance(count, int) else 0
 
 
 def scan_picture(result: Result, past: bool) -> Picture:
