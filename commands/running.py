@@ -19,6 +19,7 @@ from ..errors import LivemError, UsageError
 from ..outputs import write_summary
 from ..pipeline import Pipeline
 from ..session import Session, SessionOptions
+from ..stream.heap import return_large_blocks
 from ..stream.processes import ctrl_c_held
 from .accounts_text import summary_lines
 from .exits import INTERRUPTED, print_json
@@ -71,6 +72,7 @@ def run_session(
 
     if options.out is not None:
         prepare_directory(options.out)
+    return_large_blocks()
     with contextlib.ExitStack() as stack:
         with ctrl_c_held():  # no gap in which a Ctrl-C would leave the session's memory behind
             session = Session(pipeline, options, show)

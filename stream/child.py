@@ -5,11 +5,9 @@ Knows nothing of what the process does.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -20,9 +18,6 @@ from .control import ChildLink
 
 GRACE_S = 3.0
 """A child that has not ended so long after its supervisor's death ends itself."""
-
-# glibc's mallopt parameters.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 class Child:
@@ -56,20 +51,6 @@ class Child:
 
     def close(self) -> None:
         self.link.close()
-
-
-def keep_large_blocks() -> None:
-    """Let glibc keep freed message buffers instead of giving them back to the kernel.
-
-    Without it each 8 MiB message is mapped, page-faulted (0.25 us a page) and unmapped again. A no-op
-    where the C library has no mallopt.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, 32 << 20)
-        mallopt(_TRIM_THRESHOLD, 256 << 20)
 
 
 def run_child(name: str, children_address: str, body: Callable[[Child], None]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LivemError
+from ..stream.heap import return_large_blocks
 from . import qt
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def run_viewer(
     MissingDependencyError, UsageError
         Where no window can be drawn; with what to install or do.
     """
+    return_large_blocks()
     qt.application(headless=headless)
     from .connection import connect
 
