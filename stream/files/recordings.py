@@ -1,0 +1,276 @@
+"""Recordings read back: frames by number, exactly as they were received, holes where there were holes.
+
+Every payload is held against its checksum, so that a damaged file gives fewer frames, never a wrong one. A
+recording that is still being written, or whose writer was killed, is read up to its last flush.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filters of compressed frames)
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import SourceError
+from ..checksum import checksum
+from ..messages import TABLES
+from ..series import DTYPES, ENCODINGS, MAX_DIM, IndexArray, Series
+from .acquisition import Acquisition, Array, FrameBank, Positions
+from .recording_layout import (
+    ACCOUNTS,
+    BOOKS,
+    DATA,
+    DETECTOR,
+    ENCODING,
+    FRAMES,
+    POSITION,
+    ROWS,
+    SERIES,
+    VERSION,
+    VERSION_ATTRIBUTE,
+    WRITER,
+    frames_per_chunk,
+    is_alive,
+    unpack_series,
+)
+from .superblock import BrokenSuperblockError, Superblock
+
+Payload = bytes | memoryview
+MAX_TABLE = 4 * MAX_DIM**2
+
+
+def is_recording(path: str | PathLike[str]) -> bool:
+    """Whether a file is a recording of livem, sound or not; False for any other file."""
+    try:
+        with _open(Path(path)) as file:
+            return VERSION_ATTRIBUTE in file.attrs
+    except (OSError, RuntimeError, SourceError):
+        return False
+
+
+def open_recording(path: str | PathLike[str]) -> Recording:
+    """Open a recording; it stays open until it is closed or forgotten.
+
+    Raises
+    ------
+    SourceError
+        When it is no recording, is of a later version, or is damaged where nothing can be read without it.
+    """
+    where = Path(path)
+    file = _open(where)
+    try:
+        return Recording(where, file)
+    except SourceError:
+        file.close()
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        file.close()
+        raise SourceError(f"{where} cannot be read as a recording: {error}; try `livem repair`") from error
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        header = Superblock.read(path)
+        if header.half_made:
+            raise SourceError(
+                f"{path} was just being made or mended when that was interrupted; `livem repair` tells whether "
+                "there are frames in it"
+            )
+        # A file marked as written, by a living process or a killed one, opens for concurrent reading only.
+        return h5py.File(path, "r", libver="latest", swmr=not header.clean, locking=False)
+    except (OSError, RuntimeError, BrokenSuperblockError) as error:
+        raise SourceError(f"{path} cannot be opened as a recording: {error}") from error
+
+
+class Recording(Acquisition):
+    """One recorded series. Use ``open_recording``.
+
+    Frames behind the last begin again, as those of every Acquisition do.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        version = file.attrs.get(VERSION_ATTRIBUTE)
+        if version is None:
+            raise SourceError(f"{path} is an HDF5 file, but no recording of livem")
+        if int(version) > VERSION:
+            raise SourceError(f"{path} has version {version}, this livem reads up to {VERSION}: update livem")
+        self.path, self._file, self._swmr = path, file, bool(file.swmr_mode)
+        announced = unpack_series(_text(file[SERIES]), str(path))
+        self._data = file[DATA]
+        _check_data(path, self._data, announced)
+        self.encoding = self._data.attrs[ENCODING]
+        self.announced = announced
+        """As the detector announced it."""
+        self.accounts = _accounts(file)
+        """What was received, lost, rejected, and how the series ended; "state" is "open" after a kill."""
+        self._columns = {name: file[FRAMES][name] for name in (*ROWS, POSITION) if name in file[FRAMES]}
+        self.rows = min(len(self._data), *(len(column) for column in self._columns.values()))
+        """Frames that the last flush knew of, holes included."""
+        self._per_chunk = frames_per_chunk(announced, self.encoding)
+        self.name = path.name
+        self.scan, self.meta = announced.scan, {"title": path.stem, **announced.meta}
+        self.count = announced.count or max(self.rows, int(self.accounts.get("sent") or 0), 1)
+        self.bank = FrameBank(_Frames(self))
+        self._last: tuple[tuple[int, int], list[bytes]] = ((0, 0), [])
+
+    @property
+    def series(self) -> Series:
+        """The announcement with the encoding of ``payloads``."""
+        return replace(self.announced, encoding=self.encoding)
+
+    @property
+    def state(self) -> str:
+        """ "complete", "incomplete", or "open": still being written, or its writer was killed."""
+        return str(self.accounts.get("state", "open"))
+
+    @property
+    def writer_alive(self) -> bool:
+        """Whether it is being written at this moment, by a process of this computer."""
+        return self._swmr and is_alive(str(self._file[BOOKS].attrs.get(WRITER, "")))
+
+    def close(self) -> None:
+        self._data, self._columns = None, {}
+        self._file.close()
+
+    def payloads(self, first: int, n: int) -> list[bytes]:
+        """n payloads, byte for byte as they are stored; empty where a frame is absent or damaged."""
+        return [payload for start, stop in self._pieces(first, n) for payload in self._sound(start, stop)]
+
+    def present(self, first: int, n: int) -> npt.NDArray[np.bool_]:
+        """(n,) which frames are there and sound; reads them."""
+        return np.array([len(payload) > 0 for payload in self.payloads(first, n)], bool)
+
+    def recorded(self, first: int, n: int) -> npt.NDArray[np.bool_]:
+        """(n,) which frames were written, without reading them."""
+        return self._column("valid", first, n).astype(bool)
+
+    def times(self, first: int, n: int) -> IndexArray | None:
+        """(n,) ns since the Unix epoch, 0 where unknown; None when no frame of these has a time."""
+        times = self._column("timestamp", first, n)
+        return times if times.any() else None
+
+    def positions(self, first: int, n: int) -> Positions | None:
+        """(n, 2) float32 (y, x) in scan pixels; None unless the scan is one of explicit positions."""
+        return self._column(POSITION, first, n) if POSITION in self._columns else None
+
+    def tables(self) -> Mapping[str, Array]:
+        """Pixel mask, flatfield, count rates, as far as the detector sent them."""
+        group = self._file[DETECTOR]
+        found = {name: group[name] for name in TABLES if name in group}
+        return {name: np.asarray(table) for name, table in found.items() if table.size <= MAX_TABLE}
+
+    def truth(self) -> Mapping[str, Array]:
+        """Nothing: a recording tells what was measured."""
+        return {}
+
+    def decoded(self, first: int, n: int) -> Array:
+        """(n, h, w) frames; zeros where a frame is absent or damaged."""
+        frames = np.zeros((n, *self.announced.shape), self.announced.numpy_dtype)
+        there = self.present(first, n)
+        for start, stop in _runs(there):
+            frames[start:stop] = self._data[first + start : first + stop]
+        return frames
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _pieces(self, first: int, n: int) -> list[tuple[int, int]]:
+        """The asked range as ranges below ``count``."""
+        assert self.count is not None
+        pieces, start = [], first % self.count
+        while n > 0:
+            stop = min(start + n, self.count)
+            pieces.append((start, stop))
+            start, n = 0, n - (stop - start)
+        return pieces
+
+    def _column(self, name: str, first: int, n: int) -> Array:
+        """Rows of one data set; zeros behind its end and where its file is damaged."""
+        parts = [self._rows_of(name, start, stop) for start, stop in self._pieces(first, n)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _rows_of(self, name: str, start: int, stop: int) -> Array:
+        column = self._columns[name]
+        values = np.zeros((stop - start, *column.shape[1:]), column.dtype)
+        known = max(start, min(stop, self.rows)) - start
+        try:
+            values[:known] = column[start : start + known]
+        except (OSError, RuntimeError):
+            return values  # this part of the file is gone: its frames are absent
+        return values
+
+    def _sound(self, start: int, stop: int) -> list[bytes]:
+        """Payloads that match their checksum. The last range is kept: who asks for one asks twice."""
+        if self._last[0] != (start, stop):
+            valid, sizes, sums = (self._rows_of(name, start, stop) for name in ("valid", "size", "xxh64"))
+            rows = zip(range(start, stop), valid.tolist(), sizes.tolist(), sums.tolist(), strict=True)
+            found = [
+                self._payload(index, size, total) if there else b"" for index, there, size, total in rows
+            ]
+            self._last = (start, stop), found
+        return self._last[1]
+
+    def _payload(self, index: int, size: int, total: int) -> bytes:
+        try:
+            stored = self._stored(index)
+        except (OSError, RuntimeError, ValueError):
+            return b""
+        return stored if len(stored) == size and checksum(stored) == total else b""
+
+    def _stored(self, index: int) -> bytes:
+        if self._per_chunk > 1:
+            return bytes(self._data[index].tobytes())
+        return bytes(self._data.id.read_direct_chunk((index, 0, 0))[1])
+
+
+class _Frames:
+    """Decoded frames of a recording, as a Stack."""
+
+    def __init__(self, recording: Recording) -> None:
+        assert recording.count is not None
+        self._recording = recording
+        self.shape: tuple[int, ...] = (recording.count, *recording.announced.shape)
+        self.dtype = recording.announced.numpy_dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: slice) -> Array:
+        start, stop, _ = which.indices(len(self))
+        return self._recording.decoded(start, max(0, stop - start))
+
+
+def _check_data(path: Path, data: Any, announced: Series) -> None:
+    """The frames' data set is what the announcement says. Raises SourceError."""
+    if not isinstance(data, h5py.Dataset) or data.shape[1:] != announced.shape:
+        raise SourceError(f"{path}: {DATA} does not hold frames of {announced.shape}")
+    if data.dtype != DTYPES[announced.dtype]:
+        raise SourceError(f"{path}: {DATA} has pixels of {data.dtype}, announced are {announced.dtype}")
+    if data.attrs.get(ENCODING) not in ENCODINGS:
+        raise SourceError(f"{path}: {DATA} has the encoding {data.attrs.get(ENCODING)!r}, not known here")
+
+
+def _text(dataset: h5py.Dataset) -> str:
+    value = dataset[()]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _accounts(file: h5py.File) -> dict[str, Any]:
+    """The accounts as far as they can be read: frames are worth more than numbers about them."""
+    try:
+        accounts = json.loads(_text(file[ACCOUNTS]))
+    except (OSError, RuntimeError, KeyError, ValueError, RecursionError):
+        return {}
+    return accounts if isinstance(accounts, dict) else {}
+
+
+def _runs(there: npt.NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
+    """Half-open ranges of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], there, [False])).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

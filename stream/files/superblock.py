@@ -1,0 +1,104 @@
+"""The first 48 bytes of an HDF5 file (superblock version 3): who has it open, and where it ends.
+
+A writer that was killed leaves both wrong; h5py cannot put them right (HDF5's own tool for it is h5clear).
+From the HDF5 file format specification 3.0, section II.A.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+LAYOUT = struct.Struct("<8s4B4Q")
+SIZE = LAYOUT.size + 4
+OPEN_FOR_WRITING, OPEN_FOR_SWMR = 1, 4
+
+
+class BrokenSuperblockError(ValueError):
+    """The file does not begin as an HDF5 file of this version does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """What stands there; all addresses in bytes from ``base``."""
+
+    flags: int
+    base: int
+    extension: int
+    end: int
+    """Of what HDF5 knows in the file; while a file is written it may be longer."""
+    root: int
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Self:
+        """Raises BrokenSuperblockError, or OSError."""
+        with Path(path).open("rb") as file:
+            data = file.read(SIZE)
+        if not data.startswith(SIGNATURE):
+            raise BrokenSuperblockError("it is no HDF5 file (its first bytes are others)")
+        if len(data) < SIZE:
+            raise BrokenSuperblockError(f"only {len(data)} bytes of it are there")
+        if data[8:11] != b"\x03\x08\x08":
+            raise BrokenSuperblockError("it is an HDF5 file of another kind than a recording")
+        if lookup3(data[: LAYOUT.size]) != int.from_bytes(data[LAYOUT.size :], "little"):
+            raise BrokenSuperblockError("its first 48 bytes are damaged: their checksum does not match")
+        _, _, _, _, flags, *addresses = LAYOUT.unpack(data[: LAYOUT.size])
+        return cls(flags, *addresses)
+
+    @property
+    def clean(self) -> bool:
+        """Whether no writer has it open, or had when it was killed."""
+        return not self.flags & (OPEN_FOR_WRITING | OPEN_FOR_SWMR)
+
+    @property
+    def half_made(self) -> bool:
+        """Whether a writer has it, or had, that could not yet let others read."""
+        return self.flags & (OPEN_FOR_WRITING | OPEN_FOR_SWMR) == OPEN_FOR_WRITING
+
+    def closed(self, size: int) -> Self:
+        """The same of a file of ``size`` bytes that no writer has open."""
+        return replace(self, flags=self.flags & ~(OPEN_FOR_WRITING | OPEN_FOR_SWMR), end=size - self.base)
+
+    def pack(self) -> bytes:
+        """The 48 bytes."""
+        head = LAYOUT.pack(SIGNATURE, 3, 8, 8, self.flags, self.base, self.extension, self.end, self.root)
+        return head + lookup3(head).to_bytes(4, "little")
+
+
+def lookup3(data: bytes) -> int:
+    """Bob Jenkins' hash (lookup3.c, ``hashlittle``, initial value 0), HDF5's checksum of metadata."""
+    a = b = c = (0xDEADBEEF + len(data)) & 0xFFFFFFFF
+    while len(data) > 12:
+        x, y, z = struct.unpack_from("<3I", data)
+        a, b, c = _mix(a + x, b + y, c + z)
+        data = data[12:]
+    if not data:
+        return c
+    x, y, z = struct.unpack("<3I", data.ljust(12, b"\0"))
+    return _final(a + x, b + y, c + z)
+
+
+def _turn(word: int, bits: int) -> int:
+    return ((word << bits) | ((word & 0xFFFFFFFF) >> (32 - bits))) & 0xFFFFFFFF
+
+
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    a, b, c = a & 0xFFFFFFFF, b & 0xFFFFFFFF, c & 0xFFFFFFFF
+    for bits in (4, 6, 8, 16, 19, 4):
+        a = ((a - c) & 0xFFFFFFFF) ^ _turn(c, bits)
+        c = (c + b) & 0xFFFFFFFF
+        a, b, c = b, c, a
+    return a, b, c
+
+
+def _final(a: int, b: int, c: int) -> int:
+    a, b, c = a & 0xFFFFFFFF, b & 0xFFFFFFFF, c & 0xFFFFFFFF
+    for bits in (14, 11, 25, 16, 4, 14, 24):
+        c = ((c ^ b) - _turn(b, bits)) & 0xFFFFFFFF
+        a, b, c = b, c, a
+    # Seven steps of a cycle of three: the last one written is ``b`` here.
+    return b

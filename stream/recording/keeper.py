@@ -1,0 +1,232 @@
+"""Keeps series as files: opens, writes, flushes and closes one after another, and says how that goes.
+
+Whatever a disk does, nothing is raised from here: recording stops, says why, leaves a valid file, and may
+begin again with the next series. Knows no ring and no supervisor.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ..series import Block, Series
+from .disk import Reserve, expected_frames, free_bytes, seconds_left
+from .recorder import RecorderOptions
+from .recording_file import RecordingFile
+
+FLUSH_BYTES = 16 << 20
+"""Flush after so many bytes however few frames they are: until then their blocks stay in use in the ring."""
+RATE_S = 2.0
+NAME_LENGTH = 60
+
+
+class Keeper:
+    """At most one open recording."""
+
+    def __init__(self, options: RecorderOptions, clock: Callable[[], float] = time.monotonic) -> None:
+        self._options, self._clock = options, clock
+        self._folder = Path(options.folder)
+        self.enabled = options.continuous
+        """Whether series are to be kept."""
+        self.file: RecordingFile | None = None
+        self.error: str | None = None
+        """Why recording stopped; None once it has begun again."""
+        self.saved = True
+        """Whether what was written before the last flush, end or failure is in a file for good."""
+        self._reserve: Reserve | None = None
+        self._bytes_per_frame: float | None = None
+        self._flush_at = self._sync_at = 0.0
+        self._disk = ThreadPoolExecutor(1, "fsync")
+        self._sync: Future[None] | None = None
+        self._mark, self._rate = (clock(), 0), 0.0
+
+    @property
+    def state(self) -> str:
+        if self.file is not None:
+            return "recording"
+        return "failed" if self.error else "idle"
+
+    def begin(self, series: Series, suffix: str = "") -> bool:
+        """Open a file for a series; False, and ``error`` says why, when that is not possible."""
+        self.error = None
+        return self._try(lambda: self._open(series, suffix))
+
+    def _open(self, series: Series, suffix: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._reserve = Reserve(self._folder)
+        path = free_path(self._folder, series, suffix)
+        self.file = RecordingFile(path, series, compress=self._options.compression == "bslz4")
+        now = self._clock()
+        self._flush_at, self._sync_at = now + self._options.flush_s, now + self._options.fsync_s
+        self._mark, self._rate = (now, 0), 0.0
+
+    def write(self, block: Block) -> bool:
+        """Append a block; it is in the file for good after the next ``flush``."""
+        file = self.file
+        if file is None:
+            return False
+        return self._try(
+            lambda: file.append(
+                block.first, block.count, block.payload, block.sizes, block.positions, block.time_ns
+            )
+        )
+
+    def flush_due(self) -> bool:
+        """Whether so many frames or bytes wait, or they have waited so long, that they should be flushed."""
+        file = self.file
+        if file is None or not file.waiting:
+            return False
+        return (
+            file.waiting >= self._options.flush_frames
+            or file.waiting_bytes >= FLUSH_BYTES
+            or self._clock() >= self._flush_at
+        )
+
+    def due_in(self) -> float | None:
+        """Seconds until what waits is to be flushed; None when nothing does."""
+        if self.file is None or not self.file.waiting:
+            return None
+        return max(0.0, self._flush_at - self._clock())
+
+    def flush(self) -> bool:
+        """Everything that was written is in the file for good; False when the disk refuses it."""
+        if self.file is None or not self._try(self.file.flush):
+            return False
+        self.saved = True
+        now = self._clock()
+        self._flush_at = now + self._options.flush_s
+        if now >= self._sync_at:
+            self._sync_at = now + self._options.fsync_s
+            self._start_sync(self.file)
+        return True
+
+    def _start_sync(self, file: RecordingFile) -> None:
+        """Beside the writing: a disk may take a second for it. One that is still at it is not asked again."""
+        if self._sync is None or self._sync.done():
+            self._sync = self._disk.submit(file.sync)
+
+    def end(self, accounts: Mapping[str, Any]) -> None:
+        """The series is over: enter its accounts and close its file."""
+        file = self.file
+        if file is None:
+            return
+        if self._try(lambda: self._close(file, accounts)):
+            self.file, self.saved = None, True
+            self._give_up_reserve()
+            self._disk.submit(file.sync)
+
+    def _close(self, file: RecordingFile, accounts: Mapping[str, Any]) -> None:
+        if file.frames:
+            self._bytes_per_frame = file.bytes / file.frames
+        file.write_accounts({**accounts, **_counts(file)})
+        file.close()
+
+    def shut(self) -> None:
+        """No more recordings: wait until the disk has the last one."""
+        self._disk.shutdown(wait=True)
+
+    def _try(self, do: Callable[[], object]) -> bool:
+        """Do something with the disk; False, and everything closed, when it fails."""
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - HDF5 raises many kinds, and none may stop the live path
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        file, self.file = self.file, None
+        self.error, self.saved = _words(error, self._folder if file is None else file.path), False
+        self._give_up_reserve()
+        if file is None:
+            return
+        try:
+            file.write_accounts({"state": "failed", "reason": self.error, **_counts(file)})
+        except Exception as again:  # noqa: BLE001 - as above: what was flushed before is safe
+            self.error += f" (nor could its accounts be written: {again})"
+        try:
+            file.close()
+            self.saved = True
+        except Exception as again:  # noqa: BLE001 - as above
+            self.error += f" (nor could it be closed: {again}; `livem repair` mends it)"
+
+    def _give_up_reserve(self) -> None:
+        if self._reserve is not None:
+            self._reserve.release()
+            self._reserve = None
+
+    def status(self) -> dict[str, Any]:
+        """How it goes: the fields of the report ``recording`` (recorder.py)."""
+        file, free = self.file, free_bytes(self._existing())
+        rate = self._measure(file)
+        return {
+            "state": self.state,
+            "enabled": self.enabled,
+            "file": None if file is None else str(file.path),
+            "frames": 0 if file is None else file.flushed,
+            "bytes": 0 if file is None else file.bytes,
+            "bytes_per_s": round(rate, 1),
+            "free_bytes": free,
+            "seconds_left": seconds_left(free, rate),
+            "error": self.error,
+            "warning": self._warning(free),
+        }
+
+    def _existing(self) -> Path:
+        """The folder, or its nearest parent that is there."""
+        return next((p for p in (self._folder, *self._folder.absolute().parents) if p.is_dir()), Path())
+
+    def _measure(self, file: RecordingFile | None) -> float:
+        """Bytes a second, over RATE_S at least."""
+        if file is None:
+            return 0.0
+        now, (then, before) = self._clock(), self._mark
+        if now - then >= RATE_S:
+            self._rate = (file.bytes - before) / (now - then)
+            self._mark = now, file.bytes
+        elif not self._rate and now > then:
+            return (file.bytes - before) / (now - then)
+        return self._rate
+
+    def _warning(self, free: int | None) -> str | None:
+        """What the open series still needs, when that is more than there is."""
+        file = self.file
+        if file is None or free is None or (frames := expected_frames(file.series)) is None:
+            return None
+        each = self._each(file)
+        needed = 0.0 if each is None else (frames - file.frames) * each
+        if needed <= free:
+            return None
+        return (
+            f"series {file.series.key.number} still needs {needed / 1e9:.2f} GB, {self._folder} has "
+            f"{free / 1e9:.2f} GB: recording will stop when it is full; free some space"
+        )
+
+    def _each(self, file: RecordingFile) -> float | None:
+        """Bytes a frame takes: measured, or as raw, or like the last series; None = unknown."""
+        if file.frames:
+            return file.bytes / file.frames
+        return file.series.frame_bytes if file.encoding == "raw" else self._bytes_per_frame
+
+
+def _counts(file: RecordingFile) -> dict[str, int]:
+    return {"recorded": file.frames, "recorded_bytes": file.bytes}
+
+
+def _words(error: Exception, path: Path) -> str:
+    return f"{path} cannot be written: {error}; recording has stopped, the live path goes on"
+
+
+def free_path(folder: Path, series: Series, suffix: str = "") -> Path:
+    """Where a series goes: title, number and epoch make the name; one that is taken gets a number."""
+    title = re.sub(r"[^\w.-]+", "_", str(series.meta.get("title", ""))).strip("._")[:NAME_LENGTH] or "series"
+    stem = f"{title}_{series.key.number}_{series.key.epoch.hex()[:8]}{suffix}"
+    path, number = folder / f"{stem}.h5", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}_{number}.h5"
+    return path

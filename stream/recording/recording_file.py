@@ -1,0 +1,222 @@
+"""One recording while it is written: frames go in as they were received, each to the place of its own index.
+
+What ``flush`` has returned for is in the file whatever becomes of this process. Knows no ring, no policy and
+no disk space: what HDF5 and the disk refuse is raised.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5s
+
+from ..checksum import checksums
+from ..files.recording_layout import (
+    ACCOUNTS,
+    ACCOUNTS_BYTES,
+    DATA,
+    FRAMES,
+    HEADERS_MADE,
+    POSITION,
+    frames_per_chunk,
+)
+from ..messages import BSLZ4_HEADER
+from ..series import Series
+from . import nexus
+from .chunks import Compressor
+
+Bytes = npt.NDArray[np.uint8]
+Rows = dict[str, npt.NDArray[Any]]
+BSLZ4_BLOCK = 8192
+"""What a payload that came without its header was made with: bitshuffle's choice for all pixel types."""
+MAX_INDEX = 1 << 31
+"""HDF5's index of chunks has room for 2^32; a frame beyond this is a fault of its sender."""
+
+
+class RecordingFile:
+    """An open recording.
+
+    Parameters
+    ----------
+    path : path
+        Must not exist.
+    series : Series
+        As announced.
+    compress : bool, optional
+        Whether frames that come raw are stored as bslz4.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be made. Every other method may raise it too, and RuntimeError: both as HDF5
+        says it. What was flushed before stays readable.
+    """
+
+    def __init__(self, path: Path, series: Series, compress: bool = False) -> None:
+        self.path, self.series = path, series
+        self._compressor = Compressor(series) if compress and series.encoding == "raw" else None
+        self.encoding = "bslz4" if self._compressor else series.encoding
+        self._file = nexus.create(path, series, self.encoding)
+        self._data = self._file[DATA]
+        self._rows = {name: self._file[FRAMES][name] for name in self._file[FRAMES]}
+        self._per_chunk = frames_per_chunk(series, self.encoding)
+        self._waiting: list[Rows] = []
+        self._interval_ns = round(float(series.meta.get("frame_time", 0)) * 1e9)
+        self.frames = 0
+        """Written so far."""
+        self.flushed = 0
+        """Of these, in the file for good."""
+        self.bytes = 0
+        """Of their payloads."""
+        self.headers_made = 0
+        self.waiting_bytes = 0
+        """Of payloads that were appended since the last flush."""
+        self._extent = self._length = 0
+
+    @property
+    def waiting(self) -> int:
+        """Frames that were appended since the last flush."""
+        return self.frames - self.flushed
+
+    def append(
+        self,
+        first: int,
+        count: int,
+        payload: Bytes,
+        sizes: npt.NDArray[np.int64] | None,
+        positions: npt.NDArray[np.float32] | None = None,
+        time_ns: int | None = None,
+    ) -> None:
+        """Write consecutive frames (see series.Block); frames behind others, late ones, as well.
+
+        Raises ValueError when an index is beyond MAX_INDEX.
+        """
+        if first + count > MAX_INDEX:
+            raise ValueError(f"frame {first + count - 1} is beyond {MAX_INDEX - 1}, the last that a file has")
+        indices = np.arange(first, first + count, dtype=np.int64)
+        if self._compressor is not None:
+            payload, sizes = self._compressor.compress(payload)
+        elif sizes is None:
+            sizes = np.full(count, self.series.frame_bytes, np.int64)
+        if self.encoding == "bslz4":
+            payload = self._with_headers(payload, sizes)
+        ends = np.cumsum(sizes)
+        self._grow(first + count)
+        if self._per_chunk == 1:
+            self._write_chunks(first, payload, ends)
+        else:
+            _put(self._data, first, payload.view(self.series.numpy_dtype).reshape(-1, *self.series.shape))
+        rows: Rows = {
+            "index": indices,
+            "valid": np.ones(count, np.uint8),
+            "timestamp": self._times(indices, time_ns),
+            "size": np.array(sizes, np.int64),
+            "xxh64": checksums(payload, ends),
+        }
+        if positions is not None:
+            rows[POSITION] = np.array(positions, np.float32)
+        self._waiting.append(rows)
+        self.frames += count
+        self.bytes += payload.nbytes
+        self.waiting_bytes += payload.nbytes
+
+    def _grow(self, stop: int) -> None:
+        if stop > self._extent:
+            self._data.id.set_extent((stop, *self.series.shape))
+            self._extent = stop
+
+    def _write_chunks(self, first: int, payload: Bytes, ends: npt.NDArray[np.int64]) -> None:
+        """Each payload as one chunk, untouched by any filter: 9 us for 14 KiB, of which HDF5 takes 3."""
+        write, start = self._data.id.write_direct_chunk, 0
+        for index, end in enumerate(ends.tolist(), first):
+            write((index, 0, 0), payload[start:end])
+            start = end
+
+    def _times(self, indices: npt.NDArray[np.int64], time_ns: int | None) -> npt.NDArray[np.int64]:
+        """A message tells the time of its first frame; the others follow at the announced interval."""
+        if time_ns is None:
+            return np.zeros(len(indices), np.int64)
+        times: npt.NDArray[np.int64] = time_ns + (indices - indices[0]) * self._interval_ns
+        return times
+
+    def _with_headers(self, payload: Bytes, sizes: npt.NDArray[np.int64]) -> Bytes:
+        """The payloads; a true bslz4 header where one has zeros (LiberTEM's simulated detector).
+
+        HDF5 cannot decode the frame otherwise.
+        """
+        starts = np.cumsum(sizes) - sizes
+        heads = payload[starts[:, None] + np.arange(BSLZ4_HEADER.size)]
+        missing = starts[~heads.any(axis=1)]
+        if not len(missing):
+            return payload
+        mended = payload.copy()
+        header = np.frombuffer(BSLZ4_HEADER.pack(self.series.frame_bytes, BSLZ4_BLOCK), np.uint8)
+        mended[missing[:, None] + np.arange(BSLZ4_HEADER.size)] = header
+        self.headers_made += len(missing)
+        self._data.attrs.modify(HEADERS_MADE, self.headers_made)
+        return mended
+
+    def flush(self) -> None:
+        """Put all that was appended into the file, so that a reader beside or after this process has it."""
+        for rows in _runs(self._waiting):
+            first = int(rows["index"][0])
+            self._lengthen(first + len(rows["index"]))
+            for name, values in rows.items():
+                _put(self._rows[name], first, values)
+        self._waiting.clear()
+        self._file.flush()
+        self.flushed, self.waiting_bytes = self.frames, 0
+
+    def _lengthen(self, stop: int) -> None:
+        if stop > self._length:
+            for rows in self._rows.values():
+                rows.id.set_extent((stop, *rows.shape[1:]))
+            self._length = stop
+
+    def write_accounts(self, accounts: Mapping[str, Any]) -> None:
+        """Enter how the series ended (JSON values), and when."""
+        text = json.dumps(accounts)
+        if len(text) > ACCOUNTS_BYTES:
+            text = json.dumps({"state": accounts.get("state"), "reason": "the accounts are too long to keep"})
+        self._file[ACCOUNTS][()] = text.encode()
+        self._file["entry/end_time"][()] = nexus.now().encode()
+
+    def close(self) -> None:
+        """Flush and close. The file is valid for every reader then, and for good."""
+        try:
+            self.flush()
+        finally:
+            self._data, self._rows = None, {}
+            self._file.close()
+
+    def sync(self) -> None:
+        """Wait until the disk has what was flushed. May be called from another thread."""
+        handle = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _runs(appended: Sequence[Rows]) -> list[Rows]:
+    """Rows joined where they follow each other: each data set is then written once a flush."""
+    runs: list[list[Rows]] = []
+    for rows in appended:
+        follows = runs and runs[-1][-1]["index"][-1] + 1 == rows["index"][0]
+        runs[-1].append(rows) if follows else runs.append([rows])
+    return [{name: np.concatenate([rows[name] for rows in run]) for name in run[0]} for run in runs]
+
+
+def _put(dataset: h5py.Dataset, first: int, values: npt.NDArray[Any]) -> None:
+    """``dataset[first:first+n] = values`` by the low-level call: h5py's own selections cost 30 us more."""
+    start, shape = (first,) + (0,) * (values.ndim - 1), values.shape
+    target = dataset.id.get_space()
+    target.select_hyperslab(start, shape)
+    dataset.id.write(h5s.create_simple(shape), target, np.ascontiguousarray(values))

@@ -1,0 +1,155 @@
+"""Mends recordings: one whose writer was killed opens everywhere, one that is damaged keeps what is sound.
+
+A file's structure is there before its first frame and stays sound through a kill (recording_file.py), so
+nothing is copied or moved: its first 48 bytes are put right in one write, rows of frames that do not match
+their checksum are marked as absent, and the accounts say what became of it. A repair that is killed is simply
+done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ...errors import SourceError
+from ..files.recording_layout import ACCOUNTS, FRAMES
+from ..files.recordings import Recording, open_recording
+from ..files.superblock import SIZE, BrokenSuperblockError, Superblock
+
+BATCH = 256
+ROOT = 48
+"""Where the root group of every recording lies: right behind the superblock."""
+NOWHERE = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was found in a recording, and what was made good."""
+
+    path: Path
+    left_open: bool
+    """Its writer was killed; other programs could not open it."""
+    header_lost: bool
+    """Its first bytes were damaged, and were made anew."""
+    cut_off: int
+    """Bytes that are missing at its end."""
+    recorded: int
+    """Frames that had been written."""
+    damaged: int
+    """Of these, frames whose bytes do not match their checksum or are gone; now marked as absent."""
+    closed_accounts: bool
+    """Its accounts were open, and say now that the recording was cut short."""
+
+    @property
+    def sound(self) -> int:
+        """Frames that are there, exactly as they were received."""
+        return self.recorded - self.damaged
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything had to be mended."""
+        return bool(
+            self.left_open or self.header_lost or self.cut_off or self.damaged or self.closed_accounts
+        )
+
+
+def repair(path: str | PathLike[str]) -> RepairReport:
+    """Mend a recording in place.
+
+    Returns
+    -------
+    RepairReport
+
+    Raises
+    ------
+    SourceError
+        When it is no recording, is being written at this moment, is damaged where nothing can be read
+        without it, or cannot be written.
+    """
+    where = Path(path)
+    try:
+        return _repair(where)
+    except (OSError, RuntimeError) as error:
+        raise SourceError(f"{where} cannot be repaired: {error}") from error
+
+
+def _repair(path: Path) -> RepairReport:
+    size = path.stat().st_size
+    header, lost = _header(path, size)
+    if not lost and not header.half_made:
+        _refuse_if_written(path)
+    cut_off = max(0, header.base + header.end - size)
+    if lost or not header.clean or header.base + header.end != size:
+        _write_header(path, header.closed(size))
+    recording = open_recording(path)
+    try:
+        recorded, damaged = _verify(recording)
+        accounts = recording.accounts
+    finally:
+        recording.close()
+    is_open = accounts.get("state", "open") == "open"
+    if damaged or is_open:
+        closed = _closed_accounts(accounts, recorded - len(damaged)) if is_open else accounts
+        _write(path, damaged, closed)
+    return RepairReport(path, not header.clean, lost, cut_off, recorded, len(damaged), is_open)
+
+
+def _header(path: Path, size: int) -> tuple[Superblock, bool]:
+    """What stands at the beginning, and whether it had to be guessed: all recordings begin alike."""
+    try:
+        return Superblock.read(path), False
+    except BrokenSuperblockError as error:
+        with path.open("rb") as file:
+            start = file.read(SIZE + 4)
+        if start[ROOT : ROOT + 4] != b"OHDR":
+            raise SourceError(f"{path} cannot be repaired: {error}") from error
+        return Superblock(0, 0, NOWHERE, size, ROOT), True
+
+
+def _refuse_if_written(path: Path) -> None:
+    recording = open_recording(path)
+    try:
+        if recording.writer_alive:
+            raise SourceError(f"{path} is being recorded at this moment; end the recording first")
+    finally:
+        recording.close()
+
+
+def _write_header(path: Path, header: Superblock) -> None:
+    """One write of 48 bytes: there is no moment in which half of it stands there."""
+    with path.open("r+b", buffering=0) as file:
+        file.write(header.pack())
+        os.fsync(file.fileno())
+
+
+def _verify(recording: Recording) -> tuple[int, list[int]]:
+    """Frames that were written, and those of them that are not sound."""
+    recorded, damaged = 0, []
+    for first in range(0, recording.rows, BATCH):
+        n = min(BATCH, recording.rows - first)
+        written = recording.recorded(first, n)
+        bad = written & ~recording.present(first, n)
+        recorded += int(written.sum())
+        damaged += (first + np.flatnonzero(bad)).tolist()
+    return recorded, damaged
+
+
+def _closed_accounts(accounts: dict[str, Any], sound: int) -> dict[str, Any]:
+    reason = "the recorder was stopped before the series ended (a kill, a crash or a power failure)"
+    return {**accounts, "state": "incomplete", "reason": reason, "recorded": sound}
+
+
+def _write(path: Path, damaged: list[int], accounts: dict[str, Any]) -> None:
+    """Overwrite in place: neither moves anything in the file."""
+    with h5py.File(path, "r+", libver="latest", locking=False) as file:
+        valid = file[FRAMES]["valid"]
+        for index in damaged:
+            valid[index] = 0
+        file[ACCOUNTS][()] = json.dumps(accounts).encode()
