@@ -1,0 +1,183 @@
+"""Which series a Merlin's frames belong to: the detector numbers frames from 1 and names no series at all.
+
+Fed with acquisition headers and runs of frames; yields Start, FrameBatch, End and Rejected. Knows no bytes of
+the wire.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..messages import PIXEL_MASK, End, FrameBatch, Message, Reason, Rejected, Start
+from ..series import Series, SeriesKey
+from .merlin_header import AcquisitionHeader, FrameHeader
+from .merlin_pixels import PixelFormat
+
+DISTRIBUTED = "distribute"
+"""Gap fill mode in which the pixels of the gap hold counts of their neighbours, and belong to the picture."""
+LATE_FIRST = 64
+"""A first frame after so many others begins a new series; before, it may be late or a copy. A detector's own
+frames are never out of order, those of a relay or of our fault injector may be."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """The series that frames belong to now."""
+
+    key: SeriesKey
+    shape: tuple[int, int]
+    dtype: str
+    count: int | None
+    furthest: int = 0
+    """Highest sequence number so far."""
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Consecutive frames that are read alike."""
+
+    header: FrameHeader
+    """Of the first of them, or of an earlier one of the same kind."""
+    format: PixelFormat
+    sequence: int
+    """Of the first frame."""
+    count: int
+    unpack: Callable[[], npt.NDArray[np.uint8]]
+    time_ns: Callable[[], int | None]
+
+
+class SeriesBook:
+    """Names series, and tells where one begins and ends.
+
+    Parameters
+    ----------
+    use_scan : bool
+        Whether the acquisition header decides the scan.
+    """
+
+    def __init__(self, use_scan: bool = True) -> None:
+        self._use_scan = use_scan
+        self._epoch, self._number = os.urandom(8), 0
+        self._announced: AcquisitionHeader | None = None
+        self._last: AcquisitionHeader | None = None
+        self._running: _Running | None = None
+        self._fresh = True
+        self.queue: deque[Message] = deque()
+        self.note = ""
+        """For the user: what is unusual about the running series."""
+
+    @property
+    def key(self) -> SeriesKey | None:
+        """The series that a damaged frame belongs to; None between series."""
+        return None if self._running is None or self._announced is not None else self._running.key
+
+    def resume(self, series: Series) -> None:
+        """Go on with a series of a former process."""
+        self._epoch, self._number = series.key.epoch, series.key.number
+        self._running = _Running(series.key, series.shape, series.dtype, series.count)
+
+    def announce(self, header: AcquisitionHeader | None) -> None:
+        """An acquisition header has come; None: one that says nothing."""
+        self._end_running()
+        self._announced = self._last = header
+        if header is None:
+            self._running = None
+
+    def _end_running(self) -> None:
+        running = self._running
+        if running is not None and not running.ended:
+            running.ended = True
+            self.queue.append(End(running.key, None))
+
+    def line_lost(self, orderly: bool) -> None:
+        """The connection is gone. Of an acquisition without announced end nobody else can tell the end."""
+        self._fresh, self._announced = True, None
+        if orderly and self._running is not None and self._running.count is None:
+            self._end_running()
+
+    def frames(self, run: Run) -> None:
+        """Consecutive frames have come."""
+        if self._begins(run):
+            self._start(run)
+        self._fresh = False
+        running = self._running
+        if running is None:
+            detail = (
+                f"frames of an acquisition that began before this connection, at frame {run.sequence - 1}"
+            )
+            self.note = "waiting for the next acquisition: the present one began before this connection"
+            self.queue.append(Rejected(Reason.UNKNOWN_SERIES, detail, count=run.count))
+        elif run.format.shape != running.shape or run.format.dtype != running.dtype:
+            self._refuse(run, running)
+        else:
+            self.queue.append(
+                FrameBatch(running.key, run.sequence - 1, run.count, run.time_ns(), None, run.unpack(), None)
+            )
+        self.passed(run.sequence + run.count - 1)
+
+    def passed(self, sequence: int) -> None:
+        """A frame with this number went by, good or bad: perhaps the last."""
+        running = self._running
+        if running is None:
+            return
+        running.furthest = max(running.furthest, sequence)
+        if not running.ended and running.count is not None and sequence >= running.count:
+            running.ended = True
+            self.queue.append(End(running.key, running.count))
+
+    def _begins(self, run: Run) -> bool:
+        if self._announced is not None:
+            return True
+        if run.sequence != 1:
+            return False
+        running = self._running
+        return running is None or running.ended or self._fresh or running.furthest > LATE_FIRST
+
+    def _start(self, run: Run) -> None:
+        self._end_running()
+        header, anew = self._announced, self._announced is None
+        if anew:
+            header = self._last
+        self._announced = None
+        self._number += 1
+        key = SeriesKey(self._epoch, self._number)
+        count = None if header is None else header.count
+        self._running = _Running(key, run.format.shape, run.format.dtype, count)
+        self.note = "frames were numbered anew without an acquisition header" if anew else ""
+        meta = _meta(header, run.header) | ({"note": self.note} if anew else {})
+        scan = header.scan if header is not None and self._use_scan else None
+        series = Series(key, run.format.shape, run.format.dtype, count=count, scan=scan, meta=meta)
+        self.queue.append(Start(series, _tables(header, run)))
+
+    def _refuse(self, run: Run, running: _Running) -> None:
+        """Frames that are not like the first of their series."""
+        reason = Reason.BAD_SHAPE if run.format.shape != running.shape else Reason.BAD_DTYPE
+        (h, w), (first_h, first_w) = run.format.shape, running.shape
+        detail = (
+            f"frame {run.sequence - 1} is {h} x {w} {run.format.dtype}, "
+            f"the series {first_h} x {first_w} {running.dtype}"
+        )
+        self.queue.append(Rejected(reason, detail, running.key, run.sequence - 1, run.count))
+
+
+def _meta(header: AcquisitionHeader | None, frame: FrameHeader) -> dict[str, Any]:
+    meta: dict[str, Any] = {"detector": "Quantum Detectors Merlin"} if header is None else header.meta()
+    if frame.exposure_s:
+        meta["exposure_time"] = frame.exposure_s
+    return meta | {"layout": frame.layout, "pixel_type": frame.kind}
+
+
+def _tables(header: AcquisitionHeader | None, run: Run) -> dict[str, npt.NDArray[Any]]:
+    filled = "" if header is None else header.fields.get("Gap Fill Mode", "")
+    if filled.lower().startswith(DISTRIBUTED):
+        return {}
+    mask = run.format.gap_mask(run.header.layout, run.header.chips)
+    return {} if mask is None else {PIXEL_MASK: mask}

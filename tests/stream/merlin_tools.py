@@ -1,0 +1,74 @@
+"""Shared by the Merlin tests: acquisitions as bytes, and a stream that reads them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from livem.stream.messages import FrameBatch, Message
+from livem.stream.simulate.merlin_frames import Readout, acquisition_text, frame_text, message, pixel_bytes
+from livem.stream.sources.merlin_stream import MerlinStream
+
+READOUT = Readout("uint16", (8, 16))
+NS = 1_700_000_000_000_000_000
+
+
+def hdr(count: int, per_trigger: int = 1, **more: object) -> bytes:
+    fields = {"Frames in Acquisition (Number)": count, "Frames per Trigger (Number)": per_trigger, **more}
+    text = acquisition_text(fields, 512)
+    return message(len(text)) + text
+
+
+def content(index: int, readout: Readout = READOUT) -> np.ndarray:
+    """Every pixel of frame i is i and a little more, so that no two pixels of a row are alike."""
+    h, w = readout.shape
+    top = 1 << readout.counter_depth
+    return ((index + np.arange(h * w).reshape(h, w)) % top).astype(readout.dtype)
+
+
+def frame(index: int, readout: Readout = READOUT) -> bytes:
+    pixels = pixel_bytes(content(index, readout), readout)
+    text = frame_text(readout, index + 1, NS + index)
+    return message(len(text) + len(pixels)) + text + pixels
+
+
+def acquisition(count: int, indices: Iterable[int] | None = None, readout: Readout = READOUT) -> bytes:
+    return hdr(count) + b"".join(frame(i, readout) for i in (range(count) if indices is None else indices))
+
+
+def drain(stream: MerlinStream) -> list[Message]:
+    found: list[Message] = []
+    while (message := stream.next()) is not None:
+        found.append(message)
+    return found
+
+
+def feed(stream: MerlinStream, data: bytes, cuts: Sequence[int] = ()) -> list[Message]:
+    """Give bytes to a stream in pieces that end at ``cuts``; all its messages."""
+    found: list[Message] = []
+    bounds = [0, *sorted(cuts), len(data)]
+    for begin, end in itertools.pairwise(bounds):
+        piece = data[begin:end]
+        while piece:
+            space = stream.space()
+            assert len(space), "a stream without room would stand still"
+            taken = min(len(space), len(piece))
+            space[:taken] = piece[:taken]
+            stream.took(taken)
+            piece = piece[taken:]
+            found += drain(stream)
+    return found
+
+
+def frames_in(messages: Iterable[Message], readout: Readout = READOUT) -> dict[int, np.ndarray]:
+    """The pixels of each frame by its index."""
+    return {
+        batch.first + i: pixels
+        for batch in messages
+        if isinstance(batch, FrameBatch)
+        for i, pixels in enumerate(
+            batch.payload.view(np.dtype(readout.dtype)).reshape(batch.count, *readout.shape)
+        )
+    }
