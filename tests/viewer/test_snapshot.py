@@ -22,7 +22,7 @@ def brightness(picture: QImage, left: float, right: float) -> np.ndarray:
     """Grey values of a vertical strip of the picture, in shares of its width."""
     grey = picture.convertToFormat(QImage.Format.Format_Grayscale8)
     rows = np.frombuffer(grey.constBits(), np.uint8).reshape(grey.height(), grey.bytesPerLine())
-    return rows[:, int(left * grey.width()) : int(right * grey.width())].copy()  # the picture goes with `grey`
+    return rows[:, int(left * grey.width()) : int(right * grey.width())].copy()  # pixels end with `grey`
 
 
 def test_a_snapshot_has_all_its_pictures(qapp: Any, make: Any, tmp_path: Path) -> None:
