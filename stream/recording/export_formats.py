@@ -232,15 +232,6 @@ def _beside(target: Path, tables: Mapping[str, Array]) -> list[Path]:
     return paths
 
 
-def _beside(target: Path, tables: Mapping[str, Array]) -> list[Path]:
-    """OUT.valid.npy for OUT.npy, and so on."""
-    paths = []
-    for name, table in tables.items():
-        paths.append(target.with_name(f"{target.stem}.{name}.npy"))
-        np.save(paths[-1], table)
-    return paths
-
-
 WRITERS: Mapping[str, MakeWriter] = {
     ".npy": NpyWriter,
     ".h5": Hdf5Writer,

@@ -1,0 +1,259 @@
+"""``livem export``: every format gives back what was in the file; holes are zeros, and said to be holes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livem.cli import main
+from livem.errors import MissingDependencyError, SessionError, SourceError, UsageError
+from livem.stream.files.acquisition import Acquisition, FrameBank
+from livem.stream.files.open_file import open_file
+from livem.stream.recording import export_formats
+from livem.stream.recording.export import export
+from livem.stream.series import DTYPES, Scan
+
+SUFFIXES = (".npy", ".h5", ".zarr", ".tif")
+
+
+class Recording(Acquisition):
+    """Frames with holes, positions, times and a pixel mask."""
+
+    def __init__(
+        self, frames: np.ndarray, holes: tuple[int, ...] = (), scan: Scan | None = None, **meta: Any
+    ) -> None:
+        self.name, self.scan, self.meta = "a.h5", scan, meta
+        self.bank, self.count = FrameBank(frames), len(frames)
+        self._holes = holes
+        self.asked: list[int] = []
+        self.broken: int | None = None
+
+    def frames(self, first: int, n: int) -> np.ndarray:
+        self.asked.append(n)
+        if self.broken is not None and first <= self.broken < first + n:
+            raise OSError("read error")
+        return super().frames(first, n)  # not zeros in the holes: export has to see to that
+
+    def present(self, first: int, n: int) -> np.ndarray | None:
+        return ~np.isin(np.arange(first, first + n), self._holes) if self._holes else None
+
+    def times(self, first: int, n: int) -> np.ndarray | None:
+        return np.arange(first, first + n, dtype=np.int64) + 1000 if self._holes else None
+
+    def positions(self, first: int, n: int) -> np.ndarray | None:
+        if self.scan is None or self.scan.order != "positions":
+            return None
+        return np.stack([np.arange(first, first + n), np.ones(n)], 1).astype(np.float32)
+
+    def tables(self) -> Mapping[str, np.ndarray]:
+        return {"pixel_mask": np.ones(self.shape, np.uint32)} if self._holes else {}
+
+    def truth(self) -> Mapping[str, np.ndarray]:
+        return {}
+
+
+def some_frames(n: int = 30, dtype: str = "uint16", shape: tuple[int, int] = (5, 7)) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    return rng.integers(1, 120, (n, *shape)).astype(DTYPES[dtype])
+
+
+def read_back(path: Path) -> dict[str, np.ndarray]:
+    """The frames and what belongs to them, by other programs' means."""
+    if path.suffix == ".zarr":
+        zarr = pytest.importorskip("zarr")
+        group = zarr.open_group(str(path), mode="r")
+        assert group.metadata.zarr_format == 3
+        return {name: np.asarray(array) for name, array in group.arrays()}
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            return {name: file[name][()] for name in file}
+    data = np.load(path) if path.suffix == ".npy" else tifffile.imread(path)
+    beside = path.parent.glob(f"{path.stem}.*.npy")
+    return {"data": data, **{file.name.split(".")[1]: np.load(file) for file in beside}}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_pixel_type_comes_back(suffix: str, dtype: str, tmp_path: Path) -> None:
+    frames = some_frames(dtype=dtype)
+    done = export(Recording(frames), tmp_path / f"a{suffix}")
+    back = read_back(done.path)
+    assert list(back) == ["data"]
+    assert back["data"].dtype == frames.dtype
+    np.testing.assert_array_equal(back["data"], frames)
+    assert (done.shape, done.missing, done.beside) == ((30, 5, 7), 0, ())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_holes_are_zeros_and_said(suffix: str, tmp_path: Path) -> None:
+    frames = some_frames()
+    recording = Recording(frames, holes=(0, 7, 8, 29), scan=Scan((40, 40), "positions"))
+    done = export(recording, tmp_path / f"a{suffix}", block_bytes=300)
+    back = read_back(done.path)
+    assert set(back) == {"data", "valid", "positions", "timestamps", "pixel_mask"}
+    np.testing.assert_array_equal(np.flatnonzero(~back["valid"]), [0, 7, 8, 29])
+    np.testing.assert_array_equal(back["data"], np.where(back["valid"][:, None, None], frames, 0))
+    np.testing.assert_array_equal(back["positions"][:, 0], np.arange(30))
+    assert (done.missing, len(done.beside)) == (4, 4 if suffix in (".npy", ".tif") else 0)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_is_bounded_by_blocks(suffix: str, tmp_path: Path) -> None:
+    frames = some_frames(200)
+    recording = Recording(frames)
+    export(recording, tmp_path / f"a{suffix}", block_bytes=frames[0].nbytes * 9)
+    assert max(recording.asked) == 8  # four at a time
+    assert len(recording.asked) == 25
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5", ".zarr"])
+@pytest.mark.parametrize("block", [1, 700, 10_000])
+def test_a_raster_scan_keeps_its_shape(suffix: str, block: int, tmp_path: Path) -> None:
+    frames = some_frames(24)
+    done = export(
+        Recording(frames, holes=(5,), scan=Scan((4, 6))), tmp_path / f"a{suffix}", block_bytes=block
+    )
+    back = read_back(done.path)
+    frames[5] = 0
+    np.testing.assert_array_equal(back["data"], frames.reshape(4, 6, 5, 7))
+    assert back["valid"].shape == (4, 6)
+    assert not back["valid"][0, 5]
+    if suffix != ".zarr":
+        assert open_file(str(done.path)).scan == Scan((4, 6))
+
+
+@pytest.mark.parametrize("scan", [Scan((4, 6), "serpentine"), Scan((4, 5), skip=1), Scan((2, 6), repeats=2)])
+def test_other_scans_stay_a_row_of_frames(scan: Scan, tmp_path: Path) -> None:
+    """Frame i is not pixel i there: nothing is put where it was not measured."""
+    assert export(Recording(some_frames(24), scan=scan), tmp_path / "a.npy").shape == (24, 5, 7)
+    with h5py.File(export(Recording(some_frames(24), scan=scan), tmp_path / "a.h5").path) as file:
+        assert file["data"].attrs["scan_order"] == scan.order
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 40), st.integers(1, 5000), st.data())
+def test_any_range_in_any_blocks(tmp_path: Path, n: int, block: int, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(first + 1, n))
+    frames = some_frames(n)
+    done = export(
+        Recording(frames), tmp_path / "a.npy", frames=(first, stop), replace=True, block_bytes=block
+    )
+    np.testing.assert_array_equal(np.load(done.path), frames[first:stop])
+
+
+def test_tiff_carries_the_calibration(tmp_path: Path) -> None:
+    meta = {"pixel_size": 0.25, "pixel_unit": "nm", "frame_time": 0.04}
+    with tifffile.TiffFile(export(Recording(some_frames(), **meta), tmp_path / "a.tif").path) as file:
+        assert file.is_imagej
+        assert (file.imagej_metadata["unit"], file.imagej_metadata["finterval"]) == ("nm", 0.04)
+        assert file.pages[0].tags["XResolution"].value == (4, 1)
+    with tifffile.TiffFile(
+        export(Recording(some_frames(dtype="uint32"), **meta), tmp_path / "b.tif").path
+    ) as file:
+        assert file.is_ome
+        assert 'PhysicalSizeX="0.25"' in (file.ome_metadata or "")
+        assert 'PhysicalSizeXUnit="nm"' in (file.ome_metadata or "")
+        assert 'TimeIncrement="0.04"' in (file.ome_metadata or "")
+    assert open_file(str(tmp_path / "a.tif")).meta["frame_time"] == 0.04
+
+
+def test_a_reciprocal_unit_does_not_become_a_length(tmp_path: Path) -> None:
+    recording = Recording(some_frames(dtype="int32"), pixel_size=0.02, pixel_unit="1/nm")
+    with tifffile.TiffFile(export(recording, tmp_path / "a.tif").path) as file:
+        assert 'PhysicalSizeXUnit="reference frame"' in (file.ome_metadata or "")
+
+
+def test_an_existing_file_is_replaced_only_by_a_complete_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.npy"
+    export(Recording(some_frames(), holes=(3,)), target)
+    with pytest.raises(UsageError, match="--force"):
+        export(Recording(some_frames()), target)
+    broken = Recording(some_frames())
+    broken.broken = 20
+    with pytest.raises(SourceError, match="frames 20 to 23 cannot be read"):
+        export(broken, target, replace=True, block_bytes=400)
+    assert np.load(target)[3].max() == 0
+    export(Recording(some_frames()), target, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]  # nor is the old one's valid left
+
+
+def test_a_disk_that_is_too_full_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 1 << 20
+
+    monkeypatch.setattr("livem.stream.recording.export.shutil.disk_usage", lambda path: Usage)
+    with pytest.raises(SessionError, match="1 MiB are free"):
+        export(Recording(some_frames()), tmp_path / "a.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: object, at: int, frames: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for writer in (export_formats.NpyWriter, export_formats.Hdf5Writer, export_formats.TiffWriter):
+        monkeypatch.setattr(writer, "write", fail)
+    for suffix in (".npy", ".h5", ".tif"):
+        with pytest.raises(SessionError, match="No space left"):
+            export(Recording(some_frames()), tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_zarr_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(MissingDependencyError, match="pip install zarr"):
+        export(Recording(some_frames()), tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the command ---------------------------------------------------------------------------------------
+
+
+def livem_export(*args: object) -> Result:
+    return CliRunner().invoke(main, ["export", *map(str, args)])
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    path = tmp_path / "movie.npy"
+    np.save(path, some_frames(12))
+    return path
+
+
+def test_it_says_what_it_wrote(movie: Path, tmp_path: Path) -> None:
+    done = livem_export(movie, tmp_path / "part.tif", "--frames", "2:7")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'part.tif'}: 5 x 5 x 7 uint16")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "part.tif"), some_frames(12)[2:7])
+    told = json.loads(livem_export(movie, tmp_path / "all.h5", "--json").stdout)
+    assert (told["shape"], told["dtype"], told["missing"]) == ([12, 5, 7], "uint16", 0)
+    assert told["bytes"] == (tmp_path / "all.h5").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["a.mrc"], "there are .npy, .h5"),
+        (["a.npy", "--frames", "5"], "must be A:B"),
+        (["a.npy", "--frames", "5:5"], "0:12 at most"),
+        (["a.npy", "--frames", "5:13"], "0:12 at most"),
+        (["nowhere/a.npy"], "is no folder"),
+        (["movie.npy"], "--force"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(movie: Path, args: list[str], words: str) -> None:
+    done = livem_export(movie, movie.parent / args[0], *args[1:])
+    assert done.exit_code == 2
+    assert words in done.stderr.splitlines()[-1]
