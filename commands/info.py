@@ -15,12 +15,13 @@ from . import options as opt
 @click.argument("what")
 @opt.as_json
 def command(what: str, as_json: bool) -> None:
-    """Look at WHAT: a simulator, a file, a pipeline file, or a running session's address.
+    """Look at WHAT: a recording, any other file, a simulator, a pipeline, or a running session's address.
 
     \b
     Examples:
-      livem info "sim:4dstem?scan=256x256"
+      livem info recordings/series_3.h5    what is missing, how it ended
       livem info movie.npz
+      livem info "sim:4dstem?scan=256x256"
       livem info haadf.toml                checks it, too
       livem info tcp://127.0.0.1:40213     a running session
     """
@@ -39,10 +40,28 @@ def _look(what: str) -> tuple[Mapping[str, Any], Iterable[str]]:
         return _session(what)
     if what.endswith(".toml"):
         return _pipeline(Path(what))
+    return _simulator(what) if what.startswith("sim:") else _file(what)
+
+
+def _simulator(what: str) -> tuple[Mapping[str, Any], Iterable[str]]:
     from ..stream.simulate.catalogue import open_acquisition
     from .acquisition_text import describe, description_lines
 
     facts = describe(open_acquisition(what))
+    return facts, description_lines(facts)
+
+
+def _file(what: str) -> tuple[Mapping[str, Any], Iterable[str]]:
+    from ..stream.files.open_file import open_file
+    from ..stream.files.recordings import Recording
+    from .acquisition_text import describe, description_lines
+    from .recording_text import describe_recording, recording_lines
+
+    acquisition = open_file(what)
+    if isinstance(acquisition, Recording):
+        facts = describe_recording(acquisition)
+        return facts, recording_lines(facts)
+    facts = describe(acquisition)
     return facts, description_lines(facts)
 
 

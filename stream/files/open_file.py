@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...errors import SourceError
 from .acquisition import Acquisition
 from .file_acquisition import FileAcquisition
 
@@ -27,4 +28,8 @@ def open_file(spec: str) -> Acquisition:
 
         if is_recording(path):
             return open_recording(path)
+        try:
+            return FileAcquisition.open(spec)
+        except SourceError as error:
+            raise SourceError(f"{error}; if it is a damaged recording, try `livem repair {spec}`") from error
     return FileAcquisition.open(spec)
