@@ -18,8 +18,8 @@ from ..stream.messages import PIXEL_MASK
 from ..stream.series import Series
 from .detectors import Shape, load_mask
 
-MAX_LISTED = 65_536
-"""Pixels of a list in a pipeline file; more belong into a mask file."""
+MAX_LISTED = 4096
+"""Pixels of a list in a pipeline file; more belong into a mask file. All of them travel with `parameters`."""
 MAX_PLACE = (1 << 63) - 1
 
 

@@ -42,6 +42,33 @@ def test_masks_follow_the_table(table, expected):
     msgpack.packb(dict(detector.attrs))
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "disk", "radius": 4},
+        {"kind": "annulus", "inner": 2, "outer": 7},
+        {"kind": "rectangle", "top": 2, "left": 3, "height": 5, "width": 7},
+        {"kind": "com"},
+        {"kind": "com", "radius": 5},
+        {"kind": "total"},
+        {"kind": "mask"},
+    ],
+)
+def test_every_kind_is_fitted_to_live_pixels(table, tmp_path):
+    if table["kind"] == "mask":
+        np.save(tmp_path / "mask.npy", disk(SHAPE, 6, (4, 4)))
+        table = table | {"path": str(tmp_path / "mask.npy")}
+    live = np.random.default_rng(3).random(SHAPE) < 0.7
+    spec = parse_detector("detector 'd'", table)
+    whole, masked, blind = (fit(spec, SHAPE, mask) for mask in (None, live, np.zeros(SHAPE, bool)))
+    np.testing.assert_array_equal(masked.region.mask, whole.region.mask & live)
+    assert masked.attrs == {**whole.attrs, "masked_pixels": (whole.region.mask & ~live).sum()}
+    assert (whole.is_blind, masked.is_blind, blind.is_blind) == (False, False, True)
+    assert blind.attrs["masked_pixels"] == whole.region.mask.sum()
+    assert "detector 'd' is blind" in blind.attrs["alarm"]
+    msgpack.packb(dict(masked.attrs))
+
+
 def test_attrs_are_what_a_viewer_draws_and_sets():
     assert fitted({"kind": "disk", "radius": 4}).attrs == {"kind": "disk", "radius": 4, "center": [9.5, 14.5]}
     box = fitted({"kind": "rectangle", "top": 2, "left": 3, "height": 5, "width": 7}).attrs
