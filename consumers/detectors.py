@@ -71,7 +71,7 @@ class FittedDetector:
     region: Region
     attrs: Mapping[str, Any]
     """What a viewer needs to draw it: kind, center (y, x), radius, inner, outer, size (h, w); px. And where
-    pixels of it are masked: masked_pixels, and an alarm when none is left."""
+    pixels of it are masked: masked_pixels, and blind with an alarm when none is left."""
     is_blind: bool = False
     """True when all its pixels are masked: it measures nothing, which is not the same as 0."""
 
@@ -199,6 +199,7 @@ def _masked(spec: DetectorSpec, covered: int, left: int) -> dict[str, Any]:
         return {}
     said: dict[str, Any] = {"masked_pixels": covered - left}
     if not left:
+        said["blind"] = True
         said["alarm"] = f"{spec.where} is blind: the pixel mask leaves none of its {covered} pixels; move it"
     return said
 

@@ -64,6 +64,7 @@ def test_every_kind_is_fitted_to_live_pixels(table, tmp_path):
     np.testing.assert_array_equal(masked.region.mask, whole.region.mask & live)
     assert masked.attrs == {**whole.attrs, "masked_pixels": (whole.region.mask & ~live).sum()}
     assert (whole.is_blind, masked.is_blind, blind.is_blind) == (False, False, True)
+    assert blind.attrs["blind"] is True
     assert blind.attrs["masked_pixels"] == whole.region.mask.sum()
     assert "detector 'd' is blind" in blind.attrs["alarm"]
     msgpack.packb(dict(masked.attrs))

@@ -123,6 +123,11 @@ def test_a_scan_says_how_much_of_it_is_there(make: Any) -> None:
     assert scan_picture(make.scan("vd.bf", image), past=True).caption == "100 x 100   series 3"
 
 
+def test_a_detector_on_masked_pixels_alone_is_said_to_be_blind(make: Any) -> None:
+    nothing = np.full((4, 4), np.nan)
+    assert "BLIND" in scan_picture(make.scan("vd.bf", nothing, blind=True), past=False).caption
+
+
 def test_estimates_are_marked(make: Any) -> None:
     assert "ESTIMATE" in scan_picture(make.scan("x.y", IMAGE, estimate="inpainted"), past=False).caption
 

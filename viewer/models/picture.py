@@ -108,6 +108,8 @@ def scan_picture(result: Result, past: bool) -> Picture:
         parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
+    if result.attrs.get("blind"):
+        parts.append("BLIND: all its pixels are masked")
     if result.attrs.get("estimate"):
         parts.append("ESTIMATE")
     unit = result.units.get("image", "")
