@@ -80,11 +80,11 @@ def _open(path: Path) -> h5py.File:
         header = Superblock.read(path)
         if header.half_made:
             raise SourceError(
-                f"{path} was just being made or mended when that was interrupted; `livem repair` tells whether "
+                f"{path} was being made or mended when that was interrupted; `livem repair` tells whether "
                 "there are frames in it"
             )
         # A file marked as written, by a living process or a killed one, opens for concurrent reading only.
-        return h5py.File(path, "r", libver="latest", swmr=not header.clean, locking=False)
+        return h5py.File(path, "r", libver="latest", swmr=not header.clean)
     except (OSError, RuntimeError, BrokenSuperblockError) as error:
         raise SourceError(f"{path} cannot be opened as a recording: {error}") from error
 

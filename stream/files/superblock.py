@@ -6,6 +6,7 @@ From the HDF5 file format specification 3.0, section II.A.
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -67,6 +68,23 @@ class Superblock:
         """The 48 bytes."""
         head = LAYOUT.pack(SIGNATURE, 3, 8, 8, self.flags, self.base, self.extension, self.end, self.root)
         return head + lookup3(head).to_bytes(4, "little")
+
+
+def put_right(path: Path) -> None:
+    """Say in the file that nobody has it open and that it ends where it ends, if it says anything else.
+
+    Raises BrokenSuperblockError, or OSError.
+    """
+    header, size = Superblock.read(path), path.stat().st_size
+    if header.closed(size) != header:
+        overwrite(path, header.closed(size).pack())
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Put the 48 bytes there, in one write: there is no moment in which half of them stand there."""
+    with path.open("r+b", buffering=0) as file:
+        file.write(data)
+        os.fsync(file.fileno())
 
 
 def lookup3(data: bytes) -> int:

@@ -6,6 +6,7 @@ begin again with the next series. Knows no ring and no supervisor.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..files.superblock import BrokenSuperblockError, put_right
 from ..series import Block, Series
 from .disk import Reserve, expected_frames, free_bytes, seconds_left
 from .recorder import RecorderOptions
@@ -152,7 +154,11 @@ class Keeper:
             file.close()
             self.saved = True
         except Exception as again:  # noqa: BLE001 - as above
-            self.error += f" (nor could it be closed: {again}; `livem repair` mends it)"
+            self.error += f" (nor could it be closed: {again})"
+        try:
+            put_right(file.path)  # HDF5 says it is as long as it would have become
+        except (OSError, BrokenSuperblockError) as again:
+            self.error += f" (it may open with `livem repair` only: {again})"
 
     def _give_up_reserve(self) -> None:
         if self._reserve is not None:
@@ -218,7 +224,10 @@ def _counts(file: RecordingFile) -> dict[str, int]:
 
 
 def _words(error: Exception, path: Path) -> str:
-    return f"{path} cannot be written: {error}; recording has stopped, the live path goes on"
+    number = error.errno if isinstance(error, OSError) else None
+    # HDF5 puts its own stack into the text; the system's words are enough where there are any.
+    why = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
+    return f"{path} cannot be written: {why}; recording has stopped, the live path goes on"
 
 
 def free_path(folder: Path, series: Series, suffix: str = "") -> Path:

@@ -205,6 +205,13 @@ def scan_axes(series: Series) -> list[Axis]:
     return [(name, step, unit) for name in ("y", "x")]
 
 
+def frame_axis(series: Series) -> Axis:
+    """Of a movie's frames: time where the interval is known."""
+    if "frame_time" in series.meta:
+        return "time", float(series.meta["frame_time"]), "s"
+    return "frame", 1.0, ""
+
+
 def _views(file: h5py.File, series: Series) -> None:
     """Axes for NeXus readers, the 4-D view of a scan, and the tree that EMD readers look for."""
     frame_axes = detector_axes(series)
@@ -213,7 +220,7 @@ def _views(file: h5py.File, series: Series) -> None:
     file["entry"].attrs["default"] = "data"
     pieces = list(_pieces(series.scan)) if series.scan is not None else []
     if not pieces or len(pieces) > MAX_VIEW_PIECES or series.scan is None:
-        return _emd(file, data["data"], [("frame", 1.0, ""), *frame_axes])
+        return _emd(file, data["data"], [frame_axis(series), *frame_axes])
     shape = _view_shape(series.scan)
     scan = file.create_group(SCAN)
     _view(scan, "data", file[DATA], shape, pieces)

@@ -108,7 +108,7 @@ class RecordingFile:
         if self.encoding == "bslz4":
             payload = self._with_headers(payload, sizes)
         ends = np.cumsum(sizes)
-        self._grow(first + count)
+        self._set_extent(max(self._extent, first + count))
         if self._per_chunk == 1:
             self._write_chunks(first, payload, ends)
         else:
@@ -127,8 +127,8 @@ class RecordingFile:
         self.bytes += payload.nbytes
         self.waiting_bytes += payload.nbytes
 
-    def _grow(self, stop: int) -> None:
-        if stop > self._extent:
+    def _set_extent(self, stop: int) -> None:
+        if stop != self._extent:
             self._data.id.set_extent((stop, *self.series.shape))
             self._extent = stop
 
@@ -192,6 +192,8 @@ class RecordingFile:
         """Flush and close. The file is valid for every reader then, and for good."""
         try:
             self.flush()
+            if self._extent > self._length:  # what was begun when the disk refused: half a chunk, maybe
+                self._set_extent(self._length)
         finally:
             self._data, self._rows = None, {}
             self._file.close()

@@ -9,7 +9,8 @@ done again.
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from ...errors import SourceError
 from ..files.recording_layout import ACCOUNTS, FRAMES
 from ..files.recordings import Recording, open_recording
-from ..files.superblock import SIZE, BrokenSuperblockError, Superblock
+from ..files.superblock import OPEN_FOR_SWMR, SIZE, BrokenSuperblockError, Superblock, overwrite
 
 BATCH = 256
 ROOT = 48
@@ -83,12 +84,11 @@ def repair(path: str | PathLike[str]) -> RepairReport:
 def _repair(path: Path) -> RepairReport:
     size = path.stat().st_size
     header, lost = _header(path, size)
-    if not lost and not header.half_made:
+    if header.flags & OPEN_FOR_SWMR:
         _refuse_if_written(path)
     cut_off = max(0, header.base + header.end - size)
-    if lost or not header.clean or header.base + header.end != size:
-        _write_header(path, header.closed(size))
-    recording = open_recording(path)
+    with _mended_header(path, header, lost or cut_off or not header.clean):
+        recording = open_recording(path)
     try:
         recorded, damaged = _verify(recording)
         accounts = recording.accounts
@@ -114,7 +114,10 @@ def _header(path: Path, size: int) -> tuple[Superblock, bool]:
 
 
 def _refuse_if_written(path: Path) -> None:
-    recording = open_recording(path)
+    try:
+        recording = open_recording(path)
+    except SourceError:
+        return  # so damaged that nobody can be writing it
     try:
         if recording.writer_alive:
             raise SourceError(f"{path} is being recorded at this moment; end the recording first")
@@ -122,11 +125,20 @@ def _refuse_if_written(path: Path) -> None:
         recording.close()
 
 
-def _write_header(path: Path, header: Superblock) -> None:
-    """One write of 48 bytes: there is no moment in which half of it stands there."""
-    with path.open("r+b", buffering=0) as file:
-        file.write(header.pack())
-        os.fsync(file.fileno())
+@contextmanager
+def _mended_header(path: Path, header: Superblock, needed: object) -> Iterator[None]:
+    """The beginning of the file put right, and as it was again if the file cannot be opened even so."""
+    if not needed:
+        yield
+        return
+    with path.open("rb") as file:
+        before = file.read(SIZE)
+    overwrite(path, header.closed(path.stat().st_size).pack())
+    try:
+        yield
+    except SourceError:
+        overwrite(path, before)
+        raise
 
 
 def _verify(recording: Recording) -> tuple[int, list[int]]:

@@ -1,0 +1,179 @@
+"""Fault 11: a disk that is full, read-only or broken ends the recording, never the live path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from livem.stream.files.recordings import open_recording
+from livem.stream.recording.disk import Reserve
+from livem.stream.recording.recording_file import RecordingFile
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recorder_tools import Stage, a_series
+
+HERE = Path(__file__).parent
+FRAMES = 1000
+
+
+def record_until_it_fails(folder: Path, largest_file: int = 0) -> None:
+    """A series of 8 MB, and a small one when there is room again: asserted from end to end."""
+    stage = Stage(folder, ring_bytes=4 << 20)
+    if largest_file:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+    stage.start(a_series(1, encoding="raw", count=FRAMES, shape=(64, 64)))
+    for first in range(0, FRAMES, 10):
+        stage.frames(first, 10)
+        stage.work()
+    stage.end(FRAMES)
+    stage.work()
+    processed, dropped = stage.edge()
+    assert 0 < processed < FRAMES
+    assert dropped == {"not_recorded": FRAMES - processed}
+    assert any(report.get("state") == "failed" and report["error"] for _, report in stage.link.said)
+    (path,) = stage.files()
+    assert_valid(path, stage, processed)
+    path.unlink()
+    stage.start(a_series(2, count=10))
+    stage.frames(0, 10)
+    stage.end(10)
+    stage.work()
+    assert stage.edge() == (10, {})
+    stage.close()
+
+
+def assert_valid(path: Path, stage: Stage, processed: int) -> None:
+    """Every counted frame is there, and a plain program can read all of it.
+
+    More may be there where the disk refused in the middle of a flush: what may be lost is not counted as kept.
+    """
+    with h5py.File(path, "r") as file:
+        assert file["entry/frames/valid"][:].sum() >= processed
+        assert file["entry/data/data"][:].shape[0] >= processed
+    recording = open_recording(path)
+    payloads = recording.payloads(0, recording.rows)
+    assert sum(bool(payload) for payload in payloads) >= processed
+    assert all(payload in (b"", stage.sent[index]) for index, payload in enumerate(payloads))
+    assert recording.state == "failed"
+    assert "No space left" in recording.accounts["reason"] or "too large" in recording.accounts["reason"]
+    recording.close()
+
+
+def in_a_program(wrap: list[str], folder: Path, largest_file: int = 0) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); from pathlib import Path; "
+        f"import test_full_disk; test_full_disk.record_until_it_fails(Path({str(folder)!r}), {largest_file})"
+    )
+    done = subprocess.run([*wrap, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def mounting(options: str, folder: Path) -> list[str]:
+    """A command that runs another one with a tmpfs of its own, or a skip where that is not allowed."""
+    unshare = shutil.which("unshare")
+    if unshare is None or os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system of its own (unshare -m)")
+    script = f'mount -t tmpfs -o {options} tmpfs "{folder}" && exec "$@"'
+    wrap = [unshare, "-m", "sh", "-c", script, "sh"]
+    if subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    return wrap
+
+
+def test_fault_11_full_disk(tmp_path):
+    in_a_program(mounting("size=1m", tmp_path), tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+def test_fault_11_limit_of_a_file_size(tmp_path):
+    in_a_program([], tmp_path, 2_000_000)
+
+
+def refused(stage: Stage) -> str:
+    """A series that cannot be recorded at all; returns why."""
+    stage.start(a_series(1, count=10))
+    stage.frames(0, 10)
+    stage.end(10)
+    stage.work()
+    assert stage.edge() == (0, {"not_recorded": 10})
+    assert stage.files() == []
+    report = stage.link.last("recording")
+    assert report["state"] == "failed"
+    stage.close()
+    return report["error"]
+
+
+def test_fault_11_read_only_folder(tmp_path):
+    script = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); from pathlib import Path; "
+        f"from test_full_disk import refused; from recorder_tools import Stage; "
+        f"print(refused(Stage(Path({str(tmp_path)!r}))))"
+    )
+    wrap = mounting("ro", tmp_path)
+    done = subprocess.run([*wrap, sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Read-only file system" in done.stdout
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("not a folder")
+    assert "File exists" in refused(Stage(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("method", ["append", "flush"])
+def test_an_error_of_hdf5_ends_the_recording_only(tmp_path, monkeypatch, method):
+    """The k-th call fails once, as a broken disk makes it fail."""
+    calls = iter(range(100))
+    real = getattr(RecordingFile, method)
+
+    def broken(self, *arguments):
+        if next(calls) == 2:
+            raise RuntimeError("Unable to flush file's cached information")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(RecordingFile, method, broken)
+    stage = Stage(tmp_path, flush_frames=1)
+    stage.start(a_series(count=50))
+    for first in range(0, 50, 10):
+        stage.frames(first, 10)
+        stage.work()
+    stage.end(50)
+    stage.work()
+    kept = 20 if method == "append" else 30  # what waited for the failed flush was written at the close
+    assert stage.edge() == (kept, {"not_recorded": 50 - kept})
+    recording = open_recording(stage.files()[0])
+    assert recording.payloads(0, kept) == [stage.sent[i] for i in range(kept)]
+    assert "Unable to flush" in recording.accounts["reason"]
+    stage.close()
+
+
+def test_recording_begins_again_when_it_is_told_to(tmp_path):
+    blocker = tmp_path / "out"
+    blocker.write_text("not a folder")
+    stage = Stage(blocker)
+    stage.start(a_series(count=20))
+    stage.frames(0, 10)
+    stage.work()
+    blocker.unlink()
+    answer = stage.tell(do="set", name="recording", value=True)
+    assert "error" not in answer
+    stage.frames(10, 10)
+    stage.end(20)
+    stage.work()
+    assert stage.edge() == (10, {"not_recorded": 10})
+    stage.close()
+
+
+def test_the_reserve_takes_room_and_leaves_no_name(tmp_path):
+    reserve = Reserve(tmp_path, 4096)
+    assert list(tmp_path.iterdir()) == []
+    reserve.release()
+    reserve.release()

@@ -1,0 +1,284 @@
+"""What the recorder keeps, counts and says: one thread, a ring, no supervisor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from livem.stream.files.recordings import open_recording
+from livem.stream.recording import keeper as keeping
+from livem.stream.recording.keeper import free_path
+from livem.stream.series import Scan
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recorder_tools import T0, Stage, a_series, encoded, pixels
+
+
+@pytest.fixture
+def stage(tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Stage(tmp_path / "out", **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def content(path: Path) -> dict[int, bytes]:
+    """Payloads that are there, by index."""
+    recording = open_recording(path)
+    try:
+        return {i: p for i, p in enumerate(recording.payloads(0, recording.count)) if p}
+    finally:
+        recording.close()
+
+
+@pytest.mark.parametrize("encoding", ["raw", "bslz4"])
+def test_a_series_is_kept_as_it_was_received(stage, encoding):
+    s = stage()
+    s.start(a_series(encoding=encoding, count=40))
+    s.frames(0, 25)
+    s.frames(25, 15)
+    s.end(40)
+    s.work()
+    (path,) = s.files()
+    assert content(path) == s.sent
+    assert s.edge() == (40, {})
+    accounts = open_recording(path).accounts
+    assert accounts["state"] == "complete"
+    assert [accounts[name] for name in ("sent", "received", "recorded")] == [40, 40, 40]
+
+
+def test_holes_stay_holes_and_late_frames_find_their_place(stage):
+    s = stage()
+    s.start(a_series(count=200, encoding="bslz4"))
+    for first in (0, 20, 40, 100, 10):
+        s.frames(first, 10)
+        s.now += 10**9
+        s.assembler.tick(s.now)
+        s.work()
+    s.end(200)
+    s.now += 10**10
+    s.assembler.tick(s.now)
+    s.work()
+    (path,) = s.files()
+    assert content(path) == s.sent
+    recording = open_recording(path)
+    assert recording.accounts["lost"] == 150
+    assert recording.state == "incomplete"
+    assert not recording.recorded(50, 50).any()
+    with h5py.File(path) as file:
+        assert file["entry/data/data"].id.get_num_chunks() == 50
+
+
+def test_times_and_positions_stand_beside_the_frames(stage):
+    s = stage()
+    s.start(a_series(count=8, scan=Scan((4, 8), "positions"), meta={"frame_time": 1e-6}))
+    s.frames(0, 5)
+    s.frames(5, 3)
+    s.end(8)
+    s.work()
+    recording = open_recording(s.files()[0])
+    assert recording.times(0, 8).tolist() == [T0 + 1000 * i for i in range(8)]
+    assert recording.positions(0, 8).tolist() == [[0.5 * i, 2.25] for i in range(8)]
+
+
+def test_many_small_frames_share_a_chunk(stage):
+    s = stage()
+    s.start(a_series(shape=(1, 1), count=30_000, dtype="float32"))
+    for first in range(0, 30_000, 10_000):
+        s.frames(first, 10_000)
+        s.work()
+    s.end(30_000)
+    s.work()
+    (path,) = s.files()
+    recording = open_recording(path)
+    assert recording.payloads(17_000, 3000) == [s.sent[i] for i in range(17_000, 20_000)]
+    with h5py.File(path) as file:
+        assert file["entry/data/data"].id.get_num_chunks() == 2
+
+
+def test_raw_frames_are_compressed_by_choice(stage):
+    s = stage(compression="bslz4")
+    s.start(a_series(count=10, shape=(64, 64)))
+    s.frames(0, 10)
+    s.end(10)
+    s.work()
+    recording = open_recording(s.files()[0])
+    assert recording.encoding == "bslz4"
+    assert recording.announced.encoding == "raw"
+    np.testing.assert_array_equal(recording.frames(0, 10), pixels(s.series, 0, 10))
+
+
+def test_a_payload_without_its_header_gets_one(stage):
+    s = stage()
+    series = a_series(count=3, encoding="bslz4")
+    s.start(series)
+    blobs = encoded(series, 0, 3)
+    s.frames(0, 3, [blobs[0], bytes(12) + blobs[1][12:], blobs[2]])
+    s.end(3)
+    s.work()
+    with h5py.File(s.files()[0]) as file:
+        np.testing.assert_array_equal(file["entry/data/data"][:], pixels(series, 0, 3))
+        assert file["entry/data/data"].attrs["headers_made"] == 1
+
+
+def test_each_series_has_a_file_and_none_is_overwritten(stage):
+    s = stage()
+    paths = []
+    for number in (1, 2, 3):
+        s.start(a_series(number, count=5, meta={"title": "gold / film"}))
+        s.frames(0, 5)
+        s.end(5)
+        s.work()
+        paths += s.files()
+    names = [path.name for path in paths]
+    assert names == [f"gold_film_{number}_00010203.h5" for number in (1, 2, 3)]
+    assert all(path.exists() for path in paths)
+
+
+def test_a_taken_name_gets_a_number(tmp_path):
+    series = a_series(4)
+    first = free_path(tmp_path, series)
+    first.touch()
+    assert free_path(tmp_path, series).name == "series_4_00010203_2.h5"
+
+
+def test_an_armed_recorder_keeps_nothing_until_it_is_told(stage):
+    s = stage(continuous=False)
+    s.start(a_series(encoding="bslz4"))
+    s.frames(0, 10)
+    s.work()
+    assert s.edge() == (0, {"not_recorded": 10})
+    assert s.tell(do="set", name="recording", value=True)["parameters"]["recording"] is True
+    s.frames(10, 10)
+    s.work()
+    s.tell(do="set", name="recording", value=False)
+    s.frames(20, 10)
+    s.end(30)
+    s.work()
+    assert s.edge() == (10, {"not_recorded": 20})
+    (path,) = s.files()
+    assert content(path) == {i: s.sent[i] for i in range(10, 20)}
+    assert s.link.last("recording")["state"] == "idle"
+
+
+def test_the_last_seconds_are_kept_from_the_ring(stage):
+    s = stage(continuous=False)
+    s.start(a_series())
+    for first in range(0, 50, 10):
+        s.frames(first, 10)
+        s.work()
+        s.now += 10**9  # arrivals 1 s apart
+    answer = s.tell(do="set", name="keep_last", value=2.5)
+    s.work()
+    kept = s.recorder._past.status()
+    assert answer["kept"]["file"] == kept["file"]
+    assert kept == {"file": kept["file"], "frames": 30, "done": True, "error": None}
+    assert content(Path(kept["file"])) == {i: s.sent[i] for i in range(20, 50)}
+
+
+def test_what_is_recorded_already_is_not_kept_twice(stage):
+    s = stage(continuous=False)
+    s.start(a_series())
+    s.frames(0, 10)
+    s.work()
+    s.tell(do="set", name="recording", value=True)
+    s.frames(10, 10)
+    s.work()
+    s.tell(do="set", name="keep_last", value=3600)
+    s.frames(20, 10)
+    s.work()
+    s.end(30)
+    s.work()
+    past, live = content(Path(s.recorder._past.status()["file"])), content(s.files()[0])
+    assert set(past) == set(range(10))
+    assert set(live) == set(range(10, 30))
+
+
+def test_the_last_seconds_of_a_series_that_has_ended(stage):
+    s = stage(continuous=False)
+    s.start(a_series())
+    s.frames(0, 10)
+    s.end(10)
+    s.work()
+    s.now += 10**12
+    s.tell(do="set", name="keep_last", value=1)
+    s.work()
+    assert s.recorder._past.status()["frames"] == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("recording", 1, "true or false"),
+        ("keep_last", -1, "seconds > 0"),
+        ("keep_last", "2", "seconds > 0"),
+        ("colour", 1, "there are"),
+        ("keep_last", 2, "no series"),
+    ],
+)
+def test_a_senseless_command_is_refused_in_words(stage, name, value, word):
+    answer = stage(continuous=False).tell(do="set", name=name, value=value)
+    assert answer["ok"] is False
+    assert word in answer["error"]
+
+
+def test_reports_say_what_is_left(stage, monkeypatch):
+    s = stage(flush_frames=1)
+    monkeypatch.setattr(keeping, "free_bytes", lambda folder: 10_000)
+    s.start(a_series(count=1000, shape=(64, 64)))
+    s.frames(0, 10)
+    s.work()
+    s.recorder._report()
+    report = s.link.last("recording")
+    assert (report["state"], report["frames"], report["free_bytes"]) == ("recording", 10, 10_000)
+    assert report["seconds_left"] > 0
+    assert "still needs 0.01 GB" in report["warning"]
+
+
+def test_frames_count_as_processed_once_they_are_flushed(stage):
+    s = stage(flush_frames=30, flush_s=1e9)
+    s.start(a_series())
+    s.frames(0, 20)
+    s.work()
+    assert s.edge() == (0, {})
+    s.frames(20, 20)
+    s.work()
+    assert s.edge() == (40, {})
+
+
+def test_a_restarted_recorder_keeps_what_the_ring_still_holds(stage):
+    s = stage(flush_frames=10)
+    s.start(a_series())
+    s.frames(0, 20)
+    s.work()
+    first = s.recorder._keeper.file.path
+    s.attach()
+    s.frames(20, 20)
+    s.end(40)
+    s.work()
+    (second,) = s.files()
+    assert second != first
+    assert content(second) == s.sent
+    assert s.edge() == (40, {})
+
+
+def test_a_stopped_recorder_closes_its_file(stage):
+    s = stage()
+    s.start(a_series())
+    s.frames(0, 20)
+    s.work()
+    s.recorder._finish()
+    s.recorders.clear()
+    (path,) = s.files()
+    with h5py.File(path) as file:
+        assert file["entry/frames/valid"][:].sum() == 20
+    assert open_recording(path).accounts["reason"] == "the session was stopped"
