@@ -34,6 +34,8 @@ def series_lines(series: Account) -> Iterator[str]:
     paths = [path for path in series["results"].values() if path]
     if paths:
         yield f"  results: {', '.join(paths)}"
+    if series.get("recordings"):
+        yield f"  recorded: {', '.join(series['recordings'])}"
 
 
 def total(series: Account) -> int:

@@ -234,6 +234,7 @@ class Worker:
         try:
             self._consumer.open(start.series)
             self._fit = True
+            self._tell_alarms()
             self._catch_up(start)
         except PipelineError as error:
             self._fit = False
@@ -370,6 +371,7 @@ class Worker:
             text = f"{name!r} could not be set: {type(error).__name__}: {error}"
             self._child.link.reply(command, ok=False, error=text)
             return
+        self._tell_alarms()
         if again and self._series is not None and not self._consumer.needs_order:
             self._backfill.begin(self._history())
         self._child.link.reply(command, parameters=self._parameters())
@@ -385,6 +387,14 @@ class Worker:
         except Exception:  # noqa: BLE001 - as above
             self._count_error()
             return {}
+
+    def _tell_alarms(self) -> None:
+        """What the consumer wants the user to know; the session says each text once."""
+        try:
+            for text in self._consumer.alarms():
+                self._child.link.report("alarm", text=text)
+        except Exception:  # noqa: BLE001 - as above
+            self._count_error()
 
     def _count_error(self) -> None:
         """Count; report the 1st, 2nd, 4th, 8th, ... with its traceback."""

@@ -83,13 +83,26 @@ def recorder(folder: Path, pipeline: Pipeline, addresses: HubAddresses, ring: Ri
 
     options: dict[str, Any] = {
         "folder": str(folder.absolute()),
-        "results_address": addresses.results,
         "children_address": addresses.children,
         "compression": pipeline.record.compression,
         "continuous": pipeline.record.continuous,
         "name": RECORDER,
     }
     return ProcessSpec(RECORDER, run_recorder, (RecorderOptions(**options), ring.reader_port(RECORDER)))
+
+
+def karabo_out(address: str, addresses: HubAddresses, insecure: bool) -> ProcessSpec:
+    """The process that offers results to karabo-bridge clients."""
+    from ..stream.karabo_out import KaraboOutOptions, run_karabo_out
+
+    options = KaraboOutOptions(
+        address,
+        (addresses.control,),
+        insecure_bind=insecure,
+        children_address=addresses.children,
+        name=KARABO,
+    )
+    return ProcessSpec(KARABO, run_karabo_out, (options,))
 
 
 def _folder(pipeline: Pipeline) -> str | None:

@@ -138,6 +138,8 @@ class Session:
             start(crew.recorder(self.options.record, self.pipeline, addresses, self.ring))
         if self._plan.spec is not None:
             self._sender = OwnSender(self._plan, self.options.sender, self.processes)
+        if self.options.karabo_out is not None:
+            start(crew.karabo_out(self.options.karabo_out, addresses, self.options.insecure_bind))
         if self.options.viewer is not None:
             start(self.options.viewer(addresses.control))
         self._started_at = time.monotonic()
@@ -245,11 +247,14 @@ class Session:
             self._window_closed = True  # an open series is received to its end first
 
     def _give_up(self, name: str) -> None:
+        if name not in {spec.name for spec in self._readers}:
+            return self._alarm(f"{name} died too often and was given up")
         self._given_up.add(name)
         self.ring.stop_gating(name)
         self._alarm(f"consumer {name!r} died too often and was given up; the others go on")
         if len(self._given_up) == len(self._readers):
             self._fail(SessionError("no consumer is left; see the alarms"))
+        return None
 
     def _fail(self, error: LivemError) -> None:
         if self.error is None:
@@ -271,6 +276,8 @@ class Session:
         if self._armed_at is not None:
             return
         wanted = {"ingest", *(spec.name for spec in self._readers)} - self._given_up
+        if self.options.karabo_out is not None:
+            wanted.add(crew.KARABO)
         self._hear_sender()
         sender = self._sender
         if wanted <= self._ready and (sender is None or sender.ready or sender.ended):
@@ -325,12 +332,17 @@ class Session:
             self._take_recording(message)
         elif kind == "fatal":
             self._take_fatal(name, message)
+        elif kind == "alarm":
+            self._alarm(str(message.get("text")))
         elif kind == "misfit":
             self._alarm(f"{name} cannot take series {message.get('series')}: {message.get('error')}")
             if self.options.must_begin and not self.settling.series:
                 self._fail(PipelineError(str(message.get("error"))))
         elif kind == "series_done":
-            self.settling.promise(name, int(message.get("serial", -1)), list(message.get("topics", [])))
+            serial = int(message.get("serial", -1))
+            self.settling.promise(
+                name, serial, list(message.get("topics", [])), list(message.get("files", []))
+            )
         elif kind == "consumer_error":
             last = str(message.get("traceback", "")).strip().splitlines()[-1:]
             self._alarm(f"{name} raised for the {message.get('times')}. time: {''.join(last)}")

@@ -71,6 +71,7 @@ class Settling:
         self._working, self._on_error, self._on_alarm = working, on_error, on_alarm
         self._results: dict[SeriesKey, dict[str, Result]] = {}
         self._promised: dict[int, dict[str, set[str]]] = {}
+        self._files: dict[int, list[str]] = {}
         self._wait: _Wait | None = None
         self._settled: dict[tuple[str, int], Account] = {}
         self._epoch_of: dict[int, str] = {}
@@ -101,9 +102,13 @@ class Settling:
         known = map(self._accounts.series, range(self._next, self._accounts.series_count()))
         return {series.key for series in known if series is not None}
 
-    def promise(self, consumer: str, serial: int, topics: Sequence[str]) -> None:
-        """A consumer says which last results of a series it has sent; they may be on their way."""
+    def promise(self, consumer: str, serial: int, topics: Sequence[str], files: Sequence[str] = ()) -> None:
+        """A consumer says which last results of a series it has sent; they may be on their way.
+
+        ``files``: where the recorder has kept the series.
+        """
         if self._next <= serial < self._accounts.series_count():
+            self._files.setdefault(serial, []).extend(files)
             self._promised.setdefault(serial, {})[consumer] = set(topics)
 
     def step(self, *, hurry: bool = False) -> None:
@@ -118,6 +123,7 @@ class Settling:
             else:
                 missed += not self._write_down(self._next, series.key)
             self._promised.pop(self._next, None)
+            self._files.pop(self._next, None)
             self._wait = None
             self._next += 1
             self._accounts.note_settled(self._next)
@@ -194,6 +200,8 @@ class Settling:
         self._count += former is None
         results = self._results_of(serial, key)
         account["results"] = {**(former or {}).get("results", {}), **dict.fromkeys(sorted(results), "")}
+        if files := [*(former or {}).get("recordings", []), *self._files.get(serial, [])]:
+            account["recordings"] = list(dict.fromkeys(files))
         if self._out is not None:
             self._write_files(self._out / self._directory(account), account, results)
         self._settled[key_of(account)] = account

@@ -14,7 +14,9 @@ from .series import DTYPES, ENCODINGS, MAX_DIM, ORDERS, Scan, Series, SeriesKey
 from .wire_fields import INTEGER_END, Refusal, choice, dims, integer, refuse
 
 MAX_META_DEPTH = 8
-POSITIVE_META = frozenset({"pixel_size", "scan_step", "frame_time", "counts_per_electron", "beam_energy"})
+POSITIVE_META = frozenset(
+    {"pixel_size", "scan_step", "frame_time", "counts_per_electron", "beam_energy", "saturation"}
+)
 NUMBER_META = POSITIVE_META | {"offset", "read_noise"}
 TEXT_META = frozenset({"pixel_unit", "scan_unit", "detector", "sample", "title"})
 

@@ -130,7 +130,7 @@ class Series:
     """None for a movie."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Free; known keys: pixel_size, pixel_unit, scan_step, scan_unit, frame_time (s), counts_per_electron,
-    offset, read_noise, beam_energy (keV), detector, sample, title."""
+    offset, read_noise, saturation (counts), beam_energy (keV), detector, sample, title."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """Name to .npy file of the arrays that belong to the series (see messages.TABLES); set by ingest alone,
     no sender can name a file."""

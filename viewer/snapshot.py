@@ -25,7 +25,11 @@ def save_snapshot(window: ViewerWindow, path: Path) -> None:
 
     Raises SessionError when the file cannot be written.
     """
+    from shiboken6 import isValid
+
     paint(window)
+    if not isValid(window):  # it was closed while it was painted
+        return
     picture = window.grab().toImage()
     part = path.with_name(f".{path.stem}.part.png")
     try:

@@ -1,0 +1,101 @@
+"""Recording beside the live pictures: whole sessions with ``--record``, replayed and recorded again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livem.session import Session, SessionOptions
+from livem.stream.files.recordings import open_recording
+from livem.stream.simulate.catalogue import open_acquisition
+from livem.stream.sources.replay import ReplayOptions, replay_plan
+
+sys.path.insert(0, str(Path(__file__).parent))
+from session_tools import TINY, a_pipeline, identity_holds, load, run, step_until
+
+pytestmark = pytest.mark.timeout(180)
+
+TOTAL = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
+
+
+def recorded(account: dict[str, Any]) -> Path:
+    (path,) = account["recordings"]
+    return Path(path)
+
+
+def replayed(path: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """The account of a replay as fast as possible."""
+    plan = replay_plan(ReplayOptions(str(path), speed=float("inf")))
+    (account,) = run(str(path), out, a_pipeline(consumers=TOTAL), plan=plan, **options)["series"]
+    return account
+
+
+def same_frames(first: Path, second: Path) -> None:
+    one, two = open_recording(str(first)), open_recording(str(second))
+    assert (one.count, one.encoding, one.scan) == (two.count, two.encoding, two.scan)
+    n = one.count
+    assert n is not None
+    np.testing.assert_array_equal(one.present(0, n), two.present(0, n))
+    assert list(map(bytes, one.payloads(0, n))) == list(map(bytes, two.payloads(0, n)))
+    np.testing.assert_array_equal(one.positions(0, n), two.positions(0, n))
+
+
+@pytest.mark.parametrize("url", [TINY, "sim:sparse?scan=24x24"])
+@pytest.mark.parametrize("encoding", ["raw", "bslz4"])
+def test_what_is_recorded_is_replayed_and_recorded_again_the_same(url, encoding, tmp_path):
+    sender = {"fault": "drop=0.1,seed=4,on=frames", "batch": 4, "encoding": encoding}
+    live = run(url, tmp_path / "live", a_pipeline(consumers=TOTAL), sender=sender, record=tmp_path / "a")
+    (account,) = live["series"]
+    assert account["lost"] > 0
+    assert identity_holds(account)
+    assert account["edges"]["recorder"]["processed"] == account["received"]
+    again = replayed(recorded(account), tmp_path / "again", record=tmp_path / "b")
+    assert identity_holds(again)
+    for key in ("received", "lost", "state", "announced"):
+        assert again[key] == account[key], key
+    np.testing.assert_array_equal(load(again, "vd.all"), load(account, "vd.all"))
+    same_frames(recorded(account), recorded(again))
+
+
+def test_the_last_seconds_are_kept_on_request(tmp_path):
+    """`livem keep`: nothing was recorded, and yet what the ring holds can be written down."""
+    pipeline = a_pipeline(consumers=TOTAL, record={"continuous": False})
+    url = f"{TINY}&fps=500&repeats=0"
+    session = Session(pipeline, SessionOptions(url, record=tmp_path, out=tmp_path / "out"))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0] > 300)
+        request = {"do": "set", "consumer": "recorder", "name": "keep_last", "value": 60.0}
+        replies: list = []
+        session._answer(request).then(replies.append)
+        step_until(session, lambda: replies)
+        assert replies[0]["ok"], replies
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    kept = open_recording(str(recorded(account)))
+    present = kept.present(0, kept.count)
+    indices = np.flatnonzero(present) if present is not None else np.arange(kept.count)
+    assert len(indices) >= 300
+    frames = open_acquisition(TINY).frames(0, 256)
+    np.testing.assert_array_equal(kept.frames(int(indices[0]), 1)[0], frames[indices[0] % 256])
+
+
+def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_pictures(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    session = Session(a_pipeline(consumers=TOTAL), SessionOptions(TINY, record=blocked, out=tmp_path / "out"))
+    with session:
+        session.start()
+        while not session.over():
+            session.step()
+        session.finish()
+    (account,) = session.summary()["series"]
+    assert (account["state"], account["edges"]["vd"]["processed"]) == ("complete", 256)
+    assert account["edges"]["recorder"]["dropped"] == {"not_recorded": 256}
+    assert session.error is not None
+    assert "recording failed" in str(session.error)
