@@ -38,6 +38,8 @@ BUFFER_BYTES = 4 << 20
 """32 frames of 256 x 256 uint16; it grows to hold a larger frame once a header has announced one."""
 BATCH_BYTES = 1 << 20
 """Of frames that are unpacked together: they are still in the cache when they are copied into the ring."""
+MOST_SPOILED = 4
+"""Messages in a row whose heads may be spoiled without casting doubt on the frame before them."""
 MOST_FRAMES = 4096
 """Found by one call of the compiled loop."""
 
@@ -113,17 +115,19 @@ class MerlinStream:
 
     def line_lost(self, orderly: bool) -> None:
         """The connection is gone; what is left of its bytes is no message."""
-        left = self._stop - self._at
         if self._skipping:
-            self._skipped += left
+            self._skipped += self._stop - self._at
             self._end_skip()
-        elif left:
-            self._reject_rest(left)
+        while self._at < self._stop:
+            self._reject_rest()
+            begin = _find_start(self._memory, self._at + 1, self._stop)
+            self._at = self._stop if begin < 0 else begin
         self._at = self._stop = 0
         self._book.line_lost(orderly)
 
-    def _reject_rest(self, left: int) -> None:
-        detail = f"the connection ended {left:,} bytes into a message"
+    def _reject_rest(self) -> None:
+        """A message that the connection's end has cut."""
+        detail = f"the connection ended {self._stop - self._at:,} bytes behind the beginning of a message"
         match = _START.match(self._memory, self._at, self._stop)
         text = bytes(self._memory[self._at + PREFIX_BYTES : self._stop][:FIXED_BYTES])
         frame = parse_frame(text) if match is not None and match[2] == b"MQ1," else None
@@ -222,10 +226,11 @@ class MerlinStream:
             detail = f"an acquisition header of {size:,} bytes; the limit is {self._limits.header_bytes:,}"
             return self._refuse(Reason.HEADER_TOO_LARGE, detail)
         end = self._at + PREFIX_BYTES + size
-        early = self._another_inside(end)
-        if early:
-            return self._refuse(Reason.BAD_PARTS, "an acquisition header ended early")
-        if end > self._stop or early is None:
+        if end > self._stop or not self._followed(end):
+            begin = _find_start(self._memory, self._at + START_BYTES, self._stop)
+            if 0 <= begin < end:
+                return self._refuse(Reason.BAD_PARTS, "an acquisition header ended early")
+        if end > self._stop:
             return False
         self.understood += 1
         header = parse_acquisition(bytes(self._memory[self._at + PREFIX_BYTES : end]), self._limits)
@@ -271,12 +276,12 @@ class MerlinStream:
             if PREFIX_BYTES + size + len(MARK) > len(self._memory):
                 self._grow(PREFIX_BYTES + size + BUFFER_BYTES)
             return False
-        early = self._another_inside(end)
-        if early:
-            detail = f"frame {header.index} is shorter than its message says"
-            return self._refuse(Reason.PAYLOAD_SIZE, detail, header)
-        if early is None:
+        whole = self._whole(end)
+        if whole is None:
             return False
+        if not whole:
+            detail = f"frame {header.index} does not end where its message says"
+            return self._refuse(Reason.PAYLOAD_SIZE, detail, header)
         self._accept(size, header, form)
         return True
 
@@ -293,18 +298,24 @@ class MerlinStream:
         self._hand_on(template, np.array([header.sequence]), np.array([at]))
         self._template = template
 
-    def _another_inside(self, end: int) -> bool | None:
-        """Whether another message begins inside the one that should end at ``end``: it was cut short then.
+    def _followed(self, end: int) -> bool:
+        """Whether a message, or nothing so far, follows at ``end``: what is before it is whole then."""
+        return MARK_TEXT.startswith(self._memory[end : min(end + len(MARK_TEXT), self._stop)])
 
-        None: the next few bytes will tell. A message that is followed by another, or by nothing so far, is
-        taken to be whole.
+    def _whole(self, end: int) -> bool | None:
+        """Whether the frame that should end here does so; None: later bytes will tell.
+
+        One that is not followed by a message was cut short, and has swallowed what came next; unless just
+        the heads of the next few messages, as long as this one, are spoiled.
         """
-        if end <= self._stop and MARK_TEXT.startswith(self._memory[end : min(end + 4, self._stop)]):
-            return False
-        begin = _find_start(self._memory, self._at + START_BYTES, self._stop)
-        if 0 <= begin < end:
+        if self._followed(end):
             return True
-        return None if _possible_start(self._memory, end - START_BYTES, self._stop) < end else False
+        total = end - self._at
+        begin = _find_start(self._memory, self._at + START_BYTES, self._stop)
+        if begin >= 0:
+            return begin >= end and (begin - end) % total == 0
+        enough = end + MOST_SPOILED * total + START_BYTES
+        return None if self._stop < enough <= self._at + len(self._memory) else False
 
     # -- what is not understood --------------------------------------------------------------------------
 

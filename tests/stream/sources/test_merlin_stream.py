@@ -236,12 +236,26 @@ def test_a_resumed_series_goes_on_with_its_key():
 # -- damage ------------------------------------------------------------------------------------------------
 
 
-def test_garbage_before_and_between_messages_is_skipped_and_counted():
-    data = b"GARBAGE MPX" * 100 + hdr(3) + frame(0) + b"\n" + frame(1) + b"MPX,00\n\n" + frame(2)
+def test_garbage_before_messages_is_skipped_and_counted():
+    data = b"GARBAGE MPX" * 100 + hdr(3) + b"\n" + frame(0) + frame(1) + frame(2)
     messages = feed(MerlinStream(), data)
     assert_frames(messages, range(3))
-    assert rejections(messages) == [(Reason.BAD_PARTS, None, 1)] * 3
+    assert rejections(messages) == [(Reason.BAD_PARTS, None, 1)] * 2
     assert f"{1100:,} bytes" in messages[0].detail
+
+
+def test_a_frame_followed_by_garbage_is_not_trusted():
+    """It may have lost bytes, and hold in their place some of what follows."""
+    messages = feed(MerlinStream(), hdr(4) + frame(0) + frame(1) + b"garbage" + frame(2) + frame(3))
+    assert_frames(messages, [0, 2, 3])
+    assert rejections(messages) == [(Reason.PAYLOAD_SIZE, 1, 1)]
+
+
+def test_a_frame_that_is_cut_and_followed_by_a_garbled_one():
+    garbled = b"\xc1" + frame(2)[1:]
+    messages = feed(MerlinStream(), hdr(4) + frame(0) + frame(1)[:-5] + garbled + frame(3))
+    assert_frames(messages, [0, 3])
+    assert rejections(messages) == [(Reason.PAYLOAD_SIZE, 1, 1)]
 
 
 @pytest.mark.parametrize("missing", [1, 100, 256, 400])
