@@ -43,6 +43,15 @@ QFrame#bar {{ background: {PANEL}; border-top: 1px solid {BORDER}; }}
 QFrame#bar QLabel {{ background: transparent; }}
 QLabel#banner {{ color: #201503; background: {WARN}; font-weight: 600; padding: 6px 12px; }}
 QLabel#waiting {{ color: {MUTED}; font-size: 13pt; }}
+QFrame#bar QSlider {{ background: transparent; min-height: 24px; }}
+QFrame#bar QSlider::groove:horizontal {{ background: {BORDER}; height: 4px; border-radius: 2px; }}
+QFrame#bar QSlider::sub-page:horizontal {{ background: {IDLE}; height: 4px; border-radius: 2px; }}
+QFrame#bar QSlider::handle:horizontal {{
+    background: {TEXT}; width: 12px; height: 12px; margin: -4px 0; border-radius: 6px;
+}}
+QFrame#bar QComboBox {{
+    background: {WINDOW}; border: 1px solid {BORDER}; border-radius: 4px; padding: 2px 6px; min-width: 52px;
+}}
 QSplitter::handle {{ background: {WINDOW}; }}
 QToolTip {{ color: {TEXT}; background: {PANEL}; border: 1px solid {BORDER}; padding: 4px; }}
 """

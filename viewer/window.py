@@ -14,16 +14,18 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from . import theme
-from .models.commands import Commands, NoCommands
+from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.pacing import Pacing
 from .models.session import Session
 from .models.status import chips, lost_warning
+from .models.transport import parse_playback
 from .panels.curves import CurvesPanel
 from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
 from .panels.scan_images import ScanImagesPanel
 from .panels.status_bar import StatusBar
+from .panels.transport import TransportBar
 
 SIZE = (1400, 900)
 MARGIN = 8
@@ -71,6 +73,7 @@ class ViewerWindow(QMainWindow):
         self.frame = FramePanel(self.session, self.commands, self._clock)
         self.images = ScanImagesPanel(self.session)
         self.curves = CurvesPanel(self.session)
+        self.transport = TransportBar(self.commands, self._clock)
         self.status = StatusBar()
         self.banner = theme.named(QLabel(), "banner")
         self.banner.setWordWrap(True)
@@ -90,6 +93,7 @@ class ViewerWindow(QMainWindow):
         layout.setSpacing(0)
         layout.addWidget(self.banner)
         layout.addWidget(self._pages, 1)
+        layout.addWidget(self.transport)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
         # The window's own size stays the user's: panes that come and go must not push it about.
@@ -102,6 +106,10 @@ class ViewerWindow(QMainWindow):
             ("A", self.toggle_contrast_lock),
             ("G", self.frame.pane.next_transfer),
             ("F11", self.toggle_full_screen),
+            ("Space", self.transport.toggle),
+            ("Left", lambda: self.transport.step(-1)),
+            ("Right", lambda: self.transport.step(1)),
+            ("Home", self.transport.to_start),
         ):
             QShortcut(QKeySequence(keys), self, action)
 
@@ -162,14 +170,22 @@ class ViewerWindow(QMainWindow):
             self.pacing.shown += 1
         self.images.update_from(changed, now)
         self.curves.update_from(changed)
+        self.transport.show_playback(self.session.playback)
         self._arrange()
         self._say(now)
 
     def _take_outcomes(self, now: float) -> None:
         for outcome in self.commands.outcomes():
             if outcome.error is not None:
-                self.session.detectors.refused(outcome.change.consumer, outcome.change.name)
                 self._notice = (outcome.error, now + NOTICE_SECONDS)
+            self._take_outcome(outcome)
+
+    def _take_outcome(self, outcome: Outcome) -> None:
+        """What was asked for and is not to be is shown as it was."""
+        if isinstance(outcome.change, Play):
+            self.transport.answered(parse_playback(outcome.answer.get("replay") or {}))
+        elif outcome.error is not None:
+            self.session.detectors.refused(outcome.change.consumer, outcome.change.name)
 
     def _take_events(self, now: float) -> None:
         for event in self.feed.events():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ...errors import LivemError
@@ -30,14 +30,50 @@ class Change:
         """The message that the session's control socket takes."""
         return {"do": "set", "consumer": self.consumer, "name": self.name, "value": self.value}
 
+    @property
+    def slot(self) -> tuple[str, str]:
+        """Of two that are waiting in one slot, the newer goes."""
+        return self.consumer, self.name
+
+    def after(self, older: Request) -> Change:
+        """What to ask for when ``older`` was not sent yet."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Something for a replay to do: pause, resume, step, seek, speed."""
+
+    action: str
+    value: float | str | None = None
+
+    def as_request(self) -> dict[str, Any]:
+        """The message that the session's control socket takes."""
+        return {"do": "replay", "action": self.action, "value": self.value}
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """Pause and resume take each other's place."""
+        return "", "run" if self.action in ("pause", "resume") else self.action
+
+    def after(self, older: Request) -> Play:
+        """Steps add up, of anything else the newer holds."""
+        if self.action != "step" or not isinstance(older, Play):
+            return self
+        return Play("step", float(older.value or 0) + float(self.value or 0))
+
+
+Request = Change | Play
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a change."""
+    """What became of a request."""
 
-    change: Change
+    change: Request
     error: str | None
     """None when the session took it."""
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Requester(Protocol):
@@ -54,6 +90,8 @@ class Commands(Protocol):
 
     def set(self, consumer: str, name: str, value: Any) -> None: ...
 
+    def play(self, action: str, value: float | str | None = None) -> None: ...
+
     def outcomes(self) -> Sequence[Outcome]: ...
 
     def close(self) -> None: ...
@@ -63,6 +101,9 @@ class NoCommands:
     """For windows that cannot change anything: snapshots, recordings."""
 
     def set(self, consumer: str, name: str, value: Any) -> None:
+        """Forget it."""
+
+    def play(self, action: str, value: float | str | None = None) -> None:
         """Forget it."""
 
     def outcomes(self) -> Sequence[Outcome]:
@@ -87,7 +128,7 @@ class CommandQueue:
         self._connect = connect
         self._timeout = timeout
         self._changed = threading.Condition()
-        self._waiting: dict[tuple[str, str], Change] = {}
+        self._waiting: dict[tuple[str, str], Request] = {}
         self._outcomes: deque[Outcome] = deque()
         self._under_way = False
         self._closing = False
@@ -96,8 +137,16 @@ class CommandQueue:
 
     def set(self, consumer: str, name: str, value: Any) -> None:
         """Ask for a value; an older one that was not sent yet is forgotten."""
+        self._ask(Change(consumer, name, value))
+
+    def play(self, action: str, value: float | str | None = None) -> None:
+        """Tell a replay what to do."""
+        self._ask(Play(action, value))
+
+    def _ask(self, request: Request) -> None:
         with self._changed:
-            self._waiting[consumer, name] = Change(consumer, name, value)
+            older = self._waiting.get(request.slot)
+            self._waiting[request.slot] = request if older is None else request.after(older)
             self._changed.notify_all()
 
     def outcomes(self) -> Sequence[Outcome]:
@@ -125,15 +174,14 @@ class CommandQueue:
         while (change := self._next()) is not None:
             try:
                 requester = requester or self._connect()
-                requester.request(change.as_request(), self._timeout)
-                error = None
+                outcome = Outcome(change, None, requester.request(change.as_request(), self._timeout))
             except (LivemError, OSError) as failure:
-                error = str(failure) or type(failure).__name__
-            self._report(Outcome(change, error))
+                outcome = Outcome(change, str(failure) or type(failure).__name__)
+            self._report(outcome)
         if requester is not None:
             requester.close()
 
-    def _next(self) -> Change | None:
+    def _next(self) -> Request | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing or bool(self._waiting))
             if self._closing:
