@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from cbor2 import CBORTag, dumps
 
@@ -76,13 +77,14 @@ def start_message(
         "pixel_mask_enabled": False,
         "pixel_size_x": 7.5e-05,
         "pixel_size_y": 7.5e-05,
-        "saturation_value": 2 ** (8 * series.numpy_dtype.itemsize) - 2,
         "sensor_material": "Si",
         "sensor_thickness": 0.00045,
         "threshold_energy": {name: 4000.0 * (place + 1) for place, name in enumerate(channels)},
         "user_data": user_data,
         "virtual_pixel_interpolation_enabled": True,
     }
+    if series.numpy_dtype.kind in "iu":
+        fields["saturation_value"] = int(np.iinfo(series.numpy_dtype).max) - 1
     if date:
         fields["arm_date"] = CBORTag(DATE, date)
     if detail == "all":

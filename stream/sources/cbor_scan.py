@@ -111,7 +111,7 @@ def expectation(
 def head(buf: Any, at: Any, end: Any) -> Any:
     """The first bytes of an item: (major type, its number, where it goes on); at -1 when it has none.
 
-    Numbers from 2^63 up are refused; of a float this is the bit pattern.
+    Integers from 2^63 up come out negative, of a float this is the bit pattern; no length is that large.
     """
     if at < 0 or at >= end:
         return -1, 0, -1
@@ -126,7 +126,7 @@ def head(buf: Any, at: Any, end: Any) -> Any:
     value = np.int64(0)
     for place in range(at + 1, at + 1 + size):
         value = value << 8 | np.int64(buf[place])
-    if value < 0 and major != SIMPLE:
+    if value < 0 and NEGATIVE < major < SIMPLE:
         return -1, 0, -1
     return major, value, at + 1 + size
 
@@ -182,9 +182,9 @@ def string(buf: Any, at: Any, end: Any, wanted: Any) -> Any:
 
 @njit(types.Tuple((_int, _int))(_buffer, _int, _int, _int), nogil=True, cache=True)
 def number(buf: Any, at: Any, end: Any, wanted: Any) -> Any:
-    """The number of an item of one major type, and where it goes on (-1 when it is of another)."""
+    """The number, below 2^63, of an item of one major type, and where it goes on (-1 when it is another)."""
     major, value, at = head(buf, at, end)
-    return (value, at) if major == wanted else (0, np.int64(-1))
+    return (value, at) if major == wanted and value >= 0 else (0, np.int64(-1))
 
 
 @njit(types.Tuple((types.float64, _int))(_buffer, _int, _int), nogil=True, cache=True)
@@ -194,10 +194,8 @@ def real(buf: Any, at: Any, end: Any) -> Any:
     major, value, at = head(buf, at, end)
     if at < 0 or (major != SIMPLE and major > NEGATIVE):
         return 0.0, -1
-    if major == UNSIGNED:
-        return float(value), at
-    if major == NEGATIVE:
-        return -1.0 - float(value), at
+    if major != SIMPLE:
+        return (float(value) if major == UNSIGNED else -1.0 - float(value)), (at if value >= 0 else -1)
     size = at - begin - 1
     if size < 2:  # true, false, null
         return 0.0, -1
@@ -206,7 +204,8 @@ def real(buf: Any, at: Any, end: Any) -> Any:
     exponent = value >> fraction_bits & ((1 << exponent_bits) - 1)
     fraction = value & ((np.int64(1) << fraction_bits) - 1)
     if exponent == (1 << exponent_bits) - 1:
-        return math.nan if fraction else math.inf, at
+        infinite = -math.inf if value >> (8 * size - 1) & 1 else math.inf
+        return math.nan if fraction else infinite, at
     least = 2 - (1 << (exponent_bits - 1)) - fraction_bits
     if exponent:
         fraction |= np.int64(1) << fraction_bits

@@ -210,6 +210,7 @@ class _Reader:
         begin = self._at
         major, value = self._head()
         if major in (scan.UNSIGNED, scan.NEGATIVE):
+            value &= (1 << 64) - 1
             return value if major == scan.UNSIGNED else -1 - value
         if major in (scan.BYTES, scan.TEXT):
             return self._string(major, value)

@@ -47,12 +47,12 @@ class DectrisV2Parser:
 
     Parameters
     ----------
-    query : mapping
-        Of the source's url. ``channel``: name, number from 0, or "all" (one above the other in a frame);
-        default the first. ``first_id``: image_id of the first image, 0 or 1.
-    limits : Limits, optional
     namer : SeriesNamer, optional
         Gives keys to series of a detector that sends no unique id.
+    limits : Limits, optional
+    query : mapping, optional
+        PARAMETERS of the source's url. ``channel``: name, number from 0, or "all" (one above the other in a
+        frame); default the first. ``first_id``: image_id of the first image, 0 or 1.
 
     Raises
     ------
@@ -68,9 +68,9 @@ class DectrisV2Parser:
 
     def __init__(
         self,
-        query: Mapping[str, str] | None = None,
-        limits: Limits = DEFAULT_LIMITS,
         namer: SeriesNamer | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        query: Mapping[str, str] | None = None,
     ) -> None:
         query = query or {}
         self._channel = query.get("channel", "")
@@ -179,6 +179,8 @@ class DectrisV2Parser:
         key = self._key(number, unique_id) if unique_id else self._namer.begin(number)
         if self._reading is not None and self._reading.series.key == key:
             raise Refusal(Reason.DUPLICATE_START, f"series {key} has begun before")
+        if self._reading is not None and (number, unique_id) == (self._reading.series.key.number, ""):
+            self._open(None)  # its images could not be told from those that come now
         self._armed = read_start(fields, key, unique_id)
 
     def _end(self, fields: Fields, out: deque[Message]) -> None:
@@ -245,9 +247,10 @@ class DectrisV2Parser:
         encoding, block = travels
         own = {"channels": list(chosen), "first_id": first_id, "block_bytes": block}
         shape = (height * len(chosen), width)
-        series, note = announced(armed, shape, dtype, encoding, self._limits, own)
+        series, faults = announced(armed, shape, dtype, encoding, self._limits, own)
+        out.extend(faults)
         self._armed = None
-        self._notes = {"user_data": note} if note else {}
+        self._notes = {"user_data": f"not used: {faults[0].detail}"} if faults else {}
         self._open(Reading(series, armed.unique_id, chosen, first_id, block))
         out.append(Start(series, armed.tables(chosen)))
 

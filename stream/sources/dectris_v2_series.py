@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..announcement import read_series
-from ..messages import COUNTRATE, FLATFIELD, PIXEL_MASK, Limits, Reason
+from ..messages import COUNTRATE, FLATFIELD, PIXEL_MASK, Limits, Reason, Rejected
 from ..series import DTYPES, MAX_DIM, Encoding, Series, SeriesKey
 from ..wire_fields import Refusal, integer, refuse
 from .cbor_scan import MAX_CHANNELS
 from .cbor_values import Fields, Numbers
+from .simplon_series import Announced, detector_meta, frames_announced, make_series
 
-ENDLESS = 2_000_000_000
-"""The most images that SIMPLON takes: who asks for them means to stop by hand."""
 MAX_TABLE_BYTES = 16 << 20
 """Of a count rate table, which has no shape to hold it against."""
 MAX_UNIQUE_ID = 256
@@ -35,6 +33,7 @@ START_KEYS = frozenset(
         "detector_description",
         "detector_serial_number",
         "flatfield",
+        "flatfield_enabled",
         "frame_time",
         "image_dtype",
         "image_size_x",
@@ -43,6 +42,7 @@ START_KEYS = frozenset(
         "number_of_images",
         "pixel_mask",
         "pixel_mask_enabled",
+        "pixel_size_x",
         "saturation_value",
         "threshold_energy",
         "user_data",
@@ -52,7 +52,7 @@ TABLE_KEYS: Mapping[str, tuple[str, str]] = {
     PIXEL_MASK: ("pixel_mask", "uint32"),
     FLATFIELD: ("flatfield", "float32"),
 }
-NOTED = ("count_time", "detector_serial_number", "pixel_mask_enabled", "saturation_value", "threshold_energy")
+NOTED = ("detector_serial_number", "flatfield_enabled", "pixel_mask_enabled", "threshold_energy")
 """Fields that go into Series.meta under their own name."""
 
 
@@ -71,7 +71,7 @@ class Armed:
     """All that the detector has, in its order; empty when only the images say it."""
     frame_time: float | None
     meta: Mapping[str, Any]
-    user_data: Mapping[str, Any]
+    user_data: Any
     fields: Fields = field(repr=False)
 
     def tables(self, channels: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
@@ -111,13 +111,15 @@ def read_start(fields: Fields, key: SeriesKey, unique_id: str) -> Armed:
     dtype = values.get("image_dtype")
     if dtype is not None and (type(dtype) is not str or dtype not in DTYPES):
         refuse(Reason.BAD_DTYPE, "'image_dtype'", dtype, f"one of {', '.join(DTYPES)}")
-    count = integer({"number_of_images": ENDLESS} | dict(values), "number_of_images", 0, Reason.BAD_COUNT)
+    count = values.get("number_of_images")
+    if count is not None:
+        integer(values, "number_of_images", 0, Reason.BAD_COUNT)
     return Armed(
         key,
         unique_id,
         shape,
         dtype,
-        None if count >= ENDLESS else count,
+        frames_announced(count),
         _channel_names(values.get("channels", [])),
         _positive(values.get("frame_time")),
         _meta(values),
@@ -145,7 +147,7 @@ def choose_channels(wanted: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def announced(
     armed: Armed, shape: tuple[int, int], dtype: str, encoding: Encoding, limits: Limits, own: dict[str, Any]
-) -> tuple[Series, str]:
+) -> tuple[Series, list[Rejected]]:
     """The series, and what of the user's data had to be left out; raises Refusal.
 
     Parameters
@@ -154,23 +156,13 @@ def announced(
     own : dict
         What META is to hold.
     """
-    said = {"scan": armed.user_data.get("scan"), "meta": armed.user_data.get("meta")}
-    header: dict[str, Any] = {
-        "shape": list(shape),
-        "dtype": dtype,
-        "encoding": encoding,
-        "count": armed.count,
-    }
-    note = ""
-    try:
-        more = said["meta"] if isinstance(said["meta"], dict) else {}
-        whole = header | {"scan": said["scan"], "meta": {**armed.meta, **more, META: own}}
-        return read_series(whole, armed.key, limits), note
-    except Refusal as refusal:
-        if refusal.reason not in (Reason.BAD_SCAN, Reason.BAD_META):
-            raise
-        note = f"the detector's user data are not used: {refusal.detail}"
-    return read_series(header | {"meta": {**armed.meta, META: own}}, armed.key, limits), note
+    meta = {**armed.meta, META: own}
+    series, faults = make_series(
+        Announced(shape, dtype, encoding, armed.count, meta, armed.user_data), armed.key, limits
+    )
+    if series is None:
+        raise Refusal(faults[-1].reason, faults[-1].detail)
+    return series, faults
 
 
 def position_of(user_data: object) -> npt.NDArray[np.float32] | None:
@@ -218,23 +210,19 @@ def _positive(value: object) -> float | None:
 
 
 def _meta(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the detector knows of itself, in the words of Series.meta."""
-    meta = {name: values[name] for name in NOTED if name in values}
-    energy, period = _positive(values.get("incident_energy")), _positive(values.get("frame_time"))
-    if energy is not None:
-        meta["beam_energy"] = energy / 1000.0
-    if period is not None:
-        meta["frame_time"] = period
-    if type(values.get("detector_description")) is str:
-        meta["detector"] = values["detector_description"]
-    return {name: value for name, value in meta.items() if not isinstance(value, memoryview | Numbers)}
+    """What the detector knows of itself: the known words of Series.meta, and some of its own."""
+    noted = {name: values[name] for name in NOTED if name in values}
+    plain = {name: value for name, value in noted.items() if not isinstance(value, memoryview | Numbers)}
+    return {**plain, **detector_meta(values)}
 
 
-def _user_data(value: object) -> dict[str, Any]:
-    """A map, or the text of one: a header appendix may have been set as either."""
+def _user_data(value: object) -> Any:
+    """A map, or the text of one (a header appendix may have been set as either), without what is ours."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, dict) else {}
+            return value
+    if isinstance(value, dict) and isinstance(value.get("meta"), dict):
+        return {**value, "meta": {name: said for name, said in value["meta"].items() if name != META}}
+    return value
