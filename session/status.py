@@ -11,23 +11,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..stream.accounting import Account, Accounts
+from ..stream.series import Series
 
 SAMPLES = 10
 """One each 0.2 s: the rates are those of the last two seconds."""
 DETAIL_LENGTH = 500
 """A status may have 64 kB in all."""
+SILENT_S, SILENT_FRAMES = 1.0, 20
+"""An open series is called silent after the longer of these: seconds, or frame times."""
 
 
 class Rates:
-    """Frames and bytes a second over the last samples, within the newest series."""
+    """Frames and bytes a second over the last samples of the newest series, and for how long none came."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._samples: deque[tuple[float, int, int, int]] = deque(maxlen=SAMPLES)
+        self._so_far: tuple[int, int] | None = None
+        self._grown_at = 0.0
+        self.silent_s = 0.0
+        """Seconds without a new frame, or a new series, at the last sample."""
 
     def take(self, serial: int, frames: int, nbytes: int) -> dict[str, float]:
         """Enter what has come so far; returns the rates per second."""
         now = self._clock()
+        if self._so_far != (serial, frames):
+            self._so_far, self._grown_at = (serial, frames), now
+        self.silent_s = now - self._grown_at
         self._samples.append((now, serial, frames, nbytes))
         since, _, frames_then, bytes_then = next(s for s in self._samples if s[1] == serial)
         span = now - since
@@ -44,7 +54,9 @@ def describe(state: str, url: str, source: Mapping[str, Any], current: Account |
     if current is None:
         return f"waiting for {url}: {str(source.get('detail') or 'no sender yet')[:DETAIL_LENGTH]}"
     if current["state"] == "open":
-        return f"series {current['series']} is being received"
+        silent_s = current.get("silent_s")
+        what = "is being received" if silent_s is None else f"has had no frames for {silent_s:.1f} s"
+        return f"series {current['series']} {what}"
     why = f": {current['reason']}" if current["reason"] else ""
     return f"series {current['series']} is {current['state']}{why}"
 
@@ -53,14 +65,28 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
     """The newest series, its edges and the ring, as plain values."""
     serial = accounts.series_count() - 1
     current = accounts.of(serial) if serial >= 0 else None
+    now = rates.take(serial, *accounts.entered())
+    if current is not None:
+        current["silent_s"] = _silence(current, accounts.series(serial), rates.silent_s)
     return {
         "series": current,
         "edges": current["edges"] if current else {},
-        "rates": rates.take(serial, *accounts.entered()),
+        "rates": now,
         "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
         "ring": accounts.ring(),
         "unascribed": accounts.unascribed(),
     }
+
+
+def _silence(current: Account, series: Series | None, silent_s: float) -> float | None:
+    """Seconds without a frame of an open series, when they are more than its own rhythm explains.
+
+    Only frames tell: a frozen sender keeps its connection, and the series stays open (a scan may pause).
+    """
+    rate = current["frames_per_second"]
+    frame_time = (series.meta.get("frame_time") if series else None) or (1 / rate if rate else 0.0)
+    usual = max(SILENT_S, SILENT_FRAMES * frame_time)
+    return round(silent_s, 1) if current["state"] == "open" and silent_s > usual else None
 
 
 def source_status(url: str, source: Mapping[str, Any], armed: str = "") -> dict[str, Any]:
