@@ -170,7 +170,7 @@ class ViewerWindow(QMainWindow):
             self.pacing.shown += 1
         self.images.update_from(changed, now)
         self.curves.update_from(changed)
-        self.transport.show_playback(self.session.playback)
+        self.transport.show_playback(self.session.status.playback)
         self._arrange()
         self._say(now)
 

@@ -110,6 +110,21 @@ def test_it_follows(bar: Any, show: Any, make: Any) -> None:
     assert bar.speed.currentText() == "3.5 x"
 
 
+def test_nobody_takes_a_recording_for_the_microscope(window: Any, bar: Any, show: Any, make: Any) -> None:
+    assert window.status.text("state") == "REPLAY"
+    show(status(make, paused=True))
+    assert window.status.text("state") == "REPLAY PAUSED"
+    show(status(make, ended=True))
+    assert window.status.text("state") == "REPLAY ENDED"
+
+
+def test_frames_before_a_sought_one_are_no_fault(window: Any, show: Any, make: Any) -> None:
+    series = {"series": 2, "announced": 100, "received": 5, "lost": 0, "rejected": {"not_replayed": 90}}
+    show(make.status(state="running", series=series, source={"replay": REPLAY}))
+    assert window.status.text("skipped") == "skipped 90"
+    assert window.status.text("rejected") == "rejected 0"
+
+
 # -- what it asks for ----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from ...stream.series import SeriesKey
 from .detectors import DetectorBook
 from .layout import UNCALIBRATED, Calibration, Sections
 from .status import Status, parse_status
-from .transport import Playback, playback_of
 
 Role = Literal["frame", "image", "curve", "status", "other"]
 
@@ -52,8 +51,6 @@ class Session:
         self._latest: dict[str, Result] = {}
         self._newest: SeriesKey | None = None
         self.status = Status()
-        self.playback: Playback | None = None
-        """Where the replay is, if the session is one."""
         self.detectors = DetectorBook()
         self.lost = False
         """Whether the session that gave all this is gone."""
@@ -64,7 +61,6 @@ class Session:
             self._renew(result.series)
             if role_of(result) == "status":
                 self.status = parse_status(result.attrs)
-                self.playback = playback_of(result.attrs)
             else:
                 self._latest[topic] = result
                 self.detectors.see(topic, result.attrs)

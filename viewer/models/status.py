@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 from .feed import FeedState
 from .numbers import bytes_text, count_text, duration_text, ms_text, rate_text
+from .transport import Playback, playback_of
 
+SKIPPED = "not_replayed"
+"""The reason in the accounts."""
 Tone = Literal["plain", "good", "warn", "bad", "muted"]
 
 
@@ -55,6 +58,8 @@ class Status:
     duplicate: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     """By reason; with what belonged to no series."""
+    skipped: int = 0
+    """Frames before the one at which a replay was told to begin: neither lost nor refused."""
     edges: tuple[Edge, ...] = ()
     frames_per_second: float | None = None
     bytes_per_second: float | None = None
@@ -64,6 +69,8 @@ class Status:
     ring_seconds: float | None = None
     recording: Recording = Recording()
     alarms: tuple[str, ...] = ()
+    playback: Playback | None = None
+    """Where the replay is, if the session is one."""
 
     @property
     def analysed(self) -> int | None:
@@ -91,7 +98,8 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         received=_integer(series.get("received")) or 0,
         lost=_integer(series.get("lost")) or 0,
         duplicate=_integer(series.get("duplicate")) or 0,
-        rejected=_added(_counts(series.get("rejected")), _counts(attrs.get("unascribed"))),
+        skipped=_skipped(series),
+        rejected=_added(_rejected(series), _counts(attrs.get("unascribed"))),
         edges=tuple(_edges(_part(attrs, "edges"))),
         frames_per_second=_real(rates.get("frames_per_second")),
         bytes_per_second=_real(rates.get("bytes_per_second")),
@@ -101,6 +109,7 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         ring_seconds=_real(ring.get("seconds")),
         recording=_recording(_part(attrs, "recording")),
         alarms=_texts(attrs.get("alarms")),
+        playback=playback_of(attrs),
     )
 
 
@@ -113,6 +122,14 @@ def _recording(part: Mapping[str, Any]) -> Recording:
         seconds_left=_real(part.get("seconds_left")),
         error=str(part.get("error") or ""),
     )
+
+
+def _skipped(series: Mapping[str, Any]) -> int:
+    return _counts(series.get("rejected")).get(SKIPPED, 0)
+
+
+def _rejected(series: Mapping[str, Any]) -> dict[str, int]:
+    return {reason: n for reason, n in _counts(series.get("rejected")).items() if reason != SKIPPED}
 
 
 def _incomplete(series: Mapping[str, Any]) -> str:
@@ -186,8 +203,18 @@ def state_chip(feed: FeedState, status: Status) -> Chip:
         return Chip("state", "", "LOST", "warn", feed.text)
     if feed.link == "connecting":
         return Chip("state", "", "CONNECTING", "warn", feed.text)
-    text, tone = STATES.get(status.state, (status.state.upper(), "plain"))
+    text, tone = _replay_state(status) or STATES.get(status.state, (status.state.upper(), "plain"))
     return Chip("state", "", text, tone, status.message)
+
+
+def _replay_state(status: Status) -> tuple[str, Tone] | None:
+    """Nobody shall take a recording for the microscope."""
+    playback = status.playback
+    if playback is None or status.state not in ("running", "waiting"):
+        return None
+    if playback.ended:
+        return "REPLAY ENDED", "muted"
+    return ("REPLAY PAUSED", "warn") if playback.paused else ("REPLAY", "plain")
 
 
 def lost_warning(feed: FeedState) -> tuple[str, ...]:
@@ -247,6 +274,10 @@ def _trust_chips(status: Status) -> Iterator[Chip]:
     yield _count_chip("dropped", status.dropped, _edges_tip(status))
     reasons = ", ".join(f"{reason}: {count_text(n)}" for reason, n in status.rejected.items())
     yield _count_chip("rejected", sum(status.rejected.values()), reasons or "Frames that could not be used")
+    if status.skipped:
+        yield Chip(
+            "skipped", "skipped", count_text(status.skipped), tip="Frames before the replay's beginning"
+        )
     if status.duplicate:
         yield Chip("duplicate", "twice", count_text(status.duplicate), "warn", "Frames that came again")
     if status.ring_bytes:
