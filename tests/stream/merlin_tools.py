@@ -9,6 +9,8 @@ import numpy as np
 
 from livem.stream.messages import FrameBatch, Message
 from livem.stream.simulate.merlin_frames import Readout, acquisition_text, frame_text, message, pixel_bytes
+from livem.stream.sources.merlin_header import FrameHeader, parse_frame
+from livem.stream.sources.merlin_pixels import PixelFormat, pixel_format
 from livem.stream.sources.merlin_stream import MerlinStream
 
 READOUT = Readout("uint16", (8, 16))
@@ -72,3 +74,24 @@ def frames_in(messages: Iterable[Message], readout: Readout = READOUT) -> dict[i
             batch.payload.view(np.dtype(readout.dtype)).reshape(batch.count, *readout.shape)
         )
     }
+
+
+def header_of(readout: Readout) -> FrameHeader:
+    header = parse_frame(frame_text(readout, 1, 0))
+    assert isinstance(header, FrameHeader), header
+    return header
+
+
+def format_of(readout: Readout) -> PixelFormat:
+    form = pixel_format(header_of(readout))
+    assert isinstance(form, PixelFormat), form
+    return form
+
+
+def unpack(form: PixelFormat, wire: list[bytes], lead: int = 3) -> np.ndarray:
+    """Frames from a buffer in which they begin at odd addresses, with something in between."""
+    buffer = b"".join(bytes([255]) * lead + payload for payload in wire)
+    places = lead + np.arange(len(wire)) * (lead + form.wire_bytes)
+    payload = form.unpack(np.frombuffer(bytearray(buffer), np.uint8), places)
+    assert not payload.flags.writeable
+    return payload.view(form.dtype).reshape(len(wire), *form.shape)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from merlin_tools import format_of, header_of, unpack
 
 from livem.stream.messages import Reason
-from livem.stream.simulate.merlin_frames import Readout, frame_text, pixel_bytes
-from livem.stream.sources.merlin_header import FrameHeader, parse_frame
+from livem.stream.simulate.merlin_frames import Readout, pixel_bytes
+from livem.stream.sources.merlin_header import FrameHeader
 from livem.stream.sources.merlin_pixels import PixelFormat, pixel_format
 
 READOUTS = [
@@ -39,27 +40,6 @@ def some_frames(readout: Readout, n: int, seed: int = 0) -> np.ndarray:
         frames[:, h // 2 - 1 : h // 2 + 1] = 0
         frames[:, :, w // 2 - 1 : w // 2 + 1] = 0
     return frames
-
-
-def header_of(readout: Readout) -> FrameHeader:
-    header = parse_frame(frame_text(readout, 1, 0))
-    assert isinstance(header, FrameHeader), header
-    return header
-
-
-def format_of(readout: Readout) -> PixelFormat:
-    form = pixel_format(header_of(readout))
-    assert isinstance(form, PixelFormat), form
-    return form
-
-
-def unpack(form: PixelFormat, wire: list[bytes], lead: int = 3) -> np.ndarray:
-    """Frames from a buffer in which they begin at odd addresses, with something in between."""
-    buffer = b"".join(bytes([255]) * lead + payload for payload in wire)
-    places = lead + np.arange(len(wire)) * (lead + form.wire_bytes)
-    payload = form.unpack(np.frombuffer(bytearray(buffer), np.uint8), places)
-    assert not payload.flags.writeable
-    return payload.view(form.dtype).reshape(len(wire), *form.shape)
 
 
 @pytest.mark.parametrize("readout", READOUTS, ids=str)
