@@ -91,13 +91,13 @@ def _repair(path: Path) -> RepairReport:
         recording = open_recording(path)
     try:
         recorded, damaged = _verify(recording)
-        accounts = recording.accounts
+        rows, accounts = recording.rows, recording.accounts
     finally:
         recording.close()
     is_open = accounts.get("state", "open") == "open"
     if damaged or is_open:
         closed = _closed_accounts(accounts, recorded - len(damaged)) if is_open else accounts
-        _write(path, damaged, closed)
+        _write(path, damaged, rows, closed)
     return RepairReport(path, not header.clean, lost, cut_off, recorded, len(damaged), is_open)
 
 
@@ -158,10 +158,11 @@ def _closed_accounts(accounts: dict[str, Any], sound: int) -> dict[str, Any]:
     return {**accounts, "state": "incomplete", "reason": reason, "recorded": sound}
 
 
-def _write(path: Path, damaged: list[int], accounts: dict[str, Any]) -> None:
-    """Overwrite in place: neither moves anything in the file."""
+def _write(path: Path, damaged: list[int], rows: int, accounts: dict[str, Any]) -> None:
+    """Overwrite in place: nothing in the file moves. Behind ``rows`` a flush was interrupted."""
     with h5py.File(path, "r+", libver="latest", locking=False) as file:
         valid = file[FRAMES]["valid"]
         for index in damaged:
             valid[index] = 0
+        valid[rows:] = 0
         file[ACCOUNTS][()] = json.dumps(accounts).encode()

@@ -23,6 +23,8 @@ from livem.stream.series import Scan
 
 LONGEST_S = 0.15
 FRAMES = 4096
+PERIOD = 97
+"""Payloads of a form: frame i has the one of i modulo this."""
 FORMS = (
     {"encoding": "bslz4", "count": FRAMES, "scan": Scan((64, 64))},
     {"encoding": "bslz4", "count": None},
@@ -32,35 +34,36 @@ FORMS = (
 
 
 def record(folder: Path, number: int, note: mmap.mmap, payloads: list[list[bytes]]) -> None:
-    """Body of a child: record, until it is killed, series after series into one ring."""
+    """Body of a child: record one series, until it is killed."""
     form = number % len(FORMS)
     stage = Stage(folder, flush_frames=16)
+    note_flushes(stage, note)
     stage.start(a_series(number, **FORMS[form]))
-    flush, keeper = stage.recorder._keeper.flush, stage.recorder._keeper
-
-    def noted_flush() -> bool:
-        done = flush()
-        note[:8] = struct.pack("<Q", keeper.file.flushed if keeper.file else 0)
-        return done
-
-    keeper.flush = noted_flush
-    blobs = payloads[form]
     first = 0
     while first < FRAMES:
-        count = 1 + first % 13
-        stage.frames(
-            first,
-            min(count, FRAMES - first),
-            [blobs[i % len(blobs)] for i in range(first, min(first + count, FRAMES))],
-        )
+        count = min(1 + first % 13, FRAMES - first)
+        stage.frames(first, count, [payloads[form][i % PERIOD] for i in range(first, first + count)])
         first += count
         stage.work()
     signal.pause()
 
 
+def note_flushes(stage: Stage, note: mmap.mmap) -> None:
+    """After each flush write down how many frames it covered."""
+    keeper = stage.recorder._keeper
+    flush = keeper.flush
+
+    def noted() -> bool:
+        done = flush()
+        note[:8] = struct.pack("<Q", keeper.file.flushed if keeper.file else 0)
+        return done
+
+    keeper.flush = noted  # type: ignore[method-assign]
+
+
 def main(folder: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
-    payloads = [encoded(a_series(0, **form), 0, 97) for form in FORMS]
+    payloads = [encoded(a_series(0, **form), 0, PERIOD) for form in FORMS]
     for number in range(kills):
         note = mmap.mmap(-1, 8)  # shared with the child
         pid = os.fork()

@@ -53,7 +53,7 @@ def record_until_it_fails(folder: Path, largest_file: int = 0) -> None:
 def assert_valid(path: Path, stage: Stage, processed: int) -> None:
     """Every counted frame is there, and a plain program can read all of it.
 
-    More may be there where the disk refused in the middle of a flush: what may be lost is not counted as kept.
+    More may be there where the disk refused in the middle of a flush: what may be lost counts as lost.
     """
     with h5py.File(path, "r") as file:
         assert file["entry/frames/valid"][:].sum() >= processed
