@@ -20,7 +20,7 @@ from livem.stream.accounting import Accounts
 from livem.stream.assembler import Assembler
 from livem.stream.endpoints import Endpoint
 from livem.stream.ingest import AssemblerOptions
-from livem.stream.messages import UNASCRIBED, Limits
+from livem.stream.messages import Limits
 from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
@@ -159,9 +159,19 @@ class Stage:
         self.frames: list[dict[int, np.ndarray]] = []
         self.ended: list[SeriesEnd] = []
         self.messages: list[Any] = []
+        self._watch()
+
+    def _watch(self) -> None:
         self._poller = zmq.Poller()
         for pollable in self.source.pollables():
             self._poller.register(pollable, zmq.POLLIN)
+
+    def connect(self, port: int) -> None:
+        """Go to another detector."""
+        self.source.close()
+        self.source = DectrisSource([Endpoint(f"tcp://127.0.0.1:{port}", bind=False)])
+        self.source.open()
+        self._watch()
 
     def __enter__(self) -> Self:
         return self
@@ -216,10 +226,7 @@ class Stage:
 
     @property
     def unascribed(self) -> dict[str, int]:
-        from livem.stream.ring_layout import H_UNASCRIBED
-
-        counts = self.writer.views.header[H_UNASCRIBED : H_UNASCRIBED + len(UNASCRIBED)].tolist()
-        return {str(reason): n for reason, n in zip(UNASCRIBED, counts, strict=True) if n}
+        return self.accounts.unascribed()
 
     def wrong(self, data: np.ndarray) -> list[int]:
         """Frames of the last series that arrived and are not what was sent."""
