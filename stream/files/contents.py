@@ -1,19 +1,21 @@
-"""What is in a file of frames: arrays, calibration and positions of .npy, .npz, .tif and .h5, as stored.
+"""What a reader finds in a file of frames, and the readers of .npy, .npz and .tif.
 
-Knows nothing of wire dtypes or frame order; files.py makes acquisitions of what is found here.
+Knows nothing of wire dtypes; file_acquisition.py makes acquisitions of what is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import SourceError
-from ..series import MAX_DIM, Scan
+from ..series import MAX_DIM, Encoding, IndexArray, Scan
 from .acquisition import Array, Positions
 
 META_NUMBERS = (
@@ -28,28 +30,45 @@ META_NUMBERS = (
 META_TEXTS = ("pixel_unit", "scan_unit", "detector", "sample", "title")
 
 
+class Stored(Protocol):
+    """Compressed frames as they lie in a file."""
+
+    encoding: Encoding
+
+    def payloads(self, first: int, n: int) -> Sequence[bytes]:
+        """n payloads, none of them beyond the last frame; empty where a frame is absent."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
     """What a reader found in a file."""
 
     frames: Any
-    """An array of 2 to 4 dimensions, or an h5py data set of 3 or 4 that stays open."""
+    """An array of 2 to 4 dimensions, in memory, mapped, or one (HDF5, Zarr, dask) that stays on disk."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     positions: Positions | None = None
     scan: Scan | None = None
+    """None: a raster where the array has 4 dimensions."""
+    places: IndexArray | None = None
+    """(k,) increasing: the index in its series of each frame of the file; None = 0 .. k-1."""
+    stored: Stored | None = None
+    tables: Mapping[str, Array] = field(default_factory=dict)
+    """By messages.TABLES' names."""
+    times: npt.NDArray[np.int64] | None = None
+    """(count,) ns since the Unix epoch."""
 
 
-def _read_npy(path: Path, key: str) -> Content:
-    _no_key(path, key)
+def read_npy(path: Path, key: str) -> Content:
+    no_key(path, key)
     return Content(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _read_npz(path: Path, key: str) -> Content:
+def read_npz(path: Path, key: str) -> Content:
     with np.load(path, allow_pickle=False) as archive:
         names = list(archive.files)
         meta = _npz_meta({name: archive[name] for name in names if _is_scalar(archive, name)})
         if key:
-            return Content(archive[_known(path, key, names)], meta)
+            return Content(archive[known_key(path, key, names)], meta)
         if "positions" in names and "values" in names:
             return _sparse_table(path, archive, names, meta)
         if "frames" in names:
@@ -65,10 +84,10 @@ def _read_npz(path: Path, key: str) -> Content:
     )
 
 
-def _read_tiff(path: Path, key: str) -> Content:
+def read_tiff(path: Path, key: str) -> Content:
     import tifffile
 
-    _no_key(path, key)
+    no_key(path, key)
     try:
         with tifffile.TiffFile(path) as file:
             if not file.series:
@@ -83,50 +102,42 @@ def _read_tiff(path: Path, key: str) -> Content:
     return Content(frames.reshape(-1, *frames.shape[-2:]) if frames.ndim > 4 else frames, meta)
 
 
-def _read_hdf5(path: Path, key: str) -> Content:
-    import h5py
-    import hdf5plugin  # noqa: F401  (registers the compression filters of detector files)
-
-    file = h5py.File(path, "r", locking=False)
-    found: list[str] = []
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim in (3, 4):
-            found.append(name)
-
-    file.visititems(visit)
-    if key:
-        name = _known(path, key.strip("/"), [*found, key.strip("/")] if key in file else found)
-    elif not found:
-        raise SourceError(f"{path} holds no data set of 3 or 4 dimensions; choose another by {path}#NAME")
-    else:
-        name = "entry/data/data" if "entry/data/data" in found else found[0]
-    item = file[name]
-    if not isinstance(item, h5py.Dataset):
-        raise SourceError(f"{path}#{name} is a group; choose one of {', '.join(found) or 'its data sets'}")
-    return Content(item)
-
-
-READERS: Mapping[str, Callable[[Path, str], Content]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".tif": _read_tiff,
-    ".tiff": _read_tiff,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-    ".nxs": _read_hdf5,
-}
-
-
-def _no_key(path: Path, key: str) -> None:
+def no_key(path: Path, key: str) -> None:
     if key:
         raise SourceError(f"{path} holds a single array; leave out #{key}")
 
 
-def _known(path: Path, key: str, names: list[str]) -> str:
+def known_key(path: Path, key: str, names: list[str]) -> str:
     if key not in names:
         raise SourceError(f"{path} has no {key!r}; it has: {', '.join(names) or 'nothing that can be sent'}")
     return key
+
+
+def attributes_meta(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Known keys of Series.meta among the attributes of an array, as livem export writes them."""
+    meta: dict[str, Any] = {}
+    for name in (*META_NUMBERS, *META_TEXTS):
+        value = attributes.get(name)
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, str) and name in META_TEXTS:
+            meta[name] = value
+        elif isinstance(value, int | float) and name in META_NUMBERS and math.isfinite(value):
+            meta[name] = float(value)
+    return meta
+
+
+def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan | None:
+    """The scan among the attributes of an array (k, h, w) with that shape, as livem export writes it."""
+    sides = np.asarray(attributes.get("scan_shape", ()))
+    order = attributes.get("scan_order", "raster")
+    numbers = [attributes.get(f"scan_{name}", default) for name, default in (("skip", 0), ("repeats", 1))]
+    whole = all(isinstance(number, int | np.integer) and number >= 0 for number in numbers)
+    if len(shape) != 3 or sides.shape != (2,) or sides.dtype.kind not in "iu" or not whole:
+        return None
+    if order not in ("raster", "serpentine") or not all(1 <= int(side) <= MAX_DIM for side in sides):
+        return None
+    return Scan((int(sides[0]), int(sides[1])), order, int(numbers[0]), int(numbers[1]))
 
 
 def _is_scalar(archive: Any, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Files as frame sources: .npy, .npz, .tif/.tiff, .h5 become acquisitions that can be sent.
+"""Files as frame sources: what a reader finds becomes an acquisition that can be sent.
 
 3-D arrays are movies, 4-D ones raster scans, 2-D ones single frames, ``positions`` + ``values`` sparse
 scans. Pixels reach the wire unchanged in value: what cannot be converted without loss is refused. Knows no
@@ -7,7 +7,9 @@ socket.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,13 +18,40 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from ..series import DTYPES, MAX_DIM, Scan
+from ..series import DTYPES, MAX_DIM, Encoding, IndexArray, Scan
 from .acquisition import Acquisition, Array, FrameBank, Positions, Stack
-from .contents import READERS, Content
+from .contents import Content
+from .dectris_session import SUFFIX as SESSION
+from .dectris_session import is_session
+from .lazy_stack import LazyStack
+
+Reader = Callable[[Path, str], Content]
 
 LOAD_BYTES = 1 << 30
-"""Compressed HDF5 data up to this size is decoded before the first frame is sent; larger data while
-sending."""
+"""Data on disk up to this size are read before the first frame is sent; larger data while sending."""
+
+READERS: Mapping[str, tuple[str, str]] = {
+    ".npy": ("contents", "read_npy"),
+    ".npz": ("contents", "read_npz"),
+    ".tif": ("contents", "read_tiff"),
+    ".tiff": ("contents", "read_tiff"),
+    ".h5": ("hdf5_files", "read_hdf5"),
+    ".hdf5": ("hdf5_files", "read_hdf5"),
+    ".nxs": ("hdf5_files", "read_hdf5"),
+    ".zarr": ("zarr_files", "read_zarr"),
+    ".mib": ("merlin_files", "read_mib"),
+    ".hdr": ("merlin_files", "read_mib"),
+    **dict.fromkeys(
+        (".mrc", ".hspy", ".zspy", ".emd", ".blo", ".tvips", ".dm3", ".dm4"),
+        ("microscope_formats", "read_microscope"),
+    ),
+    SESSION: ("dectris_session", "read_session"),
+}
+"""Module and function by suffix; imported when a file of that kind is opened."""
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile, MemoryError)
+"""What numpy, HDF5, zip and Zarr raise on a file that is not what its name says, or damaged."""
+FOLDERS = (".zarr", ".zspy")
+"""Kinds of files that may be folders."""
 
 
 class FileAcquisition(Acquisition):
@@ -31,47 +60,91 @@ class FileAcquisition(Acquisition):
     def __init__(self, name: str, content: Content) -> None:
         self.name = name
         self.scan = content.scan or _raster_of(name, content.frames)
-        self.bank = FrameBank(_stack(name, content.frames))
+        stack = _stack(name, content)
+        self.bank = FrameBank(stack, _order(name, content.places, len(stack)))
         self.count = self.bank.period
         self.meta = {"title": name, **content.meta}
-        self._positions = content.positions
+        self.encoding: Encoding = "raw" if content.stored is None else content.stored.encoding
+        self._content = content
 
     @classmethod
     def open(cls, spec: str) -> FileAcquisition:
-        """Open ``PATH`` or ``PATH#KEY`` (the array of an .npz, the data set of an .h5)."""
-        path, key = _split(spec)
-        reader = READERS.get(path.suffix.lower())
-        if reader is None:
-            raise SourceError(
-                f"{path}: files of type {path.suffix or '(none)'!r} cannot be sent; "
-                f"there are {', '.join(READERS)}, and simulators such as sim:4dstem"
-            )
-        if not path.is_file():
+        """Open ``PATH`` or ``PATH#KEY`` (one array of several)."""
+        path, key = split_key(spec)
+        reader = _reader_of(path)
+        if not (path.is_file() or (path.is_dir() and path.suffix.lower() in FOLDERS)):
             raise SourceError(
                 f"{path}: there is no such file; give a path, or a simulator such as sim:4dstem"
             )
         try:
             return cls(path.name, reader(path, key))
-        except (OSError, ValueError, EOFError, BadZipFile, MemoryError) as error:
+        except UNREADABLE as error:
             raise SourceError(f"{path} cannot be read as {path.suffix}: {error}") from error
 
     def positions(self, first: int, n: int) -> Positions | None:
         """(n, 2) float32 (y, x) of a sparse scan; they begin again after the last."""
-        if self._positions is None:
+        if self._content.positions is None:
             return None
-        return self._positions[self.bank.stock_indices(first, n)]
+        return self._content.positions[self.bank.stock_indices(first, n)]
+
+    def payloads(self, first: int, n: int) -> list[bytes] | None:
+        """n payloads as they are stored, where the file has frames that a detector could have sent."""
+        stored, count = self._content.stored, self.bank.period
+        if stored is None:
+            return None
+        payloads: list[bytes] = []
+        while len(payloads) < n:
+            at = (first + len(payloads)) % count
+            payloads += stored.payloads(at, min(n - len(payloads), count - at))
+        return payloads
+
+    def present(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
+        """(n,) which frames the file has; None = all of them."""
+        if self._content.places is None:
+            return None
+        return self._present[np.arange(first, first + n) % len(self._present)]
+
+    @cached_property
+    def _present(self) -> npt.NDArray[np.bool_]:
+        present = np.zeros(self.bank.period, bool)
+        present[self._content.places] = True
+        return present
+
+    def times(self, first: int, n: int) -> npt.NDArray[np.int64] | None:
+        """(n,) ns since the Unix epoch, where the file says so."""
+        times = self._content.times
+        return None if times is None else times[np.arange(first, first + n) % len(times)]
+
+    def tables(self) -> Mapping[str, Array]:
+        """Pixel mask and such, where the file has them."""
+        return self._content.tables
 
     def truth(self) -> Mapping[str, Array]:
         """Nothing: a file tells what was measured."""
         return {}
 
 
-def _split(spec: str) -> tuple[Path, str]:
+def split_key(spec: str) -> tuple[Path, str]:
+    """``PATH#KEY`` as path and key; a file whose name has a ``#`` is one."""
     whole = Path(spec)
-    if "#" not in spec or whole.is_file():
+    if "#" not in spec or whole.exists():
         return whole, ""
     path, _, key = spec.rpartition("#")
     return Path(path), key
+
+
+def _reader_of(path: Path) -> Reader:
+    suffix = path.suffix.lower()
+    if suffix not in READERS and path.is_file() and is_session(path):
+        suffix = SESSION
+    if suffix not in READERS:
+        raise SourceError(
+            f"{path}: files of type {path.suffix or '(none)'!r} cannot be sent; "
+            f"there are {', '.join(READERS)}, and simulators such as sim:4dstem"
+        )
+    module, function = READERS[suffix]
+    reader: Reader = getattr(import_module(f".{module}", __package__), function)
+    return reader
 
 
 def _raster_of(name: str, frames: Any) -> Scan | None:
@@ -86,8 +159,23 @@ def _raster_of(name: str, frames: Any) -> Scan | None:
     return Scan((ny, nx))
 
 
-def _stack(name: str, frames: Any) -> Stack:
+def _order(name: str, places: IndexArray | None, stock: int) -> IndexArray | None:
+    """Which stored frame stands at each index of the series; anything where there is none."""
+    if places is None:
+        return None
+    if len(places) != stock or (np.diff(places) <= 0).any() or places[0] < 0:
+        raise SourceError(f"{name}: its {stock} frames have numbers that do not increase")
+    order = np.zeros(int(places[-1]) + 1, np.int64)
+    order[places] = np.arange(stock)
+    return order
+
+
+# -- pixels ----------------------------------------------------------------------------------------------
+
+
+def _stack(name: str, content: Content) -> Stack:
     """(k, h, w) frames in a dtype of the wire."""
+    frames = content.frames
     if frames.ndim not in (2, 3, 4) or 0 in frames.shape:
         raise SourceError(
             f"{name}: an array of shape {frames.shape} holds no frames; 2 to 4 dimensions are needed"
@@ -96,35 +184,26 @@ def _stack(name: str, frames: Any) -> Stack:
         raise SourceError(
             f"{name}: frames of {frames.shape[-2:]} are larger than the limit of {MAX_DIM} px a side"
         )
-    if isinstance(frames, np.ndarray):
-        flat = lossless(name, frames)
-        return np.ascontiguousarray(flat.reshape(-1, *flat.shape[-2:]))
-    if frames.dtype in DTYPES.values() and frames.size * frames.dtype.itemsize > LOAD_BYTES:
-        return LazyStack(frames)
-    loaded = frames[()]
-    frames.file.close()
-    return _stack(name, loaded)
+    nbytes = int(np.prod(frames.shape, dtype=np.float64)) * frames.dtype.itemsize
+    ready = isinstance(frames, np.ndarray) and _is_ready(frames)
+    if frames.ndim > 2 and not ready and (nbytes > LOAD_BYTES or content.stored is not None):
+        return LazyStack(frames, lazy_dtype(name, frames.dtype), name)
+    loaded = frames if isinstance(frames, np.ndarray) else np.asarray(frames[:])
+    _close(frames)
+    flat = lossless(name, loaded)
+    return np.ascontiguousarray(flat.reshape(-1, *flat.shape[-2:]))
 
 
-class LazyStack:
-    """Frames of an HDF5 data set (k, h, w) or (ny, nx, h, w), read when they are asked for."""
+def _is_ready(frames: Array) -> bool:
+    """Whether an array (that may be a map of a file) can be sent as it lies there."""
+    return frames.flags.c_contiguous and frames.dtype in DTYPES.values()
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-        self._line = dataset.shape[1] if dataset.ndim == 4 else 1
-        self.shape: tuple[int, ...] = (dataset.shape[0] * self._line, *dataset.shape[-2:])
-        self.dtype: np.dtype[Any] = dataset.dtype
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, which: slice) -> Array:
-        start, stop, _ = which.indices(len(self))
-        first_line = start // self._line
-        lines = np.asarray(self._dataset[first_line : -(-stop // self._line)])
-        frames = lines.reshape(-1, *self.shape[1:])
-        skipped = first_line * self._line
-        return frames[start - skipped : stop - skipped]
+def _close(frames: Any) -> None:
+    """A file that has been read whole is not needed any more."""
+    file = getattr(frames, "file", None)
+    if file is not None:
+        file.close()
 
 
 NARROWED: Mapping[str, tuple[str, ...]] = {
@@ -137,6 +216,15 @@ NARROWED: Mapping[str, tuple[str, ...]] = {
 """dtypes that the wire does not know, and what may hold their values exactly."""
 
 
+def lazy_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the wire that holds every value of this one; SourceError where there is none."""
+    if dtype.name in DTYPES:
+        return DTYPES[dtype.name]
+    if dtype.name in ("bool", "int8", "float16"):
+        return DTYPES[NARROWED[dtype.name][0]]
+    raise _lossy(name, dtype)
+
+
 def lossless(name: str, array: Array) -> Array:
     """The array in a dtype of the wire, every value unchanged; SourceError where there is none."""
     if array.dtype.name in DTYPES:
@@ -144,9 +232,13 @@ def lossless(name: str, array: Array) -> Array:
     for candidate in NARROWED.get(array.dtype.name, ()):
         if _fits(array, candidate):
             return array.astype(DTYPES[candidate])
-    limit = " of values beyond 32 bits" if array.dtype.kind in "iu" else ""
-    raise SourceError(
-        f"{name}: pixels of type {array.dtype}{limit} cannot be sent without loss; "
+    raise _lossy(name, array.dtype)
+
+
+def _lossy(name: str, dtype: np.dtype[Any]) -> SourceError:
+    limit = " of values beyond 32 bits" if dtype.kind in "iu" else ""
+    return SourceError(
+        f"{name}: pixels of type {dtype}{limit} cannot be sent without loss; "
         f"convert to one of {', '.join(DTYPES)}"
     )
 

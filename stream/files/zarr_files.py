@@ -1,0 +1,44 @@
+"""Zarr stores of frames (v2 and v3): an array of 3 or 4 dimensions, or the one of that kind in a group.
+
+The package zarr is not installed with livem: only who has such stores needs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...errors import SourceError
+from .contents import Content, attributes_meta, attributes_scan, known_key, no_key
+
+PREFERRED = "data"
+"""What livem export writes."""
+
+
+def read_zarr(path: Path, key: str) -> Content:
+    """The frames of a store, or of its array ``key``."""
+    try:
+        import zarr
+    except ModuleNotFoundError as missing:
+        raise SourceError(
+            f"{path} needs the package zarr, which is not installed; get it with: pip install zarr"
+        ) from missing
+    store = zarr.open(str(path), mode="r")
+    if isinstance(store, zarr.Array):
+        no_key(path, key)
+        return _content(store)
+    arrays = {name: item for name, item in store.members(max_depth=None) if isinstance(item, zarr.Array)}
+    found = [name for name, item in arrays.items() if item.ndim in (3, 4)]
+    if key:
+        return _content(arrays[known_key(path, key.strip("/"), list(arrays))])
+    if not found:
+        raise SourceError(
+            f"{path} holds no array of 3 or 4 dimensions; it has: {', '.join(arrays) or 'none'}"
+        )
+    return _content(arrays[PREFERRED if PREFERRED in found else found[0]])
+
+
+def _content(array: Any) -> Content:
+    attributes = dict(array.attrs)
+    scan = attributes_scan(attributes, array.shape)
+    return Content(array, attributes_meta(attributes), scan=scan)
