@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 from ...errors import SourceError
 from ..files.acquisition import Acquisition
-from ..files.file_acquisition import FileAcquisition
+from ..files.open_file import open_file
 
 
 def open_acquisition(spec: str) -> Acquisition:
-    """Open ``sim:NAME?key=value&...`` or a file: .npy, .npz, .tif, .h5; ``FILE#key`` chooses a data set.
+    """Open ``sim:NAME?key=value&...`` or a file (see files/); ``FILE#key`` chooses one array of several.
 
     Raises
     ------
@@ -19,7 +19,7 @@ def open_acquisition(spec: str) -> Acquisition:
         An unknown simulator, key or value; a file that is missing, unreadable or empty.
     """
     if not spec.startswith("sim:"):
-        return FileAcquisition.open(spec)
+        return open_file(spec)
     name, _, query = spec.removeprefix("sim:").partition("?")
     openers = simulators()
     if name not in openers:
