@@ -105,6 +105,14 @@ class Acquisition(ABC):
         frames are there."""
         return None
 
+    def joined(self, first: int, n: int) -> tuple[npt.NDArray[np.uint8], IndexArray] | None:
+        """The same n payloads back to back, and the bytes of each; for whoever takes many at once."""
+        payloads = self.payloads(first, n)
+        if payloads is None:
+            return None
+        sizes = np.fromiter((memoryview(payload).nbytes for payload in payloads), np.int64, n)
+        return np.frombuffer(b"".join(payloads), np.uint8), sizes
+
     def present(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
         """(n,) which frames there are; None = all of them."""
         return None

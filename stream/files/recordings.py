@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from ..checksum import checksum
+from ..checksum import checksums
 from ..messages import TABLES
 from ..series import DTYPES, ENCODINGS, MAX_DIM, IndexArray, Series
 from .acquisition import Acquisition, Array, FrameBank, Positions
@@ -43,6 +43,7 @@ from .recording_layout import (
 from .superblock import BrokenSuperblockError, Superblock
 
 Payload = bytes | memoryview
+Joined = tuple[npt.NDArray[np.uint8], IndexArray]
 MAX_TABLE = 4 * MAX_DIM**2
 
 
@@ -118,7 +119,7 @@ class Recording(Acquisition):
         self.scan, self.meta = announced.scan, {"title": path.stem, **announced.meta}
         self.count = announced.count or max(self.rows, int(self.accounts.get("sent") or 0), 1)
         self.bank = FrameBank(_Frames(self))
-        self._last: tuple[tuple[int, int], list[bytes]] = ((0, 0), [])
+        self._last: tuple[tuple[int, int], list[bytes], Joined | None] = ((0, 0), [], None)
 
     @property
     def series(self) -> Series:
@@ -142,6 +143,15 @@ class Recording(Acquisition):
     def payloads(self, first: int, n: int) -> list[bytes]:
         """n payloads, byte for byte as they are stored; empty where a frame is absent or damaged."""
         return [payload for start, stop in self._pieces(first, n) for payload in self._sound(start, stop)]
+
+    def joined(self, first: int, n: int) -> Joined | None:
+        """The same, back to back, and the bytes of each."""
+        pieces = self._pieces(first, n)
+        if len(pieces) == 1:
+            self._sound(*pieces[0])
+            if self._last[2] is not None:
+                return self._last[2]
+        return super().joined(first, n)
 
     def present(self, first: int, n: int) -> npt.NDArray[np.bool_]:
         """(n,) which frames are there and sound; reads them."""
@@ -209,19 +219,18 @@ class Recording(Acquisition):
         """Payloads that match their checksum. The last range is kept: who asks for one asks twice."""
         if self._last[0] != (start, stop):
             valid, sizes, sums = (self._rows_of(name, start, stop) for name in ("valid", "size", "xxh64"))
-            rows = zip(range(start, stop), valid.tolist(), sizes.tolist(), sums.tolist(), strict=True)
-            found = [
-                self._payload(index, size, total) if there else b"" for index, there, size, total in rows
+            stored = [
+                self._payload(index) if there else b""
+                for index, there in zip(range(start, stop), valid.tolist(), strict=True)
             ]
-            self._last = (start, stop), found
+            self._last = (start, stop), *_matching(stored, sizes, sums)
         return self._last[1]
 
-    def _payload(self, index: int, size: int, total: int) -> bytes:
+    def _payload(self, index: int) -> bytes:
         try:
-            stored = self._stored(index)
+            return self._stored(index)
         except (OSError, RuntimeError, ValueError):
             return b""
-        return stored if len(stored) == size and checksum(stored) == total else b""
 
     def _stored(self, index: int) -> bytes:
         if self._per_chunk > 1:
@@ -244,6 +253,20 @@ class _Frames:
     def __getitem__(self, which: slice) -> Array:
         start, stop, _ = which.indices(len(self))
         return self._recording.decoded(start, max(0, stop - start))
+
+
+def _matching(stored: list[bytes], sizes: Array, sums: Array) -> tuple[list[bytes], Joined | None]:
+    """The payloads, those that are not as they were written empty; and joined, where all of them are.
+
+    All at once: a checksum each would cost 12 us a frame, as much as reading it.
+    """
+    lengths = np.fromiter(map(len, stored), np.int64, len(stored))
+    joined = np.frombuffer(b"".join(stored), np.uint8)
+    sound = (lengths == sizes) & (checksums(joined, np.cumsum(lengths)) == sums)
+    sound |= lengths == 0
+    if sound.all():
+        return stored, (joined, lengths)
+    return [payload if good else b"" for payload, good in zip(stored, sound.tolist(), strict=True)], None
 
 
 def _check_data(path: Path, data: Any, announced: Series) -> None:

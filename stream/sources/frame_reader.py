@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,9 @@ import numpy.typing as npt
 
 from ...errors import LivemError
 from ..files.acquisition import Acquisition, Positions
+from ..series import IndexArray
+
+Bytes = npt.NDArray[np.uint8]
 
 READ_BYTES = 4 << 20
 """One reading: below it the calls show, above it a first picture waits (4 MiB are 20 ms on a slow disk)."""
@@ -97,35 +99,37 @@ class FrameReader:
 
     def _pieces(self, first: int, n: int) -> Iterator[Piece]:
         acquisition = self._acquisition
-        payloads = acquisition.payloads(first, n)
-        there = acquisition.present(first, n) if payloads is None else _not_empty(payloads)
+        stored = acquisition.joined(first, n)
+        there = acquisition.present(first, n) if stored is None else stored[1] > 0
         positions, times = acquisition.positions(first, n), acquisition.times(first, n)
+        bytes_of_run: tuple[Bytes, IndexArray | None]
         for start, stop in _runs(there, n):
-            payload, sizes = self._payload(payloads, first, start, stop)
+            if stored is None:
+                bytes_of_run = self._decoded(first + start, stop - start), None
+            else:
+                bytes_of_run = self._cut(*stored, start, stop)
             yield Piece(
                 first + start,
                 stop - start,
-                payload,
-                sizes,
+                *bytes_of_run,
                 None if positions is None else np.ascontiguousarray(positions[start:stop], np.float32),
                 None if times is None else np.asarray(times[start:stop], np.int64),
             )
 
-    def _payload(
-        self, payloads: Sequence[bytes | memoryview] | None, first: int, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
-        if payloads is None:
-            frames = np.ascontiguousarray(self._acquisition.frames(first + start, stop - start))
-            return _fetched(frames.reshape(-1).view(np.uint8)), None
-        wanted = payloads[start:stop]
-        sizes = np.fromiter((memoryview(payload).nbytes for payload in wanted), np.int64, len(wanted))
-        joined = np.frombuffer(wanted[0] if len(wanted) == 1 else b"".join(wanted), np.uint8)
-        self._stored_bytes = max(1.0, joined.nbytes / len(wanted))
-        return joined, None if self._acquisition.encoding == "raw" else sizes
+    def _cut(
+        self, payload: Bytes, sizes: IndexArray, start: int, stop: int
+    ) -> tuple[Bytes, IndexArray | None]:
+        """A run of the frames that were read; absent ones are empty."""
+        begin, wanted = int(sizes[:start].sum()), sizes[start:stop]
+        piece = payload[begin : begin + int(wanted.sum())]
+        self._stored_bytes = max(1.0, piece.nbytes / len(wanted))
+        return piece, None if self._acquisition.encoding == "raw" else wanted
 
-
-def _not_empty(payloads: Sequence[bytes | memoryview]) -> npt.NDArray[np.bool_]:
-    return np.fromiter((len(payload) > 0 for payload in payloads), np.bool_, len(payloads))
+    def _decoded(self, first: int, n: int) -> Bytes:
+        """The same bytes as ever, every page of them in memory: a mapped file's disk is waited for here."""
+        payload = np.ascontiguousarray(self._acquisition.frames(first, n)).reshape(-1).view(np.uint8)
+        payload[::PAGE].max(initial=0)
+        return payload
 
 
 def _runs(there: npt.NDArray[np.bool_] | None, n: int) -> Iterator[tuple[int, int]]:
@@ -134,15 +138,7 @@ def _runs(there: npt.NDArray[np.bool_] | None, n: int) -> Iterator[tuple[int, in
         yield 0, n
         return
     edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    for number, (start, stop) in enumerate(pairwise(edges.tolist())):
-        if number % 2 == 0:
-            yield start, stop
-
-
-def _fetched(payload: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The same bytes, every page of them in memory: who reads a mapped file waits for the disk here."""
-    payload[::PAGE].max(initial=0)
-    return payload
+    yield from edges.reshape(-1, 2).tolist()
 
 
 class ReadAhead:
