@@ -62,10 +62,10 @@ class Recorder:
         self._finish()
 
     def _finish(self) -> None:
-        """Work off what is still in the ring, for a while, and close the file whatever comes."""
+        """Work off what is still in the ring, for a while, and close the files whatever comes."""
         deadline = time.monotonic() + LAST_WORK_S
-        while time.monotonic() < deadline and (event := self._reader.next()) is not None:
-            self._handle(event)
+        while time.monotonic() < deadline and self._step():
+            pass
         if self._series is not None and not self._ended:
             self._close_file("incomplete", "the session was stopped")
             self._report_done(self._serial)
@@ -243,4 +243,7 @@ class Recorder:
         if self._past:
             return "the last seconds are being written already"
         stop = self._from if self._keeper.file is not None else self._reader.position
-        return self._past.begin(self._reader, self._series, self._serial, stop, seconds)
+        error = self._past.begin(self._reader, self._series, self._serial, stop, seconds)
+        if error is None and (kept := self._past.status()) is not None:
+            self._files.append(kept["file"])
+        return error
