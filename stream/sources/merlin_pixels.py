@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,35 +69,21 @@ class PixelFormat:
             Memory of its own, read-only.
         """
         height, width = self.shape
-        make = np.zeros if self.gap and self.kind == "R64" else np.empty
-        frames = make((len(places), height * width), DTYPES[self.dtype])
-        if self.kind == "R64":
-            _RAW_KERNELS[self.depth](buffer, places, self._strips, self._strip_pixels, frames)
-        else:
-            _KERNELS[self.dtype](buffer, places, frames)
+        pixels = (height - self.gap) * (width - self.gap)
+        frames = np.empty((len(places), pixels), DTYPES[self.dtype])
+        _KERNELS[self.kind, self.depth](buffer, places, frames)
+        if self.quad:
+            frames = self._put_together(frames)
         frames.flags.writeable = False
         return frames.reshape(-1).view(np.uint8)
 
-    @property
-    def _strip_pixels(self) -> int:
-        height, width = self.shape
-        return (width - self.gap) // 2 if self.quad else height * width
-
-    @cached_property
-    def _strips(self) -> Places:
-        """(k, 3): first byte of a strip of pixels, its first pixel in the frame, and the step from there."""
-        if not self.quad:
-            return np.array([[0, 0, 1]], np.int64)
-        height, width = self.shape
-        chip, rows = self._strip_pixels, (height - self.gap) // 2
-        row, quarter = np.divmod(np.arange(4 * rows, dtype=np.int64), 4)
-        right, top = quarter % 2 == 0, quarter >= 2
-        line = np.where(top, row, height - 1 - row)
-        column = np.where(right, chip + self.gap, 0) + np.where(top, 0, chip - 1)
-        strip_bytes = self.wire_bytes // (4 * rows)
-        return np.stack(
-            [np.arange(4 * rows) * strip_bytes, line * width + column, np.where(top, 1, -1)], axis=1
-        ).astype(np.int64)
+    def _put_together(self, lines: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Four chips that were read out side by side as one frame; the gap between them is 0."""
+        make = np.zeros if self.gap else np.empty
+        frames = make((len(lines), *self.shape), lines.dtype)
+        chip = (self.shape[1] - self.gap) // 2
+        _put_together(lines.reshape(len(lines), -1, 4, chip), self.gap, frames)
+        return frames
 
     def gap_mask(self, layout: str, chips: int) -> npt.NDArray[np.uint32] | None:
         """(h, w) uint32, 1 in the gaps between the chips; None where there are none."""
@@ -160,74 +145,127 @@ def _raw_format(header: FrameHeader) -> PixelFormat | Fault:
 # -- compiled ----------------------------------------------------------------------------------------------
 
 
+# Indices into slices are unsigned, and the pixels of a word a loop of constant length: then LLVM makes vector
+# shuffles of them, 3 us for 256 x 256 pixels of 16 bit in place of 40 us.
+
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").view(np.uint64)[
+    :, 0
+]
+"""By byte: its eight bits as a byte each, the lowest first."""
+_1, _2, _3, _4, _7, _8 = (np.uint64(number) for number in (1, 2, 3, 4, 7, 8))
+
+
 @njit("void(uint8[::1], int64[::1], uint8[:, ::1])", nogil=True, cache=True)
 def _copy8(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        at = places[i]
-        for pixel in range(frames.shape[1]):
-            frames[i, pixel] = buffer[at + pixel]
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + len(frame)]
+        for pixel in range(len(frame)):
+            frame[pixel] = wire[pixel]
 
 
 @njit("void(uint8[::1], int64[::1], uint16[:, ::1])", nogil=True, cache=True)
 def _swap16(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        at = places[i]
-        for pixel in range(frames.shape[1]):
-            frames[i, pixel] = (np.uint16(buffer[at + 2 * pixel]) << 8) | buffer[at + 2 * pixel + 1]
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + 2 * len(frame)]
+        for pixel in range(len(frame)):
+            at = _2 * np.uint64(pixel)
+            frame[pixel] = np.uint16(wire[at]) << 8 | wire[at + _1]
 
 
 @njit("void(uint8[::1], int64[::1], uint32[:, ::1])", nogil=True, cache=True)
 def _swap32(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        at = places[i]
-        for pixel in range(frames.shape[1]):
-            high = (np.uint32(buffer[at + 4 * pixel]) << 8) | buffer[at + 4 * pixel + 1]
-            low = (np.uint32(buffer[at + 4 * pixel + 2]) << 8) | buffer[at + 4 * pixel + 3]
-            frames[i, pixel] = (high << 16) | low
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + 4 * len(frame)]
+        for pixel in range(len(frame)):
+            at = _4 * np.uint64(pixel)
+            high = np.uint32(wire[at]) << 8 | wire[at + _1]
+            low = np.uint32(wire[at + _2]) << 8 | wire[at + _3]
+            frame[pixel] = high << 16 | low
 
 
-@njit("void(uint8[::1], int64[::1], int64[:, ::1], int64, uint8[:, ::1])", nogil=True, cache=True)
-def _raw1(buffer: Any, places: Any, strips: Any, pixels: Any, frames: Any) -> None:
+@njit("void(uint8[::1], int64[::1], uint8[:, ::1])", nogil=True, cache=True)
+def _raw1(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        for strip in range(strips.shape[0]):
-            at, to, step = places[i] + strips[strip, 0], strips[strip, 1], strips[strip, 2]
-            for pixel in range(pixels):
-                byte = buffer[at + (pixel // 64) * 8 + 7 - (pixel % 64) // 8]
-                frames[i, to + step * pixel] = (byte >> (pixel % 8)) & 1
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + len(frame) // 8]
+        eights = frame.view(np.uint64)
+        for number in range(len(wire)):
+            eights[number] = _BITS[wire[np.uint64(number) ^ _7]]
 
 
-@njit("void(uint8[::1], int64[::1], int64[:, ::1], int64, uint8[:, ::1])", nogil=True, cache=True)
-def _raw6(buffer: Any, places: Any, strips: Any, pixels: Any, frames: Any) -> None:
+@njit("void(uint8[::1], int64[::1], uint8[:, ::1])", nogil=True, cache=True)
+def _raw6(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        for strip in range(strips.shape[0]):
-            at, to, step = places[i] + strips[strip, 0], strips[strip, 1], strips[strip, 2]
-            for pixel in range(pixels):
-                frames[i, to + step * pixel] = buffer[at + (pixel | 7) - (pixel & 7)]
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + len(frame)]
+        for word in range(len(frame) // 8):
+            at = _8 * np.uint64(word)
+            for pixel in range(8):
+                frame[at + np.uint64(pixel)] = wire[at + np.uint64(7 - pixel)]
 
 
-@njit("void(uint8[::1], int64[::1], int64[:, ::1], int64, uint16[:, ::1])", nogil=True, cache=True)
-def _raw12(buffer: Any, places: Any, strips: Any, pixels: Any, frames: Any) -> None:
+@njit("void(uint8[::1], int64[::1], uint16[:, ::1])", nogil=True, cache=True)
+def _raw12(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        for strip in range(strips.shape[0]):
-            at, to, step = places[i] + strips[strip, 0], strips[strip, 1], strips[strip, 2]
-            for pixel in range(pixels):
-                word = at + 2 * ((pixel | 3) - (pixel & 3))
-                frames[i, to + step * pixel] = (np.uint16(buffer[word]) << 8) | buffer[word + 1]
+        frame = frames[i]
+        wire = buffer[places[i] : places[i] + 2 * len(frame)]
+        for word in range(len(frame) // 4):
+            to = _4 * np.uint64(word)
+            for pixel in range(4):
+                at = _2 * (to + np.uint64(3 - pixel))
+                frame[to + np.uint64(pixel)] = np.uint16(wire[at]) << 8 | wire[at + _1]
 
 
-@njit("void(uint8[::1], int64[::1], int64[:, ::1], int64, uint32[:, ::1])", nogil=True, cache=True)
-def _raw24(buffer: Any, places: Any, strips: Any, pixels: Any, frames: Any) -> None:
+@njit("void(uint8[::1], int64[::1], uint32[:, ::1])", nogil=True, cache=True)
+def _raw24(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
-        for strip in range(strips.shape[0]):
-            at, to, step = places[i] + strips[strip, 0], strips[strip, 1], strips[strip, 2]
-            for pixel in range(pixels):
-                word = at + 2 * ((pixel | 3) - (pixel & 3))
-                high = (np.uint32(buffer[word]) << 8) | buffer[word + 1]
-                word += 2 * pixels
-                low = (np.uint32(buffer[word]) << 8) | buffer[word + 1]
-                frames[i, to + step * pixel] = (high << 12) + low
+        frame = frames[i]
+        half = places[i] + 2 * len(frame)
+        highs, lows = buffer[places[i] : half], buffer[half : half + 2 * len(frame)]
+        for word in range(len(frame) // 4):
+            to = _4 * np.uint64(word)
+            for pixel in range(4):
+                at = _2 * (to + np.uint64(3 - pixel))
+                high = np.uint32(highs[at]) << 8 | highs[at + _1]
+                low = np.uint32(lows[at]) << 8 | lows[at + _1]
+                frame[to + np.uint64(pixel)] = (high << 12) + low
 
 
-Kernel = Callable[..., None]
-_KERNELS: dict[str, Kernel] = {"uint8": _copy8, "uint16": _swap16, "uint32": _swap32}
-_RAW_KERNELS: dict[int, Kernel] = {1: _raw1, 6: _raw6, 12: _raw12, 24: _raw24}
+@njit(
+    [
+        "void(uint8[:, :, :, ::1], int64, uint8[:, :, ::1])",
+        "void(uint16[:, :, :, ::1], int64, uint16[:, :, ::1])",
+    ],
+    nogil=True,
+    cache=True,
+)
+def _put_together(lines: Any, gap: Any, frames: Any) -> None:
+    """(n, rows, 4, chip) chip rows become (n, h, w) frames."""
+    n, rows, _, chip = lines.shape
+    for i in range(n):
+        for row in range(rows):
+            top, bottom = frames[i, row], frames[i, frames.shape[1] - 1 - row]
+            left, right = top[:chip], top[chip + gap :]
+            turned_left, turned_right = bottom[:chip], bottom[chip + gap :]
+            for pixel in range(chip):
+                back = np.uint64(chip - 1) - np.uint64(pixel)
+                turned_right[back] = lines[i, row, 0, pixel]
+                turned_left[back] = lines[i, row, 1, pixel]
+                right[pixel] = lines[i, row, 2, pixel]
+                left[pixel] = lines[i, row, 3, pixel]
+
+
+_KERNELS: dict[tuple[str, int], Callable[..., None]] = {
+    ("U01", 0): _copy8,
+    ("U08", 0): _copy8,
+    ("U16", 0): _swap16,
+    ("U32", 0): _swap32,
+    ("R64", 1): _raw1,
+    ("R64", 6): _raw6,
+    ("R64", 12): _raw12,
+    ("R64", 24): _raw24,
+}
+"""By type and depth; raw frames of four chips come out with the chips side by side."""
