@@ -281,6 +281,8 @@ class Assembler:
         return None
 
     def _end(self, message: End, now_ns: int) -> None:
+        if self._open is None and self._ended_unsaid(message):
+            return None
         current = self._series_of(message.key, 1, now_ns)
         if current is None:
             return None
@@ -289,6 +291,13 @@ class Assembler:
         current.ended_ns = now_ns
         self._close_if_done(current, now_ns)
         return None
+
+    def _ended_unsaid(self, message: End) -> bool:
+        """Whether this END is of a series that was closed because all its frames were there, and agrees."""
+        closed = self._closed
+        if closed is None or closed.series.key != message.key or closed.ended_ns is not None:
+            return False
+        return _is_through(closed) and message.count in (None, closed.series.count)
 
     @staticmethod
     def _frames_so_far(current: _OpenSeries) -> int:
@@ -320,9 +329,15 @@ class Assembler:
             due.append(self._oldest_held(current) + options.reorder_ns)
         if current.ended_ns is not None:
             due.append(current.ended_ns + options.end_grace_ns)
+        elif _is_through(current):
+            due.append(current.heard_ns + self._end_patience_ns(current))
         if self._link_lost_ns is not None:
             due.append(max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns)
         return min(time for time in due if time is not None)
+
+    def _end_patience_ns(self, current: _OpenSeries) -> int:
+        """How long a series whose last announced frame came may stay without its END message."""
+        return self._options.end_grace_ns * (STRAGGLERS if current.ledger.lost else 1)
 
     @staticmethod
     def _oldest_held(current: _OpenSeries) -> int:
@@ -340,6 +355,8 @@ class Assembler:
             self._builder.publish()
         if current.ended_ns is not None:
             self._close_if_done(current, now_ns)
+        elif _is_through(current) and now_ns >= current.heard_ns + self._end_patience_ns(current):
+            self.close("", now_ns)
         elif self._link_lost_ns is not None:
             if now_ns >= max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns:
                 self.close("the sender is gone", now_ns, may_reopen=True)
@@ -423,6 +440,15 @@ class Assembler:
 
 MAX_AHEAD = 1 << 20
 """In an open-ended series a message may be so many frames ahead of all others, and not more."""
+
+STRAGGLERS = 10
+"""Times the grace after an END: a last frame says less than an END while others are still missing."""
+
+
+def _is_through(current: _OpenSeries) -> bool:
+    """Whether the last announced frame is received or rejected: a detector may end without saying so."""
+    announced = current.series.count
+    return bool(announced) and current.ledger.high_water >= (announced or 0)
 
 
 def _whole(batch: FrameBatch, arrival_ns: int) -> Chunk:

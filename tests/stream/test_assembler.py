@@ -68,6 +68,9 @@ class Bench:
     def account(self, serial: int = 0) -> dict:
         return self.accounts.of(serial)
 
+    def unascribed(self) -> dict:
+        return self.accounts.unascribed()
+
 
 @pytest.fixture
 def bench():
@@ -249,6 +252,27 @@ def test_silence_ends_a_series_but_not_too_soon(bench):
     assert b.account()["state"] == "open"
     b.after(2)
     assert b.account()["reason"] == "no frames for 2 s"
+
+
+def test_a_series_whose_frames_are_all_there_needs_no_end(bench):
+    b = bench()
+    b.feed(start(), frames(0, 100))
+    b.after(99)
+    assert b.account()["state"] == "open"
+    b.after(2)
+    assert b.events() == ["start", (0, 100, ""), ("end", True, "")]
+    b.feed(end(100), frames(0, 1))
+    assert b.unascribed() == {"after_end": 1}, "the END says what is known, the frame does not"
+
+
+def test_a_series_without_an_end_waits_longer_for_what_is_missing(bench):
+    b = bench()
+    b.feed(start(), frames(0, 50), frames(60, 40))
+    b.after(25)
+    b.after(970)
+    assert b.account()["state"] == "open"
+    b.after(10)
+    assert b.account()["reason"] == "10 frames lost"
 
 
 def test_frames_beyond_the_announced_count_are_refused(bench):
