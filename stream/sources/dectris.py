@@ -7,7 +7,7 @@ messages mean is dectris_v1.py's and dectris_v2.py's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..zmq_calls import find_calls
 from .base import Link, Pollable
 from .burst_parser import BurstParser
 from .dectris_v1 import DectrisV1Parser
+from .dectris_v2 import PARAMETERS, DectrisV2Parser
 from .detector_url import DetectorUrl
 from .monitor import LinkMonitor
 from .native import HANDSHAKE_MS
@@ -38,10 +39,12 @@ HIGHEST_MARK, LOWEST_MARK = 1000, 32
 
 def open_dectris(url: DetectorUrl, limits: Limits) -> DectrisSource:
     """The source for a url. Raises SourceError for parameters that it does not have."""
-    url.known(())
+    query = url.known(PARAMETERS)
     host = f"[{url.host}]" if ":" in url.host else url.host
     ports = PORTS if url.port is None else (url.port,)
-    return DectrisSource([Endpoint(f"tcp://{host}:{port}", bind=False) for port in ports], limits)
+    return DectrisSource(
+        [Endpoint(f"tcp://{host}:{port}", bind=False) for port in ports], limits, query=query
+    )
 
 
 class DectrisSource:
@@ -52,6 +55,8 @@ class DectrisSource:
     endpoints : sequence of Endpoint
         Where it may send from; connected to, all of them.
     limits : Limits, optional
+    query : mapping, optional
+        PARAMETERS of the url: ``channel`` and ``first_id``, for stream v2.
     byte_budget : int
         Bytes that may wait in the socket.
     plain : bool
@@ -67,13 +72,14 @@ class DectrisSource:
         endpoints: Sequence[Endpoint],
         limits: Limits = DEFAULT_LIMITS,
         *,
+        query: Mapping[str, str] | None = None,
         byte_budget: int = BYTE_BUDGET,
         plain: bool = False,
     ) -> None:
         self._endpoints, self._limits = tuple(endpoints), limits
         self._byte_budget, self._plain = byte_budget, plain
         namer = SeriesNamer()
-        self._parsers: tuple[BurstParser, ...] = _parsers(namer, limits)
+        self._parsers: tuple[BurstParser, ...] = _parsers(namer, limits, query or {})
         self._parser = self._parsers[0]
         self._messages: deque[Message] = deque()
         self._burst: Burst | None = None
@@ -211,5 +217,5 @@ class DectrisSource:
         return replace(link, detail=f"{link.detail}; {detail}") if detail else link
 
 
-def _parsers(namer: SeriesNamer, limits: Limits) -> tuple[BurstParser, ...]:
-    return (DectrisV1Parser(namer, limits),)
+def _parsers(namer: SeriesNamer, limits: Limits, query: Mapping[str, str]) -> tuple[BurstParser, ...]:
+    return DectrisV1Parser(namer, limits), DectrisV2Parser(namer, limits, query)
