@@ -172,6 +172,27 @@ def test_a_pause_may_last_longer_than_a_detector_may_be_silent(scan: Path, tmp_p
     assert (account["state"], account["received"]) == ("complete", 120)
 
 
+def test_live_and_replayed_are_the_same(start: Start, pipeline: Path, tmp_path: Path) -> None:
+    """The same images to the last bit, the same frames lost, the same identity in every account."""
+    kept, live, again = tmp_path / "kept", tmp_path / "live", tmp_path / "again"
+    url, fault = "sim:4dstem?shape=32x32&scan=12x12&fps=3000", "drop=0.1,reorder=4,seed=3"
+    common = ("-p", pipeline, "--headless", "--json")
+    first = start("live", url, *common, "--fault", fault, "--batch", 3, "--record", kept, "--out", live)
+    stdout, stderr = first.end()
+    assert first.returncode == 0, stderr
+    (before,) = json.loads(stdout)["series"]
+    (file,) = kept.glob("*.h5")
+    second = start("replay", file, *common, "--speed", "max", "--out", again)
+    stdout, stderr = second.end()
+    assert second.returncode == 0, stderr
+    (after,) = json.loads(stdout)["series"]
+    for what in ("series", "state", "reason", "announced", "sent", "received", "lost", "rejected"):
+        assert after[what] == before[what], what
+    assert before["lost"] > 0
+    for topic in ("vd.bf", "vd.haadf", "vd.com"):
+        np.testing.assert_array_equal(load(after, topic), load(before, topic))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_killed_ingest_goes_on_where_it_was(scan: Path, tmp_path: Path) -> None:
     """What had not reached the ring is read again: nothing is lost, nothing comes twice."""
