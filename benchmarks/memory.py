@@ -1,6 +1,8 @@
 """Memory, files and threads of every process of a running ``livem live``, over time.
 
-What counts is the unique set size: pages that nobody else maps. The ring is shared and so not in it.
+What counts is the unique set size: pages that nobody else maps. The ring is shared and so not in it. Growth
+is judged by what no file backs: the pages of a library that are unique now are shared as soon as another
+program loads it (18 MiB of Qt came and went so in a viewer whose own memory stood still).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from .program import Program
 MIB = 1 << 20
 UNIQUE_MB = 300.0
 GROWTH_MB_H = 1.0
-PEAKS = 10
+PARTS = 10
 READY_S = 60.0
 STATES = ("running", "ended")
 
@@ -54,6 +56,8 @@ class Track:
     seconds: list[float] = field(default_factory=list)
     unique: list[float] = field(default_factory=list)
     """MiB."""
+    own: list[float] = field(default_factory=list)
+    """MiB that no file backs; the unique set where the system does not say."""
     proportional: list[float] = field(default_factory=list)
     """MiB, the ring shared out among those that map it; empty where the system does not say."""
     resident: list[float] = field(default_factory=list)
@@ -65,6 +69,7 @@ class Track:
         memory = process.memory_full_info()
         self.seconds.append(seconds)
         self.unique.append(memory.uss / MIB)
+        self.own.append((_without_file(process.pid) or memory.uss) / MIB)
         self.resident.append(memory.rss / MIB)
         if hasattr(memory, "pss"):
             self.proportional.append(memory.pss / MIB)
@@ -72,19 +77,30 @@ class Track:
         self.files.append(process.num_fds() if hasattr(process, "num_fds") else process.num_handles())
 
     def growth(self) -> Spread | None:
-        """Growth of the unique set in MiB/h: the median slope between its peaks in tenths of the time.
+        """Growth in MiB/h: the median slope between the levels in tenths of the time.
 
-        Peaks, since a viewer's memory swings by 25 MiB; the median of all pairs (Theil and Sen), since one
-        step up is no leak. The range is that of the middle half of the slopes. None below PEAKS samples.
+        A level is a median, since pictures come and go (1 MiB in the supervisor); the slope that of all pairs
+        (Theil and Sen), since one step up is no leak. The range is that of the middle half of the slopes.
+        None below PARTS samples.
         """
-        if len(self.seconds) < PEAKS:
+        if len(self.seconds) < PARTS:
             return None
-        hours = np.array([part.mean() for part in np.array_split(np.array(self.seconds) / 3600, PEAKS)])
-        peaks = np.array([part.max() for part in np.array_split(np.array(self.unique), PEAKS)])
-        early, late = np.triu_indices(PEAKS, 1)
-        slopes = (peaks[late] - peaks[early]) / (hours[late] - hours[early])
+        hours = np.array([part.mean() for part in np.array_split(np.array(self.seconds) / 3600, PARTS)])
+        levels = np.array([np.median(part) for part in np.array_split(np.array(self.own), PARTS)])
+        early, late = np.triu_indices(PARTS, 1)
+        slopes = (levels[late] - levels[early]) / (hours[late] - hours[early])
         low, median, high = np.percentile(slopes, (25, 50, 75))
         return Spread(float(median), float(low), float(high))
+
+
+def _without_file(pid: int) -> int | None:
+    """Bytes that no file backs; None where the system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("Anonymous:")]
+    return sizes[0] * 1024 if sizes else None
 
 
 def run(quick: bool) -> Measured:
@@ -159,6 +175,7 @@ def _row(name: str, track: Track) -> Row:
     return {
         "process": name,
         "unique, MiB": str(Spread.of(track.unique)),
+        "without a file, MiB": str(Spread.of(track.own)),
         "growth, MiB/h": str(track.growth() or ""),
         "PSS, MiB": str(Spread.of(track.proportional)) if track.proportional else "",
         "RSS, MiB": str(Spread.of(track.resident)),

@@ -9,6 +9,8 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
+import numpy as np
+import psutil
 import pytest
 
 from livem.benchmarks import SUITE, ingest, latency, memory, ring, startup
@@ -147,15 +149,25 @@ def test_the_rate_drawn_leaves_out_the_first_second_and_the_end():
     assert Drawn.of([]) is None
 
 
-def test_growth_is_that_of_the_peaks_and_a_single_step_is_none():
+def test_growth_is_that_of_the_level_and_neither_a_step_nor_what_comes_and_goes():
     seconds = [36.0 * i for i in range(100)]
-    swing = [25.0 * (i % 2) for i in range(100)]
-    leaking = Track(seconds, [0.5 * i + s for i, s in enumerate(swing)])
+    swing = [25.0 * (i % 3 == 0) for i in range(100)]
+    leaking = Track(seconds, own=[0.5 * i + s for i, s in enumerate(swing)])
     assert leaking.growth() is not None
     assert leaking.growth().median == pytest.approx(50.0, rel=0.05)
-    stepping = Track(seconds, [s + (i > 70) for i, s in enumerate(swing)])
+    stepping = Track(seconds, own=[s + (i > 70) for i, s in enumerate(swing)])
     assert stepping.growth().median == 0.0
-    assert Track([0.0], [1.0]).growth() is None
+    assert Track([0.0], own=[1.0]).growth() is None
+
+
+def test_a_librarys_pages_are_no_memory_of_ones_own():
+    track, me = Track(), psutil.Process()
+    track.sample(me, 0.0)
+    block = np.ones(8 << 20, np.uint8)
+    track.sample(me, 1.0)
+    assert track.own[1] - track.own[0] == pytest.approx(8.0, abs=0.5)
+    assert track.own[1] <= track.unique[1]
+    assert block.any()
 
 
 def raise_at_once(pipe):
