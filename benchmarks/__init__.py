@@ -9,7 +9,9 @@ SUITE: Mapping[str, str] = MappingProxyType(
     {
         "ring": "livem.benchmarks.ring:run",
         "ingest": "livem.benchmarks.ingest:run",
+        "detectors": "livem.benchmarks.detectors:run",
         "latency": "livem.benchmarks.latency:run",
+        "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
         "memory": "livem.benchmarks.memory:run",
     }
