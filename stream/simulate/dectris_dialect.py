@@ -160,6 +160,7 @@ class Dectris1(_Simplon):
             "frames",
             sizes,
             payload_part=2,
+            tells_size=series.encoding == "raw",  # SIMPLON's ``size`` is a word that receivers may not heed
             misshapen=misshapen,
         )
 

@@ -19,6 +19,8 @@ from .outgoing import Outgoing
 
 NEVER_A_HEADER = 0xFF
 """No header begins with it: neither a map of msgpack nor one of CBOR, no UTF-8 text."""
+BLOB_HEADER = 16
+"""Bytes up to the end of a bslz4 blob's first block size: a blob cut behind them looks whole."""
 MIN_BLOCK = 64
 """Bytes of a frame from which bitshuffle makes a block: 8 elements of 8 bytes; fewer follow verbatim."""
 
@@ -164,13 +166,15 @@ def _truncate(message: Outgoing, rng: np.random.Generator) -> _Held:
     """A cut header, a cut payload, or no payload at all."""
     where = int(rng.integers(3)) if _has_payload(message) else 0
     if where == 0:
-        cut = message.parts[0][: int(rng.integers(_identity_bytes(message)))]
-        parts = (cut, *message.parts[1:]) if len(message.parts) > 1 else (cut,)
-        return _Held(replace(message, parts=parts), "garbled")
+        header = message.parts[0][: int(rng.integers(_identity_bytes(message)))]
+        return _Held(_with_part(message, 0, header), "garbled")
     part, at = message.payload_part, message.payload_at
-    if where == 1:
-        whole = message.parts[part]
+    whole = message.parts[part]
+    if where == 1 and message.tells_size:
         return _Held(_with_part(message, part, whole[: at + int(rng.integers(len(whole) - at))]), "truncated")
+    if where == 1 and len(whole) - at > BLOB_HEADER:
+        cut = _with_part(message, part, whole[: at + int(rng.integers(BLOB_HEADER, len(whole) - at))])
+        return _Held(cut, undecodable=range(message.first, message.first + message.count))
     kept = (*message.parts[:part], message.parts[part][:at]) if at else message.parts[:part]
     return _Held(replace(message, parts=kept), "truncated")
 

@@ -44,6 +44,8 @@ class Outgoing:
     """Which part holds the payload."""
     payload_at: int = 0
     """Where in that part it begins; it ends with the part."""
+    tells_size: bool = True
+    """Whether the message says how long its payload is, so that a receiver refuses one that was cut."""
     identity_bytes: int | None = None
     """Bytes of part 0 without which nobody can tell which frames it is about; None = all of part 0."""
     misshapen: Callable[[], Parts] | None = None

@@ -190,7 +190,9 @@ class DectrisV1Parser:
 
     def _learn(self, words: ImageWords, parts: Sequence[memoryview], series: Series) -> None:
         """Take the next images that are like this one without reading them, where that is safe."""
-        as_it_is = words.coding.travels_as(series.numpy_dtype.itemsize) == words.coding.algorithm
+        itemsize, coding = series.numpy_dtype.itemsize, words.coding
+        swapped = coding.big_endian and itemsize > 1  # raw big-endian pixels travel raw, but not as they are
+        as_it_is = not swapped and coding.travels_as(itemsize) == coding.algorithm
         scattered = series.scan is not None and series.scan.order == "positions"
         if as_it_is and not scattered and announces(parts[2], words.coding, series.frame_bytes):
             nbytes = series.frame_bytes

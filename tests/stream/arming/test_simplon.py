@@ -1,4 +1,4 @@
-"""Arming a DECTRIS detector, against a control unit of our own; tests/test_libertem_dectris.py has another."""
+"""Arming a DECTRIS detector, against a control unit of our own (another: tests/test_libertem_dectris.py)."""
 
 from __future__ import annotations
 
