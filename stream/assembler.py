@@ -475,8 +475,9 @@ def _why_incomplete(ledger: SeriesLedger) -> str:
     parts = []
     if ledger.lost:
         parts.append(f"{ledger.lost} frames lost")
-    rejected = sum(ledger.rejected.values())
-    if rejected:
+    if skipped := ledger.rejected.get(Reason.NOT_REPLAYED, 0):
+        parts.append(f"played from frame {skipped} on")
+    if rejected := sum(ledger.rejected.values()) - skipped:
         parts.append(f"{rejected} rejected")
     if ledger.announced is not None and ledger.sent is not None and ledger.sent < ledger.announced:
         parts.append(f"ended after {ledger.sent} of {ledger.announced} announced frames")

@@ -149,6 +149,7 @@ def test_pause_step_and_seek_of_a_running_session(scan: Path, tmp_path: Path) ->
     assert "ended after 5 of 120" in first["reason"]
     assert (second["received"], second["lost"], second["rejected"]) == (30, 0, {"not_replayed": 90})
     assert second["announced"] == second["sent"] == 120
+    assert (second["state"], second["reason"]) == ("incomplete", "played from frame 90 on")
     image = load(second, "vd.all")
     np.testing.assert_array_equal(image[9:], totals(scan)[9:])
     assert np.isnan(image[:9]).all()
