@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,48 +18,12 @@ import numpy.typing as npt
 from ...errors import SessionError, SourceError, UsageError
 from ..files.acquisition import Acquisition, Array
 from ..series import Scan
+from .export_formats import BLOCK_BYTES, Plan, Writer, writer_of
 
-BLOCK_BYTES = 16 << 20
-"""Of decoded frames in memory at once, or one frame where that is larger."""
 COMPRESSED = (".h5", ".hdf5", ".zarr")
 """How much room they take is known at the end only."""
 SPARE_BYTES = 64 << 20
 """Free space beyond the frames: tables, and what others write meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be written."""
-
-    shape: tuple[int, ...]
-    """(n, h, w), or (ny, nx, h, w) for the whole of a raster scan of one pass without flyback."""
-    dtype: np.dtype[Any]
-    count: int
-    scan: Scan | None
-    meta: Mapping[str, Any]
-    first: int = 0
-    """Number of the first frame in the source."""
-
-    @property
-    def frame_shape(self) -> tuple[int, int]:
-        h, w = self.shape[-2:]
-        return h, w
-
-    @property
-    def nbytes(self) -> int:
-        return self.count * self.frame_shape[0] * self.frame_shape[1] * self.dtype.itemsize
-
-
-class Writer(Protocol):
-    """One format. Frames come in order; ``finish`` follows the last, ``close`` whatever happened."""
-
-    def write(self, at: int, frames: Array) -> None:
-        """(k, h, w) frames to the places ``at ...`` of the export."""
-
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
-        """Write the small arrays that belong to the frames; returns files beside the target."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +72,6 @@ def export(
     SessionError
         When the disk refuses or has too little room.
     """
-    from .export_formats import writer_of
-
     plan = _plan(acquisition, *frames)
     _check_target(target, replace, plan)
     part = target.with_name(f".{target.stem}.part{target.suffix}")

@@ -6,23 +6,64 @@ Each writes to a file of a temporary name; export.py puts it in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...errors import MissingDependencyError, UsageError
 from ..files.acquisition import Array
 from ..messages import TABLES
-from .export import BLOCK_BYTES, Plan, Writer
+from ..series import Scan
 
+BLOCK_BYTES = 16 << 20
+"""Of decoded frames in memory at once, or one frame where that is larger."""
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 CLASSIC_BYTES = (1 << 32) - (64 << 20)
 """Above that a TIFF needs 64-bit offsets, which ImageJ's own kind has not."""
 HDF5_CHUNK_BYTES = 1 << 16
 """Or one frame: whoever looks at single frames decodes no others."""
 LENGTHS = ("pm", "nm", "µm", "mm", "m", "Å")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written."""
+
+    shape: tuple[int, ...]
+    """(n, h, w), or (ny, nx, h, w) for the whole of a raster scan of one pass without flyback."""
+    dtype: np.dtype[Any]
+    count: int
+    scan: Scan | None
+    meta: Mapping[str, Any]
+    first: int = 0
+    """Number of the first frame in the source."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        h, w = self.shape[-2:]
+        return h, w
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.frame_shape[0] * self.frame_shape[1] * self.dtype.itemsize
+
+
+class Writer(Protocol):
+    """One format. Frames come in order; ``finish`` follows the last, ``close`` whatever happened."""
+
+    def write(self, at: int, frames: Array) -> None:
+        """(k, h, w) frames to the places ``at ...`` of the export."""
+
+    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
+        """Write the small arrays that belong to the frames; returns files beside the target."""
+
+    def close(self) -> None: ...
+
+
 MakeWriter = Callable[[Path, Path, Plan], Writer]
+"""From the temporary file, the target (for files beside it) and the plan."""
 
 
 def writer_of(target: Path, plan: Plan) -> MakeWriter:

@@ -53,7 +53,7 @@ class TimeAxis:
 
 def _recorded_interval(acquisition: Acquisition, count: int) -> float | None:
     """Mean ns from frame to frame by the recorded times; None when they say nothing."""
-    times = acquisition.times(0, min(count, LOOKED_AT))
+    times = acquisition.times(0, min(count, LOOKED_AT)) if count > 1 else None
     known = np.zeros(0, np.int64) if times is None else np.flatnonzero(times > 0)
     if times is None or len(known) < 2:
         return None

@@ -188,6 +188,20 @@ def test_a_recording_is_replayed_as_it_was_received(encoding: str, tmp_path: Pat
     assert end == End(start.series.key, 24)
 
 
+def test_a_recording_without_frames_is_a_series_without_frames(tmp_path: Path) -> None:
+    path = tmp_path / "empty.h5"
+    file = RecordingFile(path, Series(KEY, (64, 64), "uint16", "raw", 24))
+    file.write_accounts({"state": "incomplete", "reason": "the sender is gone", "sent": None})
+    file.close()
+    start, end = played(path)
+    assert isinstance(start, Start)
+    assert end == End(start.series.key, 0)
+    assert json.loads(livem("info", path, "--json").stdout)["recording"]["recorded"] == 0
+    assert "nothing to repair" in livem("repair", path).stdout
+    assert livem("export", path, tmp_path / "a.npy").exit_code == 0
+    assert np.load(tmp_path / "a.npy").max() == 0
+
+
 def test_a_replay_of_a_killed_recording_ends_where_it_was_cut(killed: Path) -> None:
     *_, end = played(killed)
     assert isinstance(end, End)
