@@ -6,6 +6,7 @@ like the one before, dectris_v1_scan.py's. Knows no socket.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -164,7 +165,8 @@ class DectrisV1Parser:
             out.append(self._frame(frame, parts, flags, out))
         except Refusal as refusal:
             if self._header is not None and self._header.is_sufficient:
-                self._announce(None, None, out)
+                with contextlib.suppress(Refusal):  # then this image is in no series' account
+                    self._announce(None, None, out)
             out.append(Rejected(refusal.reason, refusal.detail, self._key, frame, 1))
 
     def _frame(self, frame: int, parts: Sequence[memoryview], flags: int, out: deque[Message]) -> FrameBatch:
