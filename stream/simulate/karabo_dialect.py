@@ -63,7 +63,7 @@ class Karabo:
         self._tid += 1
         mark = {"epoch": key.epoch, "series": key.number, "end": first}
         parts = encode(SOURCE, stamp(SOURCE, self._tid, None) | {"livem": mark}, {}, {})
-        yield Outgoing(tuple(parts), key, first, 0, "end")
+        yield Outgoing(tuple(parts), key, first, 0, "end", payload_part=2)
 
     def _train(
         self, acquisition: Acquisition, series: Series, first: int, n: int, time_ns: int | None

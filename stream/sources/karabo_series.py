@@ -84,16 +84,19 @@ class TrainReader:
         """What a train means: its frames, before them perhaps a start, behind them perhaps an end."""
         self._arrivals += 1
         marked = self._marked_in(train)
+        before: list[Message] = []
         try:
+            if marked is not None:
+                before = self._announced(marked.metadata[MARK])
             if train.fault is not None:
                 raise train.fault
             if marked is not None:
-                return self._read_marked(marked)
+                return before + self._read_marked(marked)
             source, path, array = self._frames_in(train)
             return self._read_plain(train.sources[source], source, path, array)
         except Refusal as refusal:
             data = marked or next(iter(train.sources.values()), None)
-            return [self._rejected(refusal, data)]
+            return [*before, self._rejected(refusal, data)]
 
     # -- which array ---------------------------------------------------------------------------------
 
@@ -189,16 +192,21 @@ class TrainReader:
 
     # -- livem as the server -------------------------------------------------------------------------
 
+    def _announced(self, mark: dict[str, Any]) -> list[Message]:
+        """The start of a series that is new, also where this train's frames cannot be used."""
+        key = _marked_key(mark)
+        if "end" in mark or (self._marked is not None and self._marked.key == key):
+            return []
+        self._marked = read_series(mark, key, self._limits)
+        return [Start(self._marked)]
+
     def _read_marked(self, data: SourceData) -> list[Message]:
         mark: dict[str, Any] = data.metadata[MARK]
-        key = _marked_key(mark)
         if "end" in mark:
-            return [End(key, integer(mark, "end", 0, Reason.BAD_COUNT))]
-        messages: list[Message] = []
-        if self._marked is None or self._marked.key != key:
-            self._marked = read_series(mark, key, self._limits)
-            messages.append(Start(self._marked))
-        series, (first, count) = self._marked, _marked_range(mark)
+            return [End(_marked_key(mark), integer(mark, "end", 0, Reason.BAD_COUNT))]
+        series = self._marked
+        assert series is not None
+        first, count = _marked_range(mark)
         path = self._reading.path or "image.data"
         frames = _as_frames(_named(data, path), path)
         if frames.shape[1:] != series.shape or frames.dtype != series.numpy_dtype:
@@ -206,9 +214,8 @@ class TrainReader:
             refuse(Reason.BAD_SHAPE, "a frame", f"{frames.shape[1:]} {frames.dtype}", wanted)
         if len(frames) != count:
             refuse(Reason.BAD_COUNT, "the number of frames", len(frames), f"{count}, as the train says")
-        positions = data.arrays.get(POSITIONS)
-        messages.append(_frame_batch(series, first, frames, data.time_ns, _as_positions(positions)))
-        return messages
+        positions = _as_positions(data.arrays.get(POSITIONS))
+        return [_frame_batch(series, first, frames, data.time_ns, positions)]
 
     # -- what cannot be used -------------------------------------------------------------------------
 

@@ -16,15 +16,20 @@ import zmq
 from livem.errors import SessionError, SourceError, UnauthorisedBindError
 from livem.stream.endpoints import parse_endpoint
 from livem.stream.karabo_wire import decode
-from livem.stream.messages import End, FrameBatch, Message, Start, check
+from livem.stream.messages import DEFAULT_LIMITS, End, FrameBatch, Message, Rejected, Start, check
 from livem.stream.series import Scan, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.compress import BlobCache
 from livem.stream.simulate.dialects import Speech, dialect_of
+from livem.stream.simulate.fault_report import Action
+from livem.stream.simulate.fault_spec import FaultSpec
+from livem.stream.simulate.faults import FaultInjector
 from livem.stream.simulate.karabo_dialect import Karabo, KaraboLine, KaraboPub, KaraboPush
+from livem.stream.simulate.outgoing import Outgoing
 from livem.stream.simulate.sender import Sender, SenderOptions
 from livem.stream.sources.detector_url import parse_detector_url
 from livem.stream.sources.karabo import KaraboSource, open_karabo
+from livem.stream.sources.karabo_series import Reading, TrainReader
 
 PATIENCE_S = 20.0
 KEY = SeriesKey(b"8 bytes!", 1)
@@ -193,3 +198,28 @@ def test_addresses_that_cannot_be_used() -> None:
 
 def test_the_catalogue_of_dialects_knows_it() -> None:
     assert isinstance(dialect_of("karabo"), Karabo)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_trains_are_charged_to_the_frames_that_were_damaged(scan_file: str, seed: int) -> None:
+    injector = FaultInjector(FaultSpec.parse(f"corrupt=0.2,truncate=0.3,shape=0.2,seed={seed}"))
+    reader = TrainReader(Reading(), DEFAULT_LIMITS)
+    told: list[Message] = []
+    for step in injector.inject(Karabo().messages(speech(scan_file, batch=2, repeat=20))):
+        assert isinstance(step, Outgoing)
+        told += reader.read(decode([bytes(part) for part in step.parts]))
+    good = [message for message in told if isinstance(message, FrameBatch)]
+    bad = [message for message in told if isinstance(message, Rejected) and message.first is not None]
+    assert {m.first for m in good} == firsts(injector, "delivered")
+    assert {m.first for m in bad} == firsts(injector, "truncated") | firsts(injector, "misshapen")
+    assert all((m.key, m.count) == (KEY, 2) for m in bad)
+    flat = FRAMES.reshape(10, 24)
+    for batch in good:
+        pixels = batch.payload.view(np.uint16).reshape(-1, 24)
+        assert np.array_equal(pixels, flat[np.arange(batch.first, batch.first + 2) % 10])
+
+
+def firsts(injector: FaultInjector, action: Action) -> set[int]:
+    """First frames of the messages of two that met a fate."""
+    ranges = injector.report.ranges(action, KEY)
+    return {first for start, stop in ranges for first in range(start, stop, 2)}

@@ -246,6 +246,13 @@ def test_a_livem_sender_says_which_frames_they_are() -> None:
     assert brief(read(again, marked(6))) == [("frames", 3, 6, 2)]
 
 
+def test_a_series_is_announced_even_by_a_train_whose_frames_are_broken() -> None:
+    broken = marked(0)
+    broken[-1] = bytes(broken[-1])[:7]
+    told = brief(read(reader_of(), broken, marked(2)))
+    assert told == [("start", 3), ("rejected", Reason.PAYLOAD_SIZE, 0, 2), ("frames", 3, 2, 2)]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason", "first"),
     [
