@@ -5,10 +5,11 @@ Knows no socket, no pixels and no series. Nothing here raises for what a detecto
 
 from __future__ import annotations
 
-import calendar
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ..messages import DEFAULT_LIMITS, Fault, Limits, Reason
@@ -20,7 +21,7 @@ _SEQUENCE = re.compile(
     rb"MQ1,(\d{1,10}),"
     rb"((\d{1,6}),(\d{1,3}),(\d{1,5}),(\d{1,5}),([A-Z]\d\d), {0,8}([1-9N]x\d{1,2}G?),[0-9A-Fa-f]{1,8},)"
 )
-_EXTENSION = re.compile(rb"MQ1A,(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z?,")
+_EXTENSION = re.compile(rb"MQ1A,(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?,")
 _DEPTH = re.compile(rb"(\d{1,18})ns,(\d{1,3})[,\s\0]*$")
 _NUMBER = re.compile(r"\d{1,10}")
 _SHOWN = 200
@@ -90,6 +91,8 @@ _META = {
     "Software Version": "software",
     "Time and Date Stamp (day, mnth, yr, hr, min, s)": "started",
 }
+MOST_LINES = 256
+"""Of an acquisition header; real ones have thirty."""
 COUNT_KEY = "Frames in Acquisition (Number)"
 PER_TRIGGER_KEY = "Frames per Trigger (Number)"
 
@@ -117,7 +120,7 @@ def parse_acquisition(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Acquisiti
 
 def _fields(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for line in text.split("\n")[1:]:
+    for line in text.split("\n", MOST_LINES)[1:MOST_LINES]:
         if line.strip(" \t\r\0") == "End":
             break
         key, tab, value = line.partition("\t")
@@ -200,8 +203,15 @@ def time_in(text: bytes) -> int | None:
     match = _EXTENSION.search(text)
     if match is None:
         return None
-    year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
-    if not (1 <= month <= 12 and 1 <= day <= 31 and 1970 <= year < 2200):
+    seconds = _seconds(match[1])
+    return None if seconds is None else seconds * 1_000_000_000 + int((match[2] or b"0").ljust(9, b"0"))
+
+
+@functools.lru_cache(maxsize=8)
+def _seconds(text: bytes) -> int | None:
+    """``2020-05-18T14:51:49`` as seconds since the Unix epoch; kept, since many frames share one second."""
+    try:
+        moment = datetime.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
         return None
-    seconds = calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0))
-    return seconds * 1_000_000_000 + int((match[7] or b"0").ljust(9, b"0"))
+    return int(moment.timestamp()) if moment.year >= 1970 else None

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-WAIT, OTHER, SUSPECT, FULL = 0, 1, 2, 3
+WAIT, OTHER, SUSPECT, MORE = 0, 1, 2, 3
 """Why the loop ended: more bytes are needed; something else begins; a frame is not followed by a message, so
-that its length is in doubt; there is no more room for results."""
+that its length is in doubt; another run of frames begins, or there is no more room for results."""
 
 COMMA, ZERO = ord(","), ord("0")
 
@@ -51,23 +51,14 @@ def _number(buffer: Any, at: Any, stop: Any) -> Any:
 
 
 @njit(
-    "UniTuple(int64, 3)(uint8[::1], int64, int64, uint8[::1], uint8[::1], int64, uint8[::1],"
-    " int64[::1], int64[::1])",
+    "UniTuple(int64, 4)(uint8[::1], int64, int64, uint8[::1], uint8[::1], int64, uint8[::1], int64[::1])",
     nogil=True,
     cache=True,
 )
-def find_frames(
-    buffer: Any,
-    at: Any,
-    stop: Any,
-    prefix: Any,
-    identity: Any,
-    total: Any,
-    mark: Any,
-    sequences: Any,
-    places: Any,
+def find_run(
+    buffer: Any, at: Any, stop: Any, prefix: Any, identity: Any, total: Any, mark: Any, places: Any
 ) -> Any:
-    """Frames that lie complete in ``buffer[at:stop]``, one after the other.
+    """Consecutive frames that lie complete in ``buffer[at:stop]``, one after the other.
 
     Parameters
     ----------
@@ -80,25 +71,30 @@ def find_frames(
         Bytes of a whole message.
     mark : (4,) uint8
         MARK.
-    sequences, places : (n,) int64
-        Filled: sequence number of each frame, and where its message begins.
+    places : (n,) int64
+        Filled with where the message of each frame begins; at most n are found.
 
     Returns
     -------
-    (found, position, why) : int
+    (found, position, why, sequence) : int
+        ``sequence`` is the number of the first frame.
     """
-    found = 0
-    while found < len(sequences):
+    found, first = 0, np.int64(0)
+    while found < len(places):
         if _differs(buffer, at, stop, prefix):
-            return found, at, OTHER
+            return found, at, OTHER, first
         sequence, behind = _number(buffer, at + len(prefix), stop)
         if sequence == -1 or (sequence >= 0 and _differs(buffer, behind, stop, identity)):
-            return found, at, OTHER
+            return found, at, OTHER, first
         if at + total > stop:
-            return found, at, WAIT
+            return found, at, WAIT, first
         if _differs(buffer, at + total, stop, mark):
-            return found, at, SUSPECT
-        sequences[found], places[found] = sequence, at
+            return found, at, SUSPECT, first
+        if found == 0:
+            first = sequence
+        elif sequence != first + found:
+            return found, at, MORE, first
+        places[found] = at
         found += 1
         at += total
-    return found, at, FULL
+    return found, at, MORE, first

@@ -88,8 +88,9 @@ class SeriesBook:
         """An acquisition header has come; None: one that says nothing."""
         self._end_running()
         self._announced = self._last = header
+        self.note = "an acquisition is announced: waiting for its first frame"
         if header is None:
-            self._running = None
+            self._running, self.note = None, "an acquisition header that says no number of frames was refused"
 
     def _end_running(self) -> None:
         running = self._running

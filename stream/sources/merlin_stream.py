@@ -7,7 +7,6 @@ whatever make this raise: what is not understood is skipped to the next message 
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from .merlin_header import (
     time_in,
 )
 from .merlin_pixels import PixelFormat, pixel_format
-from .merlin_scan import FULL, MARK, MARK_TEXT, WAIT, find_frames, pattern
+from .merlin_scan import MARK, MARK_TEXT, MORE, WAIT, find_run, pattern
 from .merlin_series import Run, SeriesBook
 
 Bytes = npt.NDArray[np.uint8]
@@ -53,15 +52,10 @@ class _Template:
     prefix: Bytes
     identity: Bytes
     total: int
-
-    @property
-    def pixels_at(self) -> int:
-        return PREFIX_BYTES + self.header.header_bytes
-
-    @property
-    def batch(self) -> int:
-        """Frames that are unpacked together."""
-        return max(1, BATCH_BYTES // self.format.frame_bytes)
+    pixels_at: int
+    """From the beginning of the message."""
+    batch: int
+    """Frames that are unpacked together."""
 
 
 class MerlinStream:
@@ -83,7 +77,6 @@ class MerlinStream:
         self._skipped = 0
         self._skipping = False
         self._charged = False
-        self._sequences = np.empty(MOST_FRAMES, np.int64)
         self._places = np.empty(MOST_FRAMES, np.int64)
         self.understood = 0
         """Messages that were Merlin's, good or bad."""
@@ -164,33 +157,23 @@ class MerlinStream:
         if self._at == self._stop:
             return False
         if self._template is not None:
-            found, why = self._find(self._template)
-            if found or why == WAIT:
-                return found > 0
+            why = self._run(self._template)
+            if why in (MORE, WAIT):
+                return why == MORE
         return self._one()
 
-    def _find(self, template: _Template) -> tuple[int, int]:
-        """Frames like the template, as far as they reach."""
-        most = min(template.batch, MOST_FRAMES)
-        found, at, why = find_frames(
-            self._buffer, self._at, self._stop, template.prefix, template.identity, template.total, MARK,
-            self._sequences[:most], self._places[:most],
-        )  # fmt: skip
+    def _run(self, template: _Template) -> int:
+        """Consecutive frames like the template, as far as they reach; MORE when there were any."""
+        places, kind = self._places[: template.batch], template
+        found, self._at, why, sequence = find_run(
+            self._buffer, self._at, self._stop, kind.prefix, kind.identity, kind.total, MARK, places
+        )
         if found:
-            self._hand_on(template, self._sequences[:found], self._places[:found].copy())
-        self._at = at
-        return found, FULL if found else why
+            self._hand_on(template, sequence, places[:found])
+        return MORE if found else why
 
-    def _hand_on(
-        self, template: _Template, sequences: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
-    ) -> None:
+    def _hand_on(self, template: _Template, sequence: int, places: npt.NDArray[np.int64]) -> None:
         self.understood += len(places)
-        breaks = np.flatnonzero(np.diff(sequences) != 1) + 1
-        bounds = [0, *breaks.tolist(), len(sequences)]
-        for begin, end in itertools.pairwise(bounds):
-            self._hand_on_run(template, int(sequences[begin]), places[begin:end])
-
-    def _hand_on_run(self, template: _Template, sequence: int, places: npt.NDArray[np.int64]) -> None:
         if sequence == 0:
             self._reject(Reason.BAD_INDEX, "sequence number 0; they begin at 1", None)
             sequence, places = 1, places[1:]
@@ -292,10 +275,12 @@ class MerlinStream:
             form,
             pattern(prefix),
             pattern(header.identity),
-            PREFIX_BYTES + size,
+            total=PREFIX_BYTES + size,
+            pixels_at=PREFIX_BYTES + header.header_bytes,
+            batch=min(max(1, BATCH_BYTES // form.frame_bytes), MOST_FRAMES),
         )
         at, self._at = self._at, self._at + template.total
-        self._hand_on(template, np.array([header.sequence]), np.array([at]))
+        self._hand_on(template, header.sequence, np.array([at]))
         self._template = template
 
     def _followed(self, end: int) -> bool:
@@ -364,11 +349,8 @@ def _may_begin(piece: bytearray) -> bool:
 
 def _find_start(memory: bytearray, at: int, stop: int) -> int:
     """Where the next message certainly begins; -1 when nowhere."""
-    while (at := memory.find(b"MPX,", at, stop)) >= 0:
-        if _START.match(memory, at, stop):
-            return at
-        at += 1
-    return -1
+    match = _START.search(memory, at, stop)
+    return -1 if match is None else match.start()
 
 
 def _possible_start(memory: bytearray, at: int, stop: int) -> int:
