@@ -15,7 +15,7 @@ from ..burst import MAX_MESSAGES, Burst
 from ..messages import FrameBatch, Reason
 from ..series import Encoding, Series
 from ..wire_fields import Refusal
-from . import cbor_scan as scan
+from . import dectris_v2_scan as scan
 from .dectris_v2_series import META, nanoseconds
 
 TAGS: Mapping[str, int] = {

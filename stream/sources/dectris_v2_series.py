@@ -16,8 +16,8 @@ import numpy.typing as npt
 from ..messages import COUNTRATE, FLATFIELD, PIXEL_MASK, Limits, Reason, Rejected
 from ..series import DTYPES, MAX_DIM, Encoding, Series, SeriesKey
 from ..wire_fields import Refusal, integer, refuse
-from .cbor_scan import MAX_CHANNELS
 from .cbor_values import Fields, Numbers
+from .dectris_v2_scan import MAX_CHANNELS
 from .simplon_series import Announced, detector_meta, frames_announced, make_series
 
 MAX_TABLE_BYTES = 16 << 20
