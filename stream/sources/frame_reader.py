@@ -132,13 +132,12 @@ class FrameReader:
         return payload
 
 
-def _runs(there: npt.NDArray[np.bool_] | None, n: int) -> Iterator[tuple[int, int]]:
+def _runs(there: npt.NDArray[np.bool_] | None, n: int) -> list[tuple[int, int]]:
     """Half-open runs of frames that are there."""
     if there is None or there.all():
-        yield 0, n
-        return
+        return [(0, n)]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    yield from edges.reshape(-1, 2).tolist()
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 class ReadAhead:

@@ -18,7 +18,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ...errors import SourceError, UsageError
-from ..files.acquisition import Acquisition
 from ..files.open_file import open_file
 from ..messages import (
     DEFAULT_LIMITS,
@@ -35,6 +34,7 @@ from ..series import Series, SeriesKey
 from .base import Link, Pollable
 from .frame_reader import Damage, FrameReader, Piece, ReadAhead
 from .plan import SourcePlan
+from .recorded_series import recorded_series
 from .replay_pace import Nanoseconds, PlaybackClock, RecordedTimes, TimeAxis
 
 State = Literal["held", "playing", "paused", "ended"]
@@ -94,7 +94,8 @@ class ReplaySource:
         self._state: State = "held"
         self._opening: deque[Message] = deque()
         """Announcement of a round that has not gone out."""
-        self._closing: End | None = None
+        self._closing: deque[Message] = deque()
+        """The end of a round that was left; goes out whatever the state is."""
         self._piece: Piece | None = None
         self._due: Nanoseconds = np.zeros(0, np.int64)
         self._at = self._index = self._to_show = self._missing = 0
@@ -106,7 +107,7 @@ class ReplaySource:
     def open(self) -> None:
         """Open the file. Raises SourceError when it cannot be read or its frames fit no block of the ring."""
         acquisition = self._acquisition = open_file(self._options.path)
-        self._series, self._count = _as_recorded(acquisition, _whole(acquisition))
+        self._series, self._count = recorded_series(acquisition, os.urandom(8))
         if self._series.frame_bytes > self._limits.max_frame_bytes:
             raise SourceError(
                 f"{acquisition.name}: {frame_too_large(self._series, self._limits)}; give the ring more "
@@ -134,7 +135,7 @@ class ReplaySource:
 
     def due_ns(self) -> int | None:
         """When the next message is due; None while held, paused, at the end, or waiting for the disk."""
-        if self._closing is not None:
+        if self._closing:
             return self._now()
         if self._state == "held" or self._not_before is not None:
             return self._not_before
@@ -149,9 +150,8 @@ class ReplaySource:
     def receive(self) -> Message | None:
         """The next message that is due."""
         self._ahead.hear()
-        if self._closing is not None:
-            ended, self._closing = self._closing, None
-            return ended
+        if self._closing:
+            return self._closing.popleft()
         if self._state == "held" or self._resting():
             return None
         if self._opening:
@@ -258,9 +258,10 @@ class ReplaySource:
 
     def _jump(self, index: int) -> None:
         """A new series that begins at ``index``; what plays goes on playing, what stands shows that frame."""
-        if not self._opening:
-            if self._state != "ended":
-                self._closing = End(self._series.key, self._index)
+        announced = not (self._opening and isinstance(self._opening[0], Start))
+        if announced and self._state != "ended":
+            self._closing.extend([*self._opening, End(self._series.key, self._index)])
+        if announced:
             self._next_key()
         self._begin(index)
         if self._state in ("paused", "ended"):
@@ -368,36 +369,6 @@ def _batch(series: Series, piece: Piece, at: int, upto: int) -> FrameBatch:
         piece.payload[begin:end],
         None if piece.positions is None else piece.positions[at:upto],
     )
-
-
-def _whole(acquisition: Acquisition) -> int:
-    if acquisition.count:
-        return acquisition.count
-    raise SourceError(f"{acquisition.name} holds no frames: there is nothing to replay")
-
-
-def _as_recorded(acquisition: Acquisition, count: int) -> tuple[Series, int]:
-    """The series to announce, under a new epoch, and how many frames its END says were sent."""
-    from ..files.recordings import Recording  # loads HDF5: only where something is played
-
-    encoding = acquisition.encoding if acquisition.payloads(0, 1) is not None else "raw"
-    epoch = os.urandom(8)
-    if isinstance(acquisition, Recording):
-        announced = acquisition.announced
-        key = SeriesKey(epoch, announced.key.number)
-        sent = acquisition.accounts.get("sent")
-        ended = sent if isinstance(sent, int) and sent >= acquisition.rows else acquisition.rows
-        return replace(announced, key=key, encoding=encoding, tables={}), ended
-    series = Series(
-        SeriesKey(epoch, 1),
-        acquisition.shape,
-        acquisition.dtype,
-        encoding,
-        count,
-        acquisition.scan,
-        dict(acquisition.meta),
-    )
-    return series, count
 
 
 def _integer(what: str, value: Any) -> int:

@@ -494,6 +494,23 @@ def test_a_very_far_seek_is_told_in_pieces(play: Any, monkeypatch: pytest.Monkey
     assert skipped == [(0, 6), (6, 6), (12, 3)]
 
 
+def test_a_seek_in_the_middle_of_an_announcement_leaves_no_frame_out(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "REJECTED_AT_ONCE", 4)
+    player = play()
+    player.now()
+    player.tell("seek", 10)
+    messages = [
+        player.source.receive() for _ in range(3)
+    ]  # the old end, the new start, some of what it skips
+    player.tell("seek", 5)
+    messages += player.now()
+    _well_formed([*messages, End(messages[-1].key, messages[-1].first + 1)])
+    ends = [message.count for message in messages if isinstance(message, End)]
+    assert ends == [1, 10]
+
+
 @pytest.mark.parametrize(
     ("action", "value", "words"),
     [
@@ -557,14 +574,15 @@ def test_whatever_is_asked_series_are_well_formed(actions: list[str]) -> None:
 
 
 def _well_formed(messages: list[Message]) -> None:
-    key, expected = None, 0
+    first = messages[0]
+    key, expected = (first.key if isinstance(first, End) else None), 1
     for message in messages:
         if isinstance(message, Start):
             assert key is None
             key, expected = message.series.key, 0
         elif isinstance(message, End):
             assert message.key == key
-            assert message.count in (expected, 20)
+            assert message.count in (expected, 20)  # 20: behind the last frame that is there
             key = None
         elif isinstance(message, Rejected):
             assert (message.key, message.first) == (key, expected)
