@@ -108,6 +108,7 @@ def test_each_train_is_newer_and_the_last_result_is_always_seen(session: Session
     with karabo_bridge.Client(out.address, timeout=PATIENCE_S) as client:
         for n in range(1, 60):
             session.publisher.publish(image(n), final=n == 59)
+        assert session.publisher.flush(PATIENCE_S)
         while not seen or seen[-1] < 59:
             data, meta = client.next()
             seen.append(int(data["vd.bf"]["frames.stop"]))
@@ -190,6 +191,7 @@ def test_as_a_process_of_a_session(session: Session) -> None:
     (name, message), *_ = session.told
     assert (name, message["type"]) == ("karabo-out", "ready")
     session.publisher.publish(image(7), final=True)
+    assert session.publisher.flush(PATIENCE_S)
     with karabo_bridge.Client(message["address"], timeout=PATIENCE_S) as client:
         assert client.next()[0]["vd.bf"]["frames.stop"] == 7
     process.terminate()
