@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from dectris.compression import decompress
+from simplon_tools import Pictures, random_frames
 
 from livem.errors import SourceError
 from livem.stream.files.acquisition import FrameBank
 from livem.stream.messages import End, FrameBatch, Start, check
-from livem.stream.series import SeriesKey
+from livem.stream.series import Encoding, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.compress import BlobCache, compress_bslz4
 from livem.stream.simulate.outgoing import frames_per_message, series_messages
@@ -124,3 +125,24 @@ def test_blobs_are_made_once_while_the_budget_lasts(monkeypatch: pytest.MonkeyPa
     nothing.prepare(None)
     assert nothing.take(4, 4) == plenty.take(4, 4)
     assert made == [6, 4]
+
+
+@pytest.mark.parametrize("encoding", ["raw", "bslz4"])
+def test_a_recording_is_sent_as_it_was_stored_with_gaps_and_times(encoding: Encoding) -> None:
+    frames = random_frames(9, (8, 8))
+    blobs = compress_bslz4(frames)
+    there = np.array([0, 1, 1, 0, 0, 1, 1, 1, 0], bool)
+    stored = {"payloads": blobs, "encoding": "bslz4"} if encoding == "bslz4" else {}
+    times = 1_700_000_000_000_000_000 + np.arange(9)
+    times[5] = 0
+    recording = Pictures(frames, present=there, times=times, **stored)
+    messages = series_messages(recording, KEY, 6, encoding, clock=lambda: 42)
+    start, *middle, end = (decode(message.parts) for message in messages)
+    batches = [batch for batch in middle if isinstance(batch, FrameBatch)]
+    assert [(batch.first, batch.count) for batch in batches] == [(1, 2), (5, 1), (6, 2)]
+    assert [batch.time_ns for batch in batches] == [times[1], 42, times[6]]
+    payload = b"".join(bytes(batch.payload) for batch in batches)
+    sent = [1, 2, 5, 6, 7]
+    assert payload == (b"".join(blobs[n] for n in sent) if encoding == "bslz4" else frames[sent].tobytes())
+    assert isinstance(end, End)
+    assert (start.series.count, end.count) == (9, 9)  # type: ignore[union-attr]
