@@ -10,7 +10,6 @@ import base64
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,11 +107,6 @@ def unpack_series(text: str, name: str) -> Series:
         raise SourceError(f"{name}: its announcement is not sound: {refusal.detail}") from refusal
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise SourceError(f"{name}: its announcement cannot be read: {error}") from error
-
-
-def stored_as(series: Series, compress: bool) -> Series:
-    """The series as the file holds it: raw frames may have been compressed by choice."""
-    return replace(series, encoding="bslz4") if compress and series.encoding == "raw" else series
 
 
 def _plain(value: Any) -> Any:

@@ -23,14 +23,20 @@ from .recording_file import RecordingFile
 FLUSH_BYTES = 16 << 20
 """Flush after so many bytes however few frames they are: until then their blocks stay in use in the ring."""
 RATE_S = 2.0
-NAME_LENGTH = 60
+NAME_BYTES = 120
+"""Of a title in a file's name; file systems allow 255 for all of it."""
 
 
 class Keeper:
     """At most one open recording."""
 
-    def __init__(self, options: RecorderOptions, clock: Callable[[], float] = time.monotonic) -> None:
-        self._options, self._clock = options, clock
+    def __init__(
+        self,
+        options: RecorderOptions,
+        flush_bytes: int = FLUSH_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options, self._flush_bytes, self._clock = options, flush_bytes, clock
         self._folder = Path(options.folder)
         self.enabled = options.continuous
         """Whether series are to be kept."""
@@ -63,6 +69,7 @@ class Keeper:
         path = free_path(self._folder, series, suffix)
         self.file = RecordingFile(path, series, compress=self._options.compression == "bslz4")
         now = self._clock()
+        self._sync = None
         self._flush_at, self._sync_at = now + self._options.flush_s, now + self._options.fsync_s
         self._mark, self._rate = (now, 0), 0.0
 
@@ -84,7 +91,7 @@ class Keeper:
             return False
         return (
             file.waiting >= self._options.flush_frames
-            or file.waiting_bytes >= FLUSH_BYTES
+            or file.waiting_bytes >= self._flush_bytes
             or self._clock() >= self._flush_at
         )
 
@@ -96,20 +103,25 @@ class Keeper:
 
     def flush(self) -> bool:
         """Everything that was written is in the file for good; False when the disk refuses it."""
-        if self.file is None or not self._try(self.file.flush):
+        file = self.file
+        if file is None or not self._try(file.flush):
             return False
         self.saved = True
-        now = self._clock()
-        self._flush_at = now + self._options.flush_s
-        if now >= self._sync_at:
-            self._sync_at = now + self._options.fsync_s
-            self._start_sync(self.file)
-        return True
+        self._flush_at = self._clock() + self._options.flush_s
+        return self._try(lambda: self._sync_if_due(file))
 
-    def _start_sync(self, file: RecordingFile) -> None:
-        """Beside the writing: a disk may take a second for it. One that is still at it is not asked again."""
-        if self._sync is None or self._sync.done():
-            self._sync = self._disk.submit(file.sync)
+    def _sync_if_due(self, file: RecordingFile) -> None:
+        """Beside the writing: a disk may take a second for it. One that is still at it is not asked again.
+
+        Raises what the last one raised: a disk that could not take what it was given.
+        """
+        now = self._clock()
+        if now < self._sync_at or (self._sync is not None and not self._sync.done()):
+            return
+        if self._sync is not None:
+            self._sync.result()
+        self._sync_at = now + self._options.fsync_s
+        self._sync = self._disk.submit(file.sync)
 
     def end(self, accounts: Mapping[str, Any]) -> None:
         """The series is over: enter its accounts and close its file."""
@@ -232,7 +244,8 @@ def _words(error: Exception, path: Path) -> str:
 
 def free_path(folder: Path, series: Series, suffix: str = "") -> Path:
     """Where a series goes: title, number and epoch make the name; one that is taken gets a number."""
-    title = re.sub(r"[^\w.-]+", "_", str(series.meta.get("title", ""))).strip("._")[:NAME_LENGTH] or "series"
+    words = re.sub(r"[^\w.-]+", "_", str(series.meta.get("title", ""))).strip("._")
+    title = words.encode()[:NAME_BYTES].decode(errors="ignore") or "series"
     stem = f"{title}_{series.key.number}_{series.key.epoch.hex()[:8]}{suffix}"
     path, number = folder / f"{stem}.h5", 1
     while path.exists():

@@ -46,6 +46,8 @@ Axis = tuple[str, float, str]
 MAX_VIEW_PIECES = 8192
 """HDF5 looks through all pieces of a view for each read."""
 EMD_ROOT = "recording"
+LIBRARY = ("v110", "v110")
+"""The oldest HDF5 that knows SWMR and views reads the file; "latest" would be as new as the library here."""
 TIME_BYTES = 40
 
 
@@ -66,7 +68,7 @@ def create(path: os.PathLike[str] | str, series: Series, encoding: str) -> h5py.
     OSError
         When the file exists or cannot be made.
     """
-    file = h5py.File(path, "x", libver="latest")
+    file = h5py.File(path, "x", libver=LIBRARY)
     try:
         _root(file, path)
         _entry(file["entry"], series)

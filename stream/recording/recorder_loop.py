@@ -19,7 +19,7 @@ from ..ring import ReaderPort, attach_views
 from ..ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..ring_table import ledger_of
 from ..series import Series
-from .keeper import Keeper
+from .keeper import FLUSH_BYTES, Keeper
 from .past import Past
 from .recorder import RecorderOptions
 
@@ -36,7 +36,8 @@ class Recorder:
         self._options, self._child = options, child
         self._reader = RingReader(port)
         self._segment, self._views = attach_views(port.segment, port.layout)
-        self._keeper = Keeper(options)
+        # Leases gate the writer: what waits for a flush stays a small part of the ring.
+        self._keeper = Keeper(options, min(FLUSH_BYTES, port.layout.data_bytes // 8))
         self._past = Past(options)
         self._pending: list[Lease] = []
         """Blocks that are written but not yet flushed."""

@@ -25,6 +25,7 @@ from ..files.recording_layout import (
     FRAMES,
     HEADERS_MADE,
     POSITION,
+    SMALL_FRAME,
     frames_per_chunk,
 )
 from ..messages import BSLZ4_HEADER
@@ -50,7 +51,7 @@ class RecordingFile:
     series : Series
         As announced.
     compress : bool, optional
-        Whether frames that come raw are stored as bslz4.
+        Whether frames that come raw are stored as bslz4; those below 4 KiB never are.
 
     Raises
     ------
@@ -61,7 +62,8 @@ class RecordingFile:
 
     def __init__(self, path: Path, series: Series, compress: bool = False) -> None:
         self.path, self.series = path, series
-        self._compressor = Compressor(series) if compress and series.encoding == "raw" else None
+        worth_it = series.encoding == "raw" and series.frame_bytes >= SMALL_FRAME
+        self._compressor = Compressor(series) if compress and worth_it else None
         self.encoding = "bslz4" if self._compressor else series.encoding
         self._file = nexus.create(path, series, self.encoding)
         self._data = self._file[DATA]
@@ -79,6 +81,7 @@ class RecordingFile:
         self.waiting_bytes = 0
         """Of payloads that were appended since the last flush."""
         self._extent = self._length = 0
+        self._named = False
 
     @property
     def waiting(self) -> int:
@@ -195,11 +198,18 @@ class RecordingFile:
 
     def sync(self) -> None:
         """Wait until the disk has what was flushed. May be called from another thread."""
-        handle = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        if not self._named and os.name == "posix":
+            _sync(self.path.parent, os.O_RDONLY)  # its name in the folder too
+            self._named = True
+
+
+def _sync(path: Path, mode: int) -> None:
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _runs(appended: Sequence[Rows]) -> list[Rows]:

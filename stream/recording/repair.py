@@ -23,6 +23,7 @@ from ...errors import SourceError
 from ..files.recording_layout import ACCOUNTS, FRAMES
 from ..files.recordings import Recording, open_recording
 from ..files.superblock import OPEN_FOR_SWMR, SIZE, BrokenSuperblockError, Superblock, overwrite
+from .nexus import LIBRARY
 
 BATCH = 256
 ROOT = 48
@@ -160,7 +161,7 @@ def _closed_accounts(accounts: dict[str, Any], sound: int) -> dict[str, Any]:
 
 def _write(path: Path, damaged: list[int], rows: int, accounts: dict[str, Any]) -> None:
     """Overwrite in place: nothing in the file moves. Behind ``rows`` a flush was interrupted."""
-    with h5py.File(path, "r+", libver="latest", locking=False) as file:
+    with h5py.File(path, "r+", libver=LIBRARY, locking=False) as file:
         valid = file[FRAMES]["valid"]
         for index in damaged:
             valid[index] = 0

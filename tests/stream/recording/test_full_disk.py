@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import wait
 from pathlib import Path
 
 import h5py
@@ -177,3 +179,22 @@ def test_the_reserve_takes_room_and_leaves_no_name(tmp_path):
     assert list(tmp_path.iterdir()) == []
     reserve.release()
     reserve.release()
+
+
+def test_a_disk_that_cannot_take_what_it_was_given_ends_the_recording(tmp_path, monkeypatch):
+    def broken(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(RecordingFile, "sync", broken)
+    stage = Stage(tmp_path, flush_frames=1, fsync_s=0.0)
+    stage.start(a_series(count=2000))
+    first = 0
+    while stage.recorder._keeper.error is None and first < 2000:
+        stage.frames(first, 1)
+        stage.work()
+        first += 1
+        if (sync := stage.recorder._keeper._sync) is not None:
+            wait([sync])
+    assert first < 10
+    assert "Input/output error" in stage.recorder._keeper.error
+    stage.close()

@@ -282,3 +282,30 @@ def test_a_stopped_recorder_closes_its_file(stage):
     with h5py.File(path) as file:
         assert file["entry/frames/valid"][:].sum() == 20
     assert open_recording(path).accounts["reason"] == "the session was stopped"
+
+
+def test_what_waits_for_a_flush_is_a_small_part_of_the_ring(stage):
+    """A lease gates the writer: with few large frames neither their number nor the time would end it soon."""
+    s = stage(ring_bytes=1 << 20, flush_s=1e9)
+    s.start(a_series(shape=(128, 128)))
+    for index in range(40):  # 1.3 MB: the assembler would wait for ever
+        s.frames(index, 1)
+        s.work()
+    waiting = sum(lease.block.nbytes for lease in s.recorder._pending)
+    assert waiting < (1 << 20) // 8
+    assert s.edge()[0] == 40 - len(s.recorder._pending)
+
+
+def test_small_raw_frames_are_never_compressed(stage):
+    s = stage(compression="bslz4")
+    s.start(a_series(count=10, shape=(8, 8)))
+    s.frames(0, 10)
+    s.end(10)
+    s.work()
+    assert open_recording(s.files()[0]).encoding == "raw"
+
+
+def test_a_long_title_makes_a_name_that_a_file_may_have(tmp_path):
+    path = free_path(tmp_path, a_series(1 << 61, meta={"title": "\u91d1" * 300}), "_kept")
+    path.touch()
+    assert len(path.name.encode()) < 200
