@@ -7,6 +7,7 @@ writer is busy may be one block old.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +43,6 @@ from .ring_layout import (
     S_STATE,
     STATE_NAMES,
     Views,
-    Words,
 )
 from .series import Block, Series
 
@@ -103,10 +103,10 @@ def is_known(views: Views, serial: int) -> bool:
     return serial >= 0 and int(views.series_words(serial)[S_SERIAL]) == serial + 1
 
 
-def block_of(views: Views, seq: int, slot: Words, series: Series) -> Block:
-    """The block that a descriptor speaks of, as views into the arena."""
-    count, nbytes, flags = int(slot[D_COUNT]), int(slot[D_NBYTES]), int(slot[D_FLAGS])
-    at = int(slot[D_BEGIN]) % views.layout.data_bytes
+def block_of(views: Views, seq: int, slot: Sequence[int], series: Series) -> Block:
+    """The block that a descriptor (its words) speaks of, as views into the arena."""
+    count, nbytes, flags, time_ns = slot[D_COUNT], slot[D_NBYTES], slot[D_FLAGS], slot[D_TIME]
+    at = slot[D_BEGIN] % views.layout.data_bytes
     payload = _read_only(views.arena[at : at + nbytes])
     at += -(-nbytes // 64) * 64
     sizes = positions = None
@@ -117,14 +117,14 @@ def block_of(views: Views, seq: int, slot: Words, series: Series) -> Block:
         positions = _read_only(views.arena[at : at + 8 * count].view(np.float32).reshape(count, 2))
     return Block(
         series=series,
-        first=int(slot[D_FIRST]),
+        first=slot[D_FIRST],
         count=count,
         payload=payload,
         sizes=sizes,
         positions=positions,
-        time_ns=int(slot[D_TIME : D_TIME + 1].view(np.int64)[0]) if flags & F_TIME else None,
-        arrival_ns=int(slot[D_ARRIVAL]),
-        ordinal=int(slot[D_ORDINAL]),
+        time_ns=(time_ns if time_ns < 1 << 63 else time_ns - (1 << 64)) if flags & F_TIME else None,
+        arrival_ns=slot[D_ARRIVAL],
+        ordinal=slot[D_ORDINAL],
         late=bool(flags & F_LATE),
         seq=seq,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,17 +21,9 @@ from .atomics import announce_and_load, store
 from .ring import WriterPort, attach_views, drain
 from .ring_layout import (
     COMPLETE,
-    D_ARRIVAL,
     D_BEGIN,
-    D_COUNT,
     D_END,
-    D_FIRST,
     D_FLAGS,
-    D_KIND,
-    D_NBYTES,
-    D_ORDINAL,
-    D_SERIAL,
-    D_TIME,
     F_LATE,
     F_POSITIONS,
     F_SIZES,
@@ -89,9 +82,17 @@ MARK_S = 2.0
 """How long the mark of a series may wait for room once the session is being stopped."""
 
 
-@dataclass(frozen=True, slots=True)
+_DESCRIPTOR = struct.Struct("=11Q")
+"""Words D_BEGIN to D_FLAGS of a slot, in their order; one call in place of eleven saves 1 us a block."""
+assert (D_BEGIN, D_FLAGS) == (1, 11)
+
+
+@dataclass(slots=True)
 class BlockHeader:
-    """What the writer says of the frames that it has written into a reservation."""
+    """What the writer says of the frames that it has written into a reservation.
+
+    Not frozen: that takes 0.6 us longer to make, one a block.
+    """
 
     serial: int
     first: int
@@ -117,6 +118,7 @@ class RingWriter:
         self.layout = port.layout
         self._wakes = port.wakes
         self._values = np.zeros(SLOT_WORDS, np.uint64)
+        self._descriptor = self._values[D_BEGIN:].data.cast("B")
         self._begin = self._end = 0
         self._words_serial, self._words = -1, self._views.header
         header = self._views.header
@@ -297,12 +299,18 @@ class RingWriter:
         if not words[S_FIRST_ARRIVAL]:
             words[S_FIRST_ARRIVAL] = block.arrival_ns
         words[S_LAST_ARRIVAL] = block.arrival_ns
-        values = self._values
-        values[D_END], values[D_NBYTES], values[D_KIND] = end, block.nbytes, K_FRAMES
-        values[D_SERIAL], values[D_FIRST], values[D_COUNT] = block.serial, block.first, block.count
-        values[D_ORDINAL], values[D_ARRIVAL], values[D_FLAGS] = block.ordinal, block.arrival_ns, flags
-        values[D_TIME] = (block.time_ns or 0) & 0xFFFF_FFFF_FFFF_FFFF
-        self._publish()
+        self._publish(
+            end,
+            K_FRAMES,
+            block.serial,
+            block.ordinal,
+            block.arrival_ns,
+            nbytes=block.nbytes,
+            first=block.first,
+            count=block.count,
+            time=(block.time_ns or 0) & 0xFFFF_FFFF_FFFF_FFFF,
+            flags=flags,
+        )
 
     def _words_of(self, serial: int) -> Words:
         """The series' words; kept, because making the view costs 1 us a block."""
@@ -321,16 +329,30 @@ class RingWriter:
     def _publish_mark(self, kind: int, serial: int, arrival_ns: int, ordinal: int) -> None:
         patience = time.monotonic() + MARK_S
         self.reserve(0, stop=lambda: self._stop() and time.monotonic() > patience)
-        self._values[:] = 0
-        self._values[D_END], self._values[D_KIND], self._values[D_SERIAL] = self._begin, kind, serial
-        self._values[D_ARRIVAL], self._values[D_ORDINAL] = arrival_ns, ordinal
-        self._publish()
+        self._publish(self._begin, kind, serial, ordinal, arrival_ns)
 
-    def _publish(self) -> None:
-        self._values[D_BEGIN] = self._begin
-        self._position = int(self._values[D_END])
+    def _publish(
+        self,
+        end: int,
+        kind: int,
+        serial: int,
+        ordinal: int,
+        arrival_ns: int,
+        *,
+        nbytes: int = 0,
+        first: int = 0,
+        count: int = 0,
+        time: int = 0,
+        flags: int = 0,
+    ) -> None:
+        words = (self._begin, end, nbytes, kind, serial, first, count, ordinal, time, arrival_ns, flags)
+        _DESCRIPTOR.pack_into(self._descriptor, 0, *words)
+        self._position = end
         views = self._views
-        sleepers = int(publish(views.header, views.rows, views.slots, self._values))
+        self._wake(int(publish(views.header, views.rows, views.slots, self._values)))
+
+    def _wake(self, sleepers: int) -> None:
+        """Wake the readers in a bit mask of rows: those that said that they would sleep."""
         row = 0
         while sleepers:
             if sleepers & 1:
