@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..burst import MAX_MESSAGES, Burst
 from ..messages import FrameBatch, Reason
 from ..series import Encoding, Series
-from ..wire_fields import Refusal
+from ..wire_fields import INTEGER_END, Refusal
 from . import dectris_v2_scan as scan
 from .dectris_v2_series import META, nanoseconds
 
@@ -30,6 +30,8 @@ TAGS: Mapping[str, int] = {
 """Tag under which each type travels as it is."""
 ALGORITHMS: Mapping[Encoding, int] = {"raw": scan.RAW, "bslz4": scan.BSLZ4, "lz4": scan.LZ4}
 NANOSECOND = 1_000_000_000
+MAX_DATE = 64
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,24 +72,34 @@ class Reading:
             )
 
     def time_ns(self, ticks: int, per_second: int, date: bytes) -> int | None:
-        """The absolute time of an exposure, where the detector says its date."""
-        if not per_second or not date:
+        """The absolute time of an exposure, where the detector says its date and both make sense."""
+        if not per_second or not 0 < len(date) <= MAX_DATE:
             return None
         if date not in self.dates:
             self.dates.clear()
             self.dates[date] = nanoseconds(date.decode("utf-8", "replace"))
         began = self.dates[date]
-        return None if began is None else began + ticks * NANOSECOND // per_second
+        moment = -1 if began is None else began + ticks * NANOSECOND // per_second
+        return moment if 0 <= moment < INTEGER_END else None
 
 
 def resumed_reading(series: Series) -> Reading | None:
-    """How to go on with a series of a former process; None when it was not one of stream v2."""
+    """How to go on with a series of a former process; None when it was not one of stream v2.
+
+    Nothing in ``meta`` is believed that could not be ours: a stream v1 has its user's words there.
+    """
     own = series.meta.get(META)
-    if not isinstance(own, dict) or not own.get("channels"):
+    if not isinstance(own, dict):
         return None
-    return Reading(
-        series, None, tuple(map(str, own["channels"])), int(own.get("first_id", 0)), own.get("block_bytes")
-    )
+    channels = own.get("channels")
+    if not isinstance(channels, list) or not all(type(name) is str for name in channels):
+        return None
+    first_id, block = own.get("first_id"), own.get("block_bytes")
+    if first_id not in (0, 1) or not (block is None or type(block) is int):
+        return None
+    if not 0 < len(channels) <= scan.MAX_CHANNELS or series.shape[0] % len(channels):
+        return None
+    return Reading(series, None, tuple(channels), int(first_id), block)
 
 
 class RunScanner:
@@ -131,7 +143,7 @@ class RunScanner:
             )
         )
         first_id = int(self._rows[0, scan.ID])
-        if not found or first_id < reading.first_id:
+        if not found or not reading.first_id <= first_id < INTEGER_END - found:
             return 0, None
         rows = self._rows[:found]
         time_ns = self._time_ns(burst, rows[0])

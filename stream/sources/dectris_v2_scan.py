@@ -174,7 +174,7 @@ def _compression(buf: Any, at: Any, end: Any, expected: Any) -> Any:
     if at < 0 or which(buf, word, size, ALGORITHMS, ALGORITHM_EDGES) + 1 != expected[E_ALGORITHM]:
         return -1
     size, at = number(buf, at, end, UNSIGNED)
-    return at if size == expected[E_ELEMENT] else -1
+    return at if size == expected[E_ELEMENT] or expected[E_ALGORITHM] == LZ4 else -1
 
 
 @njit(types.boolean(BUFFER, _row, EDGES), nogil=True, cache=True)

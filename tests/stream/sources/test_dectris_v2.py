@@ -568,6 +568,26 @@ def test_a_restarted_reader_goes_on_with_the_series(channels: str) -> None:
     assert [batch.count for batch in of_kind(rest, FrameBatch)] == [1, 7]
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        None,
+        {"channels": 5, "first_id": 0},
+        {"channels": [], "first_id": 0},
+        {"channels": ["a", 3], "first_id": 0},
+        {"channels": ["a"], "first_id": "1"},
+        {"channels": ["a"], "first_id": 0, "block_bytes": "many"},
+        {"channels": ["a", "b", "c"], "first_id": 0},
+    ],
+)
+def test_a_series_that_was_not_of_this_stream_is_not_gone_on_with(own: Any) -> None:
+    parser = DectrisV2Parser()
+    parser.resume(Series(KEY, (4, 4), "uint16", meta={"stream": own}))
+    assert parser.frame_bytes() is None
+    (rejected,) = parse_all(parser, [(cbor2.dumps(image_fields(1)),)])
+    assert rejected.reason is Reason.UNKNOWN_SERIES  # type: ignore[union-attr]
+
+
 # -- hostile bytes ---------------------------------------------------------------------------------------
 
 
@@ -638,6 +658,27 @@ def test_bombs_cost_no_more_than_themselves(bomb: bytes, key: str) -> None:
         tracemalloc.stop()
     assert peak < 12 << 20
     assert all(isinstance(message, Rejected) for message in out)
+
+
+def test_numbers_beyond_all_measure_are_left_out_or_refused() -> None:
+    date = cbor2.CBORTag(0, "2026-11-23T00:00:00Z")
+    times = ([2**62, 1], [2**64 - 1, 1], [1, 0], [-1, 5], ["a", 1], [1], 7, [5, 2])
+    images = [image_fields(n, start_time=when, series_date=date) for n, when in enumerate(times)]
+    messages = parsed(start_fields(number_of_images=...), *images, image_fields(2**62), image_fields(2**63))
+    assert {batch.time_ns for batch in of_kind(messages, FrameBatch)} == {None, 1_795_392_002_500_000_000}
+    rejected = of_kind(messages, Rejected)
+    assert [each.reason for each in rejected] == [Reason.BAD_INDEX] * 2
+    assert max(received(messages)) == len(times) - 1
+
+
+def test_lz4_is_read_whatever_its_unused_element_size_says() -> None:
+    frames = random_frames(5, (8, 8))
+    start, *images = [parts[0] for parts in sent(frames, "lz4")]
+    changed = [image.replace(b"clz4\x00", b"clz4\x02") for image in images]
+    messages = parse_all(DectrisV2Parser(), [(each,) for each in (start, *changed)])
+    assert changed[0] != images[0]
+    assert [batch.count for batch in of_kind(messages, FrameBatch)] == [1, 4]
+    np.testing.assert_array_equal(np.stack(list(received(messages).values())), frames)
 
 
 def test_a_payload_that_claims_terabytes_allocates_nothing() -> None:
