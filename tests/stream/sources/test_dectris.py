@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def test_a_resumed_series_needs_no_header():
     data = frames(30)
     with Stage() as stage:
         series = Series(SeriesKey(b"resumed!", 7), (12, 16), "uint16", "bslz4", 30)
-        stage.assembler.feed(Start(series), 1)
+        stage.assembler.feed(Start(series), time.monotonic_ns())
         stage.source.resume(series)
         account = stage.play(*(image(i, data[i], 7) for i in range(30)), end(7))
         assert (account["state"], account["received"]) == ("complete", 30)
