@@ -140,6 +140,18 @@ def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan
     return Scan((int(sides[0]), int(sides[1])), order, int(numbers[0]), int(numbers[1]))
 
 
+def raster_of(name: str, frames: Any) -> Scan | None:
+    """The scan of a 4-D array."""
+    if frames.ndim != 4:
+        return None
+    ny, nx = frames.shape[:2]
+    if not (1 <= ny <= MAX_DIM and 1 <= nx <= MAX_DIM):
+        raise SourceError(
+            f"{name}: a scan of {ny}x{nx} cannot be sent; each side must be from 1 to {MAX_DIM}"
+        )
+    return Scan((ny, nx))
+
+
 def _is_scalar(archive: Any, name: str) -> bool:
     known = {*META_NUMBERS, *META_TEXTS, "frame_rate", "um_per_px", "nm_per_px"}
     return name in known and archive[name].size == 1

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import SourceError
-from ..messages import BSLZ4_HEADER, BSLZ4_LARGEST_BLOCK, NO_HEADER
 from ..series import MAX_DIM, Encoding
 from .acquisition import Array
+from .blob_decoding import decode_chunk, decode_lz4_block
 from .contents import Content, no_key
 
 SUFFIX = ".dectris"
@@ -31,8 +31,6 @@ LENGTH = struct.Struct("<q")
 MAX_JSON = 1 << 20
 MAX_SEQUENCE = 1 << 24
 """Frames of a session: 16 million of 4 parts are found in a few minutes."""
-BITSHUFFLE_BLOCK = 8192
-"""Bytes of a block where a blob has zeros in place of its header: bitshuffle's default."""
 TYPES: Mapping[str, str] = {"uint8": "<u1", "uint16": "<u2", "uint32": "<u4"}
 ENCODING = re.compile(r"(?:bs(8|16|32)-)?(lz4)?([<>])")
 HEADER, IMAGE, IMAGE_DATA, END = "dheader-", "dimage-", "dimage_d-", "dseries_end-"
@@ -232,7 +230,7 @@ class Blobs:
         for number in range(start, stop):
             try:
                 frames[number - start] = decode_blob(self._blob(number), self._form)
-            except (ValueError, RuntimeError) as error:
+            except ValueError as error:
                 raise ValueError(f"the stored frame {number} does not decode: {error}") from error
         return frames
 
@@ -271,28 +269,12 @@ def decode_blob(blob: bytes, form: _Format) -> Array:
     assert match is not None
     bits, compressed, order = match.groups()
     raw = _inflate(blob, form.nbytes, None if bits is None else int(bits) // 8, bool(compressed))
-    if len(raw) != form.nbytes:
-        raise ValueError(f"a frame has {len(raw):,} bytes, {form.nbytes:,} were announced")
     dtype = np.dtype(TYPES[form.dtype])
     sent = np.dtype(TYPES[form.dtype].replace("<", str(order)))
     return np.frombuffer(raw, sent).reshape(form.shape).astype(dtype, copy=False)
 
 
 def _inflate(blob: bytes, nbytes: int, element: int | None, compressed: bool) -> bytes:
-    from dectris.compression import decompress
-
-    if not compressed:
-        return blob
-    if element is None:  # one bare LZ4 block: a frame around it makes it HDF5's
-        framed = struct.pack(">QII", nbytes, nbytes, len(blob)) + blob
-        return bytes(decompress(framed, "lz4"))
-    if len(blob) < BSLZ4_HEADER.size:
-        raise ValueError(f"a blob of {len(blob)} bytes is shorter than its header")
-    header = BSLZ4_HEADER.unpack_from(blob)
-    if header == NO_HEADER:
-        blob = BSLZ4_HEADER.pack(nbytes, BITSHUFFLE_BLOCK) + blob[BSLZ4_HEADER.size :]
-    elif header[0] != nbytes or not 8 <= header[1] <= max(nbytes, BSLZ4_LARGEST_BLOCK):
-        raise ValueError(
-            f"a blob says {header[0]:,} bytes in blocks of {header[1]:,}; {nbytes:,} are announced"
-        )
-    return bytes(decompress(blob, "bslz4", elem_size=element))
+    if compressed and element is None:
+        return decode_lz4_block(blob, nbytes)
+    return decode_chunk(blob, "bslz4" if compressed else "raw", nbytes, element or 1)

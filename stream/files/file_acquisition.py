@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from ..series import DTYPES, MAX_DIM, Encoding, IndexArray, Scan
+from ..series import DTYPES, MAX_DIM, Encoding, IndexArray
 from .acquisition import Acquisition, Array, FrameBank, Positions, Stack
-from .contents import Content
+from .contents import Content, raster_of
 from .dectris_session import SUFFIX as SESSION
 from .dectris_session import is_session
 from .lazy_stack import LazyStack
@@ -59,7 +59,7 @@ class FileAcquisition(Acquisition):
 
     def __init__(self, name: str, content: Content) -> None:
         self.name = name
-        self.scan = content.scan or _raster_of(name, content.frames)
+        self.scan = content.scan or raster_of(name, content.frames)
         stack = _stack(name, content)
         self.bank = FrameBank(stack, _order(name, content.places, len(stack)))
         self.count = self.bank.period
@@ -145,18 +145,6 @@ def _reader_of(path: Path) -> Reader:
     module, function = READERS[suffix]
     reader: Reader = getattr(import_module(f".{module}", __package__), function)
     return reader
-
-
-def _raster_of(name: str, frames: Any) -> Scan | None:
-    """The scan of a 4-D array."""
-    if frames.ndim != 4:
-        return None
-    ny, nx = frames.shape[:2]
-    if not (1 <= ny <= MAX_DIM and 1 <= nx <= MAX_DIM):
-        raise SourceError(
-            f"{name}: a scan of {ny}x{nx} cannot be sent; each side must be from 1 to {MAX_DIM}"
-        )
-    return Scan((ny, nx))
 
 
 def _order(name: str, places: IndexArray | None, stock: int) -> IndexArray | None:

@@ -16,8 +16,8 @@ import numpy as np
 from ...errors import SourceError
 from ..messages import FLATFIELD, PIXEL_MASK
 from .acquisition import Array
-from .contents import Content, attributes_meta, attributes_scan, known_key
-from .stored_chunks import stored_chunks
+from .contents import Content, attributes_meta, attributes_scan, known_key, raster_of
+from .stored_chunks import StoredFrames, stored_chunks
 
 PREFERRED = "entry/data/data"
 PARTS = "entry/data"
@@ -63,9 +63,9 @@ def _single(path: Path, file: h5py.File, key: str) -> Content:
     if not isinstance(item, h5py.Dataset):
         raise SourceError(f"{path}#{name} is a group; choose one of {', '.join(found) or 'its data sets'}")
     stored = stored_chunks([item]) if item.ndim in (3, 4) and item.size else None
-    return Content(
-        item, attributes_meta(item.attrs), scan=attributes_scan(item.attrs, item.shape), stored=stored
-    )
+    scan = attributes_scan(item.attrs, item.shape) or raster_of(path.name, item)
+    frames = item if stored is None else StoredFrames(stored)
+    return Content(frames, attributes_meta(item.attrs), scan=scan, stored=stored)
 
 
 # -- DECTRIS master files --------------------------------------------------------------------------------
@@ -108,7 +108,9 @@ def _master(path: Path, file: h5py.File, parts: list[h5py.Dataset]) -> Content:
         for name, (where, dtype) in TABLES.items()
         if where in file and file[where].shape == first.shape[1:]
     }
-    return Content(Joined(parts), _master_meta(file), stored=stored_chunks(parts), tables=tables)
+    stored = stored_chunks(parts)
+    frames = Joined(parts) if stored is None else StoredFrames(stored)
+    return Content(frames, _master_meta(file), stored=stored, tables=tables)
 
 
 def _table(data: h5py.Dataset, dtype: str) -> Array:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..series import DTYPES, Encoding
+from .acquisition import Array
+from .blob_decoding import decode_chunk
 
 BITSHUFFLE, LZ4 = 32008, 32004
 """HDF5's numbers of the filters."""
@@ -27,6 +29,9 @@ class StoredChunks:
         self._datasets = datasets
         counts = [int(np.prod(data.shape[:-2])) for data in datasets]
         self._firsts = [0, *np.cumsum(counts).tolist()]
+        self.count: int = self._firsts[-1]
+        self.frame_shape: tuple[int, ...] = datasets[0].shape[-2:]
+        self.dtype: np.dtype[Any] = datasets[0].dtype
 
     def payloads(self, first: int, n: int) -> list[bytes]:
         """n payloads; none of these frames may be beyond the last."""
@@ -37,6 +42,30 @@ class StoredChunks:
         data = self._datasets[number]
         place = np.unravel_index(index - self._firsts[number], data.shape[:-2])
         return bytes(data.id.read_direct_chunk((*map(int, place), 0, 0))[1])
+
+
+class StoredFrames:
+    """The frames of stored chunks as an array (k, h, w), decoded when they are asked for."""
+
+    ndim = 3
+    chunks = None
+
+    def __init__(self, stored: StoredChunks) -> None:
+        self._stored = stored
+        self.shape: tuple[int, ...] = (stored.count, *stored.frame_shape)
+        self.dtype: np.dtype[Any] = stored.dtype
+
+    def __getitem__(self, which: slice) -> Array:
+        start, stop, _ = which.indices(self.shape[0])
+        frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        nbytes = frames[:1].nbytes
+        for number, blob in enumerate(self._stored.payloads(start, stop - start)):
+            try:
+                raw = decode_chunk(blob, self._stored.encoding, nbytes, self.dtype.itemsize)
+            except ValueError as error:
+                raise ValueError(f"the stored frame {start + number} does not decode: {error}") from error
+            frames[number] = np.frombuffer(raw, self.dtype).reshape(self.shape[1:])
+        return frames
 
 
 def stored_chunks(datasets: Sequence[Any]) -> StoredChunks | None:

@@ -162,3 +162,25 @@ def test_truncated_files_are_told(tmp_path: Path) -> None:
         (tmp_path / "cut.h5").write_bytes(whole[:size])
         with pytest.raises(SourceError, match=r"cut\.h5 cannot be read as \.h5"):
             FileAcquisition.open(str(tmp_path / "cut.h5"))
+
+
+@pytest.mark.parametrize("options", [BSLZ4, dict(hdf5plugin.LZ4())])
+def test_a_corrupt_chunk_is_an_error_not_a_crash(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = write(tmp_path / "m.h5", chunks=FRAME, **options)
+    with h5py.File(path) as file:
+        data = file["entry/data/data"].id
+        where = data.get_chunk_info_by_coord((4, 0, 0))
+    whole, rng = Path(path).read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(where.size, 40), 3):
+            damaged[where.byte_offset + place] = int(rng.integers(256))
+        Path(path).write_bytes(damaged)
+        movie = FileAcquisition.open(path)
+        assert np.array_equal(movie.bank.stock[0:0], FRAMES[0:0])
+        try:
+            movie.frames(4, 1)
+        except SourceError as error:
+            refused += "the stored frame 4 does not decode" in str(error)
+    assert refused > 100
