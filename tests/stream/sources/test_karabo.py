@@ -13,6 +13,7 @@ import pytest
 import zmq
 from karabo_bridge.serializer import serialize
 from karabo_bridge.server import ServerInThread
+from karabo_bridge.simulation import data_generator
 
 from livem.errors import SourceError
 from livem.stream.karabo_wire import decode, encode, stamp
@@ -464,3 +465,24 @@ def test_an_unknown_host_is_said_at_opening() -> None:
         open_karabo(parse_detector_url("karabo://no.such.host.invalid:1")).open()
     with pytest.raises(SourceError, match="is not open"):
         open_karabo(parse_detector_url("karabo://127.0.0.1:1")).receive()
+
+
+def test_trains_of_the_foreign_simulation(sources: Callable[[str], KaraboSource]) -> None:
+    """A detector module of the European XFEL, as the package simulates it: other arrays travel beside it."""
+    trains = list(
+        itertools.islice(data_generator("AGIPDModule", raw=True, datagen="zeros", data_like="file"), 2)
+    )
+    for tid, (data, _) in enumerate(trains):
+        (name,) = data
+        data[name]["image.data"] += np.uint16(tid + 1)
+    with ServerInThread("tcp://127.0.0.1:*") as server:
+        source = sources(f"{address(server)}?path=image.data&count=128")
+        for data, meta in trains:
+            server.feed(data, meta)
+        messages = follow(source)
+    start = messages[0]
+    assert isinstance(start, Start)
+    assert (start.series.shape, start.series.dtype) == ((512, 128), "uint16")
+    assert start.series.meta["detector"] == "SPB_DET_AGIPD1M-1/DET/0CH0:xtdf"
+    assert brief(messages)[1:] == [("frames", 1, 0, 64), ("frames", 1, 64, 64), ("end", 1, 128)]
+    assert pixels(messages) == {0: 1, 64: 2}
