@@ -16,6 +16,7 @@ from ...errors import SourceError
 from ..announcement import series_map
 from ..endpoints import Endpoint
 from ..series import Encoding, Series
+from ..wire import encode_start
 from . import simplon_v1, simplon_v2
 from .dialects import Speech
 from .outgoing import Outgoing, Parts, announce
@@ -88,7 +89,7 @@ class Dectris1(_Simplon):
         Whether images carry the hash of their blob, as real ones do: 25 us for a blob of 8 KiB, 400 us for a
         raw frame of 128 KiB (both cores busy), once for each frame that comes again.
     configuration_apart : bool
-        Send the header and the configuration as two messages, as the simulator of LiberTEM-live does.
+        Send every part of the start as a message of its own, as the simulator of LiberTEM-live does.
     """
 
     def __init__(self, *, md5: bool = True, configuration_apart: bool = False, **options: Any) -> None:
@@ -123,11 +124,7 @@ class Dectris1(_Simplon):
         tables = speech.acquisition.tables()
         appendix = json.dumps(_user_data(series), separators=(",", ":")).encode()
         parts = simplon_v1.start_parts(series, self._header_detail(tables), tables, appendix, date)
-        if self._apart and len(parts) > 1:
-            yield parts[:1]
-            yield parts[1:2]
-        else:
-            yield parts
+        yield from ((part,) for part in parts) if self._apart else (parts,)
 
     def _image(
         self,
@@ -243,7 +240,13 @@ class Dectris2(_Simplon):
 
 
 def _announced(speech: Speech) -> Series:
-    return announce(speech.acquisition, speech.key, speech.encoding, speech.repeat)
+    """The series, if it can be announced at all; raises SourceError."""
+    series = announce(speech.acquisition, speech.key, speech.encoding, speech.repeat)
+    try:
+        encode_start(series)
+    except ValueError as error:
+        raise SourceError(f"{speech.acquisition.name}: {error}") from error
+    return series
 
 
 def _unique_id(series: Series) -> str:

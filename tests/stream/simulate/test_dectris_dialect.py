@@ -36,6 +36,9 @@ from livem.stream.sources.dectris_v2 import DectrisV2Parser
 from livem.stream.sources.series_namer import SeriesNamer
 
 ENCODINGS: tuple[Encoding, ...] = ("raw", "bslz4", "lz4")
+THREE = pytest.mark.parametrize(
+    "dialect", [Dectris1(), Dectris1(configuration_apart=True), Dectris2()], ids=["v1", "v1 apart", "v2"]
+)
 BOTH = pytest.mark.parametrize("dialect", [Dectris1(), Dectris2()], ids=["v1", "v2"])
 
 
@@ -103,7 +106,7 @@ def test_stream_v1_arrives_in_every_shape_type_and_encoding(
     assert messages[-1] == End(series.key, None)
 
 
-@BOTH
+@THREE
 def test_scan_meta_and_positions_reach_our_receiver(dialect: Dialect) -> None:
     positions = np.random.default_rng(0).random((12, 2), np.float32) * 7
     scan = Scan((8, 8), "positions")
@@ -117,7 +120,7 @@ def test_scan_meta_and_positions_reach_our_receiver(dialect: Dialect) -> None:
     np.testing.assert_array_equal(got, positions)
 
 
-@BOTH
+@THREE
 def test_tables_go_out_with_the_header(dialect: Dialect) -> None:
     tables: dict[str, Any] = {
         PIXEL_MASK: np.eye(6, 5, dtype=np.uint32),
@@ -264,6 +267,12 @@ def test_a_frame_that_lz4_cannot_shrink_is_a_block_of_literals() -> None:
 def test_pixels_that_stream_v1_does_not_have_are_told() -> None:
     with pytest.raises(SourceError, match="stream v1 has pixels of uint8, uint16, uint32, not float32"):
         messages_of(Dectris1(), Pictures(random_frames(2, (4, 4), "float32")))
+
+
+def test_a_series_that_cannot_be_announced_is_told() -> None:
+    for dialect in (Dectris1(), Dectris2()):
+        with pytest.raises(SourceError, match=r"pictures: series 34 .* 'frame_time'"):
+            messages_of(dialect, Pictures(random_frames(2, (4, 4)), meta={"frame_time": "soon"}))
 
 
 def test_a_chunk_of_several_lz4_blocks_cannot_go_out_as_one() -> None:
