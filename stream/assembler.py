@@ -356,6 +356,7 @@ class Assembler:
         if current.ended_ns is not None:
             self._close_if_done(current, now_ns)
         elif _is_through(current) and now_ns >= current.heard_ns + self._end_patience_ns(current):
+            current.ledger.end(current.series.count)
             self.close("", now_ns)
         elif self._link_lost_ns is not None:
             if now_ns >= max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns:

@@ -7,6 +7,7 @@ process. Knows no message format.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 from collections.abc import Callable, Iterator
@@ -82,9 +83,10 @@ def _version(ask: Callable[..., Any]) -> tuple[int, int, int]:
 
 def _candidates() -> Iterator[Path]:
     """Files that may know libzmq's functions: pyzmq's extension, then what its wheels bring along."""
-    from zmq.backend.cython import _zmq
+    with contextlib.suppress(ImportError):  # pyzmq has another backend where it was built for PyPy
+        from zmq.backend.cython import _zmq
 
-    yield Path(_zmq.__file__)
+        yield Path(_zmq.__file__)
     package = Path(zmq.__file__).parent
     for folder in (package.parent / "pyzmq.libs", package / ".dylibs"):
         yield from sorted(folder.glob("libzmq*"))

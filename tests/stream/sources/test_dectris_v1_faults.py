@@ -139,7 +139,7 @@ def test_fault_a_blob_whose_header_is_wrong(stage, blob):
 
 def test_peer_fault_end_message_missing(stage):
     account = stage.play(*scan_messages(DATA)[:-1])
-    assert (account["state"], account["received"]) == ("complete", N)
+    assert (account["state"], account["received"], account["sent"]) == ("complete", N, N)
     assert the_next_scan_is_whole(stage)
 
 
