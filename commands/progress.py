@@ -64,7 +64,7 @@ class Progress:
 
 
 def status_line(status: Status) -> str:
-    """State, frames, rate, latency, what is missing, and who makes the detector wait."""
+    """State, frames, rate, latency, what is missing; who makes the detector wait, or that it is silent."""
     series = status["series"]
     if series is None or status["state"] in ("starting", "stopping", "ended"):
         return status_text(status)
@@ -85,7 +85,7 @@ def status_line(status: Status) -> str:
     recording = status.get("recording") or {}
     if recording.get("state") == "recording":
         parts.append(f"kept {recording.get('frames', 0):,}")
-    if status["ring"]["waiting_for"]:
+    if status["ring"]["waiting_for"] or series.get("silent_s") is not None:
         parts.append(str(status["message"]))
     return "  ".join(parts)
 

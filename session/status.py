@@ -54,26 +54,31 @@ def describe(state: str, url: str, source: Mapping[str, Any], current: Account |
     if current is None:
         return f"waiting for {url}: {str(source.get('detail') or 'no sender yet')[:DETAIL_LENGTH]}"
     if current["state"] == "open":
-        silent_s = current.get("silent_s")
-        what = "is being received" if silent_s is None else f"has had no frames for {silent_s:.1f} s"
-        return f"series {current['series']} {what}"
+        return f"series {current['series']} {_what_happens(source, current.get('silent_s'))}"
     why = f": {current['reason']}" if current["reason"] else ""
     return f"series {current['series']} is {current['state']}{why}"
+
+
+def _what_happens(source: Mapping[str, Any], silent_s: float | None) -> str:
+    if (source.get("replay") or {}).get("paused"):
+        return "is paused"
+    return "is being received" if silent_s is None else f"has had no frames for {silent_s:.1f} s"
 
 
 def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
     """The newest series, its edges and the ring, as plain values."""
     serial = accounts.series_count() - 1
     current = accounts.of(serial) if serial >= 0 else None
-    now = rates.take(serial, *accounts.entered())
+    now, ring = rates.take(serial, *accounts.entered()), accounts.ring()
     if current is not None:
-        current["silent_s"] = _silence(current, accounts.series(serial), rates.silent_s)
+        told = None if ring["waiting_for"] else _silence(current, accounts.series(serial), rates.silent_s)
+        current["silent_s"] = told  # a detector that is made to wait is not silent
     return {
         "series": current,
         "edges": current["edges"] if current else {},
         "rates": now,
         "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
-        "ring": accounts.ring(),
+        "ring": ring,
         "unascribed": accounts.unascribed(),
     }
 

@@ -29,6 +29,7 @@ class OneSeries:
         meta = {} if frame_time is None else {"frame_time": frame_time}
         self._series = Series(SeriesKey(bytes(8), 4), (2, 2), "uint8", meta=meta)
         self.rate, self.state, self.frames = rate, "open", 1
+        self.waiting_for: str | None = None
 
     def series_count(self) -> int:
         return 1
@@ -50,7 +51,7 @@ class OneSeries:
         return self.frames, self.frames * 4
 
     def ring(self) -> dict[str, Any]:
-        return {}
+        return {"waiting_for": self.waiting_for}
 
     def unascribed(self) -> dict[str, int]:
         return {}
@@ -89,6 +90,12 @@ def test_a_series_that_is_over_is_not_silent() -> None:
     assert silence_after(60.0, accounts) is None
 
 
+def test_a_sender_that_is_made_to_wait_is_not_silent() -> None:
+    accounts = OneSeries()
+    accounts.waiting_for = "vd"
+    assert silence_after(60.0, accounts) is None
+
+
 def test_a_frame_or_another_series_ends_the_silence() -> None:
     clock = Clock()
     rates = Rates(clock)
@@ -104,6 +111,8 @@ def test_the_status_line_says_how_long() -> None:
         "series 4 has had no frames for 1.4 s"
     )
     assert describe("running", "tcp://x", {}, {**current, "silent_s": None}) == "series 4 is being received"
+    paused = {"replay": {"paused": True}}
+    assert describe("running", "f.h5", paused, {**current, "silent_s": 9.0}) == "series 4 is paused"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be frozen here")

@@ -62,6 +62,11 @@ def test_back_pressure_is_in_the_line() -> None:
     assert line.endswith(message)
 
 
+def test_a_silent_sender_is_in_the_line() -> None:
+    message = "series 3 has had no frames for 1.4 s"
+    assert status_line(a_status(message=message, series=a_series() | {"silent_s": 1.4})).endswith(message)
+
+
 def test_a_terminal_gets_one_line_that_is_rewritten_and_taken_away() -> None:
     stream = io.StringIO()
     progress = Progress(stream, in_place=True)
