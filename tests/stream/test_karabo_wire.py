@@ -7,7 +7,7 @@ from typing import Any
 
 import karabo_bridge.serializer as foreign
 import msgpack
-import msgpack_numpy
+import msgpack_numpy  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from hypothesis import given
