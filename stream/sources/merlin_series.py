@@ -119,18 +119,30 @@ class SeriesBook:
         elif run.format.shape != running.shape or run.format.dtype != running.dtype:
             self._refuse(run, running)
         else:
-            self.queue.append(
-                FrameBatch(running.key, run.sequence - 1, run.count, run.time_ns(), None, run.unpack(), None)
-            )
-        self.passed(run.sequence + run.count - 1)
+            running.furthest = max(running.furthest, run.sequence + run.count - 1)
+            self._deliver(run, running)
+        self.passed(run.sequence, run.count)
 
-    def passed(self, sequence: int) -> None:
-        """A frame with this number went by, good or bad: perhaps the last."""
+    def _deliver(self, run: Run, running: _Running) -> None:
+        """Frames beyond the announced number travel apart from the others, which are good."""
+        first, time_ns, payload = run.sequence - 1, run.time_ns(), run.unpack()
+        within = run.count
+        if running.count is not None and first < running.count < first + run.count:
+            within = running.count - first
+        cut = within * run.format.frame_bytes
+        self.queue.append(FrameBatch(running.key, first, within, time_ns, None, payload[:cut], None))
+        if within < run.count:
+            beyond = run.count - within
+            self.queue.append(
+                FrameBatch(running.key, first + within, beyond, None, None, payload[cut:], None)
+            )
+
+    def passed(self, sequence: int, count: int = 1) -> None:
+        """Frames with these numbers went by, good or bad: perhaps the last among them."""
         running = self._running
-        if running is None:
+        if running is None or running.ended or running.count is None:
             return
-        running.furthest = max(running.furthest, sequence)
-        if not running.ended and running.count is not None and sequence >= running.count:
+        if sequence <= running.count < sequence + count:
             running.ended = True
             self.queue.append(End(running.key, running.count))
 

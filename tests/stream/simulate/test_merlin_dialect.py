@@ -173,7 +173,7 @@ def test_every_fault_is_heard_as_what_it_is(spec):
     for index, pixels in found.items():
         np.testing.assert_array_equal(pixels, acquisition.frames(index, 1)[0])
     named = [each for each in messages if isinstance(each, Rejected) and each.first is not None]
-    rejected = {each.first + i for each in named for i in range(each.count)}
+    rejected = {(each.first or 0) + i for each in named for i in range(each.count or 0)}
     assert set(found) <= intact, "a damaged frame was taken for a good one"
     assert damaged <= rejected
     # a frame before a damaged one cannot always be told from it; it is then refused by name

@@ -173,6 +173,24 @@ def test_an_endless_acquisition_whose_numbers_begin_anew():
     assert len(starts) == 2
 
 
+def test_frames_beyond_the_announced_number_cost_the_others_nothing():
+    start, *rest = feed(MerlinStream(), acquisition(4, range(9)))
+    assert isinstance(start, Start)
+    batches = [(each.first, each.count) for each in rest if isinstance(each, FrameBatch)]
+    assert batches == [(0, 1), (1, 3), (4, 5)]
+    assert_frames(rest, range(9))
+    assert [each for each in rest if isinstance(each, End)] == [End(start.series.key, 4)]
+
+
+def test_an_absurd_number_ends_nothing():
+    absurd = frame(5).replace(b"MQ1,000006", b"MQ1,999999999", 1)[:-30]
+    data = hdr(4) + frame(0) + absurd + frame(10**8) + frame(1) + frame(2) + frame(3)
+    messages = feed(MerlinStream(), data)
+    assert kinds(messages)[-1] == "End"
+    assert sum(isinstance(each, End) for each in messages) == 1
+    assert set(frames_in(messages)) == {0, 10**8, 1, 2, 3}
+
+
 def test_a_copy_of_the_first_frame_begins_nothing():
     messages = feed(MerlinStream(), hdr(8) + b"".join(map(frame, [0, 0, 1, 2, 0, 3])))
     assert kinds(messages).count("Start") == 1
