@@ -183,6 +183,14 @@ def test_nothing_blocks_and_nothing_is_left_open(server):
     assert source.receive() is None
 
 
+def test_a_name_with_several_addresses_is_tried_at_all_of_them(server):
+    loop = Loop(MerlinSource("localhost", server.getsockname()[1]))
+    try:
+        loop.connected()
+    finally:
+        loop.source.close()
+
+
 def test_an_unknown_host_is_said_at_open():
     source = MerlinSource("no-such-host.invalid")
     with pytest.raises(SourceError, match=r"no-such-host\.invalid"):
