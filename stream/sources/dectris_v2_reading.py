@@ -71,6 +71,14 @@ class Reading:
                 f"from {self.first_id}; if that is wrong, write ?first_id=0",
             )
 
+    def room_behind(self, image_id: int) -> int:
+        """Images from this one to the last announced; 0 when it is beyond it, or nothing was announced.
+
+        A run ends there: what is beyond is refused as a whole, and must not take good frames along.
+        """
+        count = self.series.count
+        return 0 if count is None else max(0, count + self.first_id - image_id)
+
     def time_ns(self, ticks: int, per_second: int, date: bytes) -> int | None:
         """The absolute time of an exposure, where the detector says its date and both make sense."""
         if not per_second or not 0 < len(date) <= MAX_DATE:
@@ -145,6 +153,7 @@ class RunScanner:
         first_id = int(self._rows[0, scan.ID])
         if not found or not reading.first_id <= first_id < INTEGER_END - found:
             return 0, None
+        found = min(found, reading.room_behind(first_id) or found)
         rows = self._rows[:found]
         time_ns = self._time_ns(burst, rows[0])
         sizes, payload = self._joined(burst, rows)

@@ -401,6 +401,13 @@ def test_an_image_beyond_the_last_tells_where_images_are_numbered_from() -> None
     assert "seems to count from 1; write ?first_id=1" in parser.detail()
 
 
+def test_a_run_ends_with_the_last_image_that_was_announced() -> None:
+    images = [image_fields(number) for number in range(9)]
+    messages = parsed(start_fields(number_of_images=5), *images)
+    spans = [(batch.first, batch.count) for batch in of_kind(messages, FrameBatch)]
+    assert spans == [(0, 1), (1, 4), (5, 4)]
+
+
 def test_a_wrong_first_id_is_an_error_of_the_user() -> None:
     with pytest.raises(SourceError, match="numbered from 0 or from 1"):
         DectrisV2Parser(query={"first_id": "2"})
