@@ -6,36 +6,30 @@ lets other threads run meanwhile. Knows messages and parts, not what they mean.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zmq
-from numba import int64, njit, uint8, void
 
 from .arenas import Arenas
-from .raw_memory import move_bytes
-from .zmq_calls import (
-    CALLS,
-    CLOSE,
-    DATA,
-    ERRNO,
-    INIT,
-    MESSAGE_WORDS,
-    MORE,
-    RECV,
-    SEND,
-    SIZE,
-    Addresses,
-    ask_int,
-    ask_word,
-    last_error,
-    receive_part,
-    send_part,
+from .burst_loops import (
+    ERROR,
+    LEFT_BYTES,
+    LEFT_PARTS,
+    STATE_WORDS,
+    TOO_LARGE,
+    TOO_MANY_PARTS,
+    WANTED,
+    begin_message,
+    drain_into,
+    end_message,
+    send_from,
 )
+from .zmq_calls import MESSAGE_WORDS, Addresses
+
+__all__ = ["TOO_LARGE", "TOO_MANY_PARTS", "Burst", "BurstSocket", "pack", "send_burst"]
 
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.int64]
@@ -46,16 +40,6 @@ MAX_PARTS = 32
 """Parts of a message that are kept; a detector's longest has ten."""
 MAX_MESSAGES = 1024
 MAX_BYTES = 256 << 20
-
-TOO_MANY_PARTS = 1
-"""The message had more parts; those beyond are not there."""
-TOO_LARGE = 2
-"""A part did not fit what a message may have; it stands in the table with size 0."""
-
-# What a drain says besides the number of messages; the first two hold from one drain to the next.
-_PENDING, _FLAG, _WANTED, _ERROR, _LEFT_PARTS, _LEFT_BYTES, _STATE = range(7)
-_EINTR, _EAGAIN = errno.EINTR, int(zmq.EAGAIN)
-_DONTWAIT, _SNDMORE = int(zmq.DONTWAIT), int(zmq.SNDMORE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,11 +116,11 @@ class BurstSocket:
         self._parts = np.zeros((max_messages * 4 + max_parts, 2), np.int64)
         self._first = np.zeros(max_messages + 1, np.int64)
         self._flags = np.zeros(max_messages, np.uint8)
-        self._state = np.zeros(_STATE, np.int64)
+        self._state = np.zeros(STATE_WORDS, np.int64)
         self._left: tuple[Bytes, Table] | None = None
         self._message = np.zeros(MESSAGE_WORDS, np.uint64)
         if calls is not None:
-            _init(calls, self._message.ctypes.data)
+            begin_message(calls, self._message.ctypes.data)
 
     def drain(self) -> Burst | None:
         """All messages that are there, up to the limits; None when there is none.
@@ -146,14 +130,14 @@ class BurstSocket:
         if self._calls is None:
             return self._drain_plain()
         burst = self._drain_once(self._calls, 0)
-        while burst is None and self._state[_WANTED]:
-            burst = self._drain_once(self._calls, int(self._state[_WANTED]))
+        while burst is None and self._state[WANTED]:
+            burst = self._drain_once(self._calls, int(self._state[WANTED]))
         return burst
 
     def close(self) -> None:
         """Let go of what libzmq still holds for us; may be called twice."""
         if self._calls is not None:
-            _close(self._calls, self._message.ctypes.data)
+            end_message(self._calls, self._message.ctypes.data)
             self._calls = None
 
     # -- by libzmq's functions ---------------------------------------------------------------------------
@@ -161,7 +145,7 @@ class BurstSocket:
     def _drain_once(self, calls: Addresses, wanted: int) -> Burst | None:
         arena = self._arenas.take(wanted)
         self._put_back(arena)
-        n = _drain(
+        n = drain_into(
             calls,
             self._socket.underlying,
             self._message.ctypes.data,
@@ -173,15 +157,15 @@ class BurstSocket:
             self._max_parts,
             self._max_bytes,
         )
-        error = int(self._state[_ERROR])
-        if error not in (0, zmq.EAGAIN):
+        error = int(self._state[ERROR])
+        if n == 0 and error not in (0, zmq.EAGAIN):
             raise zmq.ZMQError(error)
         self._set_aside(arena, n)
         return self._burst(arena, n) if n else None
 
     def _set_aside(self, arena: Bytes, n: int) -> None:
         """Keep the beginning of a message whose end found no room: the next drain has another arena."""
-        parts, used = int(self._state[_LEFT_PARTS]), int(self._state[_LEFT_BYTES])
+        parts, used = int(self._state[LEFT_PARTS]), int(self._state[LEFT_BYTES])
         self._left = None
         if parts:
             row = int(self._first[n])
@@ -252,7 +236,7 @@ def send_burst(
     stop = len(burst) if stop is None else stop
     if calls is None:
         return _send_plain(socket, burst, at, stop)
-    reached: int = _send(calls, socket.underlying, burst.data, burst.parts, burst.first, at, stop)
+    reached: int = send_from(calls, socket.underlying, burst.data, burst.parts, burst.first, at, stop)
     if reached < 0:
         raise zmq.ZMQError(-reached)
     return reached
@@ -264,108 +248,4 @@ def _send_plain(socket: zmq.Socket[bytes], burst: Burst, at: int, stop: int) -> 
             socket.send_multipart(burst.message(number), zmq.NOBLOCK)
         except zmq.Again:
             return number
-    return stop
-
-
-@njit(void(CALLS, int64), nogil=True, cache=True)
-def _init(calls: Any, message: Any) -> None:
-    ask_int(calls[INIT], message)
-
-
-@njit(void(CALLS, int64), nogil=True, cache=True)
-def _close(calls: Any, message: Any) -> None:
-    ask_int(calls[CLOSE], message)
-
-
-@njit(int64(CALLS, int64, int64), nogil=True, cache=True)
-def _next_part(calls: Any, socket: Any, message: Any) -> Any:
-    """Receive one part; 0, or the error's number."""
-    while receive_part(calls[RECV], message, socket, _DONTWAIT) < 0:
-        error = last_error(calls[ERRNO])
-        if error != _EINTR:
-            return error
-    return 0
-
-
-@njit(
-    int64(
-        CALLS,
-        int64,
-        int64,
-        uint8[::1],
-        int64[:, ::1],
-        int64[::1],
-        uint8[::1],
-        int64[::1],
-        int64,
-        int64,
-    ),
-    nogil=True,
-    cache=True,
-)
-def _drain(
-    calls: Any,
-    socket: Any,
-    message: Any,
-    arena: Any,
-    parts: Any,
-    first: Any,
-    flags: Any,
-    state: Any,
-    max_parts: Any,
-    max_bytes: Any,
-) -> Any:
-    """Whole messages into ``arena``; returns how many. ``state``: what was and what is left over."""
-    pending, flag = state[_PENDING], state[_FLAG]
-    row, used = state[_LEFT_PARTS], state[_LEFT_BYTES]
-    n = start_row = start = largest = 0
-    first[0] = state[_WANTED] = state[_ERROR] = 0
-    while True:
-        if not pending:
-            between = row == start_row and flag == 0
-            full = n == len(flags) or row + max_parts > len(parts) or used + largest > len(arena)
-            if between and full:
-                break
-            state[_ERROR] = _next_part(calls, socket, message)
-            if state[_ERROR] != 0:
-                break
-            pending = 1
-        size = ask_word(calls[SIZE], message)
-        if row - start_row == max_parts:
-            flag |= TOO_MANY_PARTS
-        else:
-            if used - start + size > max_bytes:
-                flag |= TOO_LARGE
-                size = 0
-            if used + size > len(arena):
-                state[_WANTED] = used - start + size
-                break
-            parts[row, 0], parts[row, 1] = used, size
-            move_bytes(arena.ctypes.data + used, ask_word(calls[DATA], message), size)
-            used += size
-            row += 1
-        pending = 0
-        if ask_int(calls[MORE], message) == 0:
-            flags[n] = flag
-            n += 1
-            first[n] = row
-            largest = max(largest, used - start)
-            start_row, start, flag = row, used, 0
-    state[_PENDING], state[_FLAG] = pending, flag
-    state[_LEFT_PARTS], state[_LEFT_BYTES] = row - start_row, used - start
-    return n
-
-
-@njit(int64(CALLS, int64, uint8[::1], int64[:, ::1], int64[::1], int64, int64), nogil=True, cache=True)
-def _send(calls: Any, socket: Any, data: Any, parts: Any, first: Any, at: Any, stop: Any) -> Any:
-    """As many messages as the socket takes; the number reached, or the error's number, negative."""
-    for number in range(at, stop):
-        last = first[number + 1] - 1
-        for row in range(first[number], last + 1):
-            flags = _DONTWAIT if row == last else _DONTWAIT | _SNDMORE
-            where = data.ctypes.data + parts[row, 0]
-            while send_part(calls[SEND], socket, where, parts[row, 1], flags) < 0:
-                error = last_error(calls[ERRNO])
-                if error != _EINTR:
-                    return number if error == _EAGAIN else -error
     return stop

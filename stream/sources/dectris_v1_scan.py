@@ -12,26 +12,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, int64, njit, types, uint8
+from numba import boolean, int64, njit, uint8
 
 from ..burst import Burst
 from ..messages import BSLZ4_HEADER
 from ..raw_memory import move_bytes
 from ..series import Encoding
+from .json_scan import CONST, identity, is_word, number
 from .pixel_coding import LZ4_HEADER
 
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.int64]
 
-_CONST = types.Array(uint8, 1, "C", readonly=True)
 _SIZE = re.compile(rb'"size"\s*:\s*([0-9]+)')
-_MAX_DIGITS = 15
-"""Fifteen digits stay below 2^53, the limit of simplon_json.py."""
-
-_QUOTE, _COMMA, _COLON, _OPEN, _CLOSE = (ord(c) for c in '",:{}')
-_ZERO, _NINE, _BACKSLASH = ord("0"), ord("9"), ord("\\")
-_HTYPE, _SERIES, _FRAME = (np.frombuffer(word, np.uint8) for word in (b"htype", b"series", b"frame"))
-_IMAGE = np.frombuffer(b"dimage-", np.uint8)
 
 # What a scan says beside the number of messages.
 FIRST, START, STOP, _OUT = range(4)
@@ -112,131 +105,27 @@ class Scanner:
         return count
 
 
-def read_identity(part: bytes) -> tuple[int, int] | None:
-    """(series, frame) of an image's first part; None when it must be read the ordinary way."""
-    numbers = np.zeros(2, np.int64)
-    data = np.frombuffer(part, np.uint8).copy()
-    return (int(numbers[0]), int(numbers[1])) if _identity(data, 0, len(part), numbers) else None
-
-
-# -- JSON, as far as detectors write it --------------------------------------------------------------------
-
-
-@njit(int64(uint8[::1], int64, int64), nogil=True, cache=True)
-def _skip_space(data: Any, at: Any, end: Any) -> Any:
-    while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-        at += 1
-    return at
-
-
-@njit(int64(uint8[::1], int64, int64), nogil=True, cache=True)
-def _string_end(data: Any, at: Any, end: Any) -> Any:
-    """The closing quote of plain ASCII without escapes; -1 otherwise."""
-    while at < end and data[at] != _QUOTE:
-        if data[at] < 32 or data[at] > 126 or data[at] == _BACKSLASH:
-            return -1
-        at += 1
-    return at if at < end else -1
-
-
-@njit(types.UniTuple(int64, 2)(uint8[::1], int64, int64), nogil=True, cache=True)
-def _number(data: Any, at: Any, end: Any) -> Any:
-    """(value, place behind it) of a plain integer >= 0; (-1, at) otherwise."""
-    start, value = at, 0
-    while at < end and at - start <= _MAX_DIGITS and _ZERO <= data[at] <= _NINE:
-        value = value * 10 + int(data[at]) - _ZERO
-        at += 1
-    digits = at - start
-    if digits == 0 or digits > _MAX_DIGITS or (digits > 1 and data[start] == _ZERO):
-        return -1, start
-    return value, at
-
-
-@njit(boolean(uint8[::1], int64, int64, _CONST), nogil=True, cache=True)
-def _is(data: Any, at: Any, end: Any, word: Any) -> Any:
-    if end - at != len(word):
-        return False
-    for i in range(len(word)):  # noqa: SIM110 (numba compiles no generators into a loop)
-        if data[at + i] != word[i]:
-            return False
-    return True
-
-
-@njit(int64(uint8[::1], int64, int64), nogil=True, cache=True)
-def _key(data: Any, at: Any, end: Any) -> Any:
-    """Which key of an image's identity this is: 1 htype, 2 series, 4 frame, 0 another."""
-    if _is(data, at, end, _HTYPE):
-        return 1
-    if _is(data, at, end, _SERIES):
-        return 2
-    return 4 if _is(data, at, end, _FRAME) else 0
-
-
-@njit(int64(uint8[::1], int64, int64, int64, int64[::1]), nogil=True, cache=True)
-def _value(data: Any, at: Any, end: Any, key: Any, numbers: Any) -> Any:
-    """Read the value of a key; the place behind it, or -1."""
-    if at < end and data[at] == _QUOTE:
-        close = _string_end(data, at + 1, end)
-        if close < 0 or key > 1:
-            return -1
-        if key == 1 and not (close - at > len(_IMAGE) and _is(data, at + 1, at + 1 + len(_IMAGE), _IMAGE)):
-            return -1
-        return close + 1
-    value, behind = _number(data, at, end)
-    if value < 0 or key == 1:
-        return -1
-    if key:
-        numbers[key // 4] = value
-    return behind
-
-
-@njit(boolean(uint8[::1], int64, int64, int64[::1]), nogil=True, cache=True)
-def _identity(data: Any, at: Any, size: Any, numbers: Any) -> Any:
-    """Read ``{"htype":"dimage-...","series":n,"frame":n,...}`` into numbers [series, frame]."""
-    end, seen = at + size, 0
-    at = _skip_space(data, at, end)
-    separator = _OPEN
-    while at < end and data[at] == separator:
-        at = _skip_space(data, at + 1, end)
-        if at == end or data[at] != _QUOTE:
-            return False
-        close = _string_end(data, at + 1, end)
-        if close < 0:
-            return False
-        key = _key(data, at + 1, close)
-        at = _skip_space(data, close + 1, end)
-        if seen & key or at == end or data[at] != _COLON:
-            return False
-        at = _value(data, _skip_space(data, at + 1, end), end, key, numbers)
-        if at < 0:
-            return False
-        seen |= key
-        at = _skip_space(data, at, end)
-        separator = _COMMA
-    return seen == 7 and at < end and data[at] == _CLOSE and _skip_space(data, at + 1, end) == end
-
-
 # -- messages ----------------------------------------------------------------------------------------------
 
 
-@njit(boolean(uint8[::1], int64, int64, _CONST, _CONST), nogil=True, cache=True)
+@njit(boolean(uint8[::1], int64, int64, CONST, CONST), nogil=True, cache=True)
 def _alike(data: Any, at: Any, size: Any, before: Any, after: Any) -> Any:
     """Whether part 1 says what the template says, whatever its size."""
     end = at + size
-    if size < len(before) + len(after) or not _is(data, at, at + len(before), before):
+    if size < len(before) + len(after) or not is_word(data, at, at + len(before), before):
         return False
     if len(after) == 0:
         return size == len(before)
-    value, behind = _number(data, at + len(before), end)
-    return value >= 0 and end - behind == len(after) and _is(data, behind, end, after)
+    value, behind = number(data, at + len(before), end)
+    return value >= 0 and end - behind == len(after) and is_word(data, behind, end, after)
 
 
-@njit(boolean(uint8[::1], int64, int64, _CONST, int64), nogil=True, cache=True)
+@njit(boolean(uint8[::1], int64, int64, CONST, int64), nogil=True, cache=True)
 def _fits(data: Any, at: Any, size: Any, begins: Any, nbytes: Any) -> Any:
     """Whether a payload has the bytes and the header that it must have."""
     if size < 1 or size < len(begins) or size == -nbytes or (nbytes > 0 and size != nbytes):
         return False
-    return _is(data, at, at + len(begins), begins)
+    return is_word(data, at, at + len(begins), begins)
 
 
 @njit(boolean(uint8[::1], int64[:, ::1], int64[::1], uint8[::1], int64, int64[::1]), nogil=True, cache=True)
@@ -247,11 +136,11 @@ def _image(data: Any, parts: Any, first: Any, flags: Any, at: Any, numbers: Any)
     return (
         (count == 4 or count == 5)
         and flags[at] == 0
-        and _identity(data, parts[row, 0], parts[row, 1], numbers)
+        and identity(data, parts[row, 0], parts[row, 1], numbers)
     )
 
 
-@njit(int64(uint8[::1], int64, _CONST, int64, int64), nogil=True, cache=True)
+@njit(int64(uint8[::1], int64, CONST, int64, int64), nogil=True, cache=True)
 def _gather(data: Any, to: Any, header: Any, at: Any, size: Any) -> Any:
     """Bring a payload to ``to``, behind its header; the place behind it.
 
@@ -276,11 +165,11 @@ def _gather(data: Any, to: Any, header: Any, at: Any, size: Any) -> Any:
         uint8[::1],
         int64,
         int64,
-        _CONST,
-        _CONST,
-        _CONST,
+        CONST,
+        CONST,
+        CONST,
         int64,
-        _CONST,
+        CONST,
         int64[::1],
         int64[::1],
     ),

@@ -16,7 +16,7 @@ from livem.stream.burst import TOO_LARGE, TOO_MANY_PARTS, Burst, pack
 from livem.stream.messages import End, FrameBatch, Limits, Message, Reason, Rejected, Start
 from livem.stream.series import Block, Scan, Series, SeriesKey
 from livem.stream.sources.dectris_v1 import DectrisV1Parser
-from livem.stream.sources.dectris_v1_scan import read_identity
+from livem.stream.sources.json_scan import read_identity
 from livem.stream.sources.lz4_block import decode_lz4_block
 from livem.stream.sources.series_namer import SeriesNamer
 
