@@ -43,6 +43,9 @@ class Template:
     """How the payload must begin: its header, where it has one."""
     nbytes: int
     """Bytes that the payload must have; negative: must not have; 0: any but none."""
+    most: int
+    """Bytes that it may have at most. Larger ones are read one by one: a batch that does not fit a block is
+    refused as a whole."""
     header: Bytes
     """What goes before each payload on its way."""
 
@@ -60,7 +63,8 @@ class Template:
         header = LZ4_HEADER.pack(frame_bytes, frame_bytes, 0) if encoding == "lz4" else b""
         texts = (words[:first], words[last:], start, header)
         before, after, begins, goes_before = (np.frombuffer(bytes(text), np.uint8) for text in texts)
-        return cls(series, before, after, begins, nbytes, goes_before)
+        most = frame_bytes + frame_bytes // 256 + 64  # what an incompressible frame grows by
+        return cls(series, before, after, begins, nbytes, most, goes_before)
 
 
 class Scanner:
@@ -90,6 +94,7 @@ class Scanner:
             template.after,
             template.payload,
             template.nbytes,
+            template.most,
             template.header,
             self.sizes,
             self.found,
@@ -120,10 +125,10 @@ def _alike(data: Any, at: Any, size: Any, before: Any, after: Any) -> Any:
     return value >= 0 and end - behind == len(after) and is_word(data, behind, end, after)
 
 
-@njit(boolean(uint8[::1], int64, int64, CONST, int64), nogil=True, cache=True)
-def _fits(data: Any, at: Any, size: Any, begins: Any, nbytes: Any) -> Any:
+@njit(boolean(uint8[::1], int64, int64, CONST, int64, int64), nogil=True, cache=True)
+def _fits(data: Any, at: Any, size: Any, begins: Any, nbytes: Any, most: Any) -> Any:
     """Whether a payload has the bytes and the header that it must have."""
-    if size < 1 or size < len(begins) or size == -nbytes or (nbytes > 0 and size != nbytes):
+    if size < max(1, len(begins)) or size > most or size == -nbytes or (nbytes > 0 and size != nbytes):
         return False
     return is_word(data, at, at + len(begins), begins)
 
@@ -169,6 +174,7 @@ def _gather(data: Any, to: Any, header: Any, at: Any, size: Any) -> Any:
         CONST,
         CONST,
         int64,
+        int64,
         CONST,
         int64[::1],
         int64[::1],
@@ -187,6 +193,7 @@ def _run(
     after: Any,
     begins: Any,
     nbytes: Any,
+    most: Any,
     header: Any,
     sizes: Any,
     found: Any,
@@ -204,7 +211,7 @@ def _run(
         offset, size = parts[row + 2, 0], parts[row + 2, 1]
         if not _alike(data, parts[row + 1, 0], parts[row + 1, 1], before, after):
             break
-        if not _fits(data, offset, size, begins, nbytes):
+        if not _fits(data, offset, size, begins, nbytes, most):
             break
         if n == 0:
             found[FIRST] = numbers[1]

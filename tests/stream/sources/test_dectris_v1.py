@@ -301,6 +301,14 @@ def test_a_run_of_images_is_one_batch():
     assert batch.sizes.sum() == batch.payload.nbytes
 
 
+def test_a_payload_of_a_suspicious_size_is_a_batch_by_itself():
+    """A batch that does not fit a block is refused as a whole: no good frame may be in it."""
+    messages = scan_messages(DATA)
+    messages[11][2] += bytes(1_000)
+    found = read(*messages)
+    assert [m.count for m in found if isinstance(m, FrameBatch)] == [1, 9, 1, 19]
+
+
 def test_series_numbers_that_come_back_get_another_epoch():
     keys = [the(Start, read(*scan_messages(DATA[:2], number), parser=parser)).series.key
             for parser in [new_parser()] for number in (1, 2, 2, 1, 5)]  # fmt: skip
