@@ -43,8 +43,8 @@ from ..series import Scan, Series
 
 Axis = tuple[str, float, str]
 """Name, step, unit."""
-MAX_VIEW_PIECES = 8192
-"""HDF5 looks through all pieces of a view for each read."""
+MAX_VIEW_PIECES = 2049
+"""Enough for the 2048 columns of a serpentine scan; made in 0.3 ms each, while the first frames wait."""
 EMD_ROOT = "recording"
 LIBRARY = ("v110", "v110")
 """The oldest HDF5 that knows SWMR and views reads the file; "latest" would be as new as the library here."""

@@ -103,33 +103,38 @@ class RecordingFile:
         """
         if first + count > MAX_INDEX:
             raise ValueError(f"frame {first + count - 1} is beyond {MAX_INDEX - 1}, the last that a file has")
-        indices = np.arange(first, first + count, dtype=np.int64)
-        if self._compressor is not None:
-            payload, sizes = self._compressor.compress(payload)
-        elif sizes is None:
-            sizes = np.full(count, self.series.frame_bytes, np.int64)
-        if self.encoding == "bslz4":
-            payload = self._with_headers(payload, sizes)
+        stored, sizes = self._as_stored(payload, sizes, count)
         ends = np.cumsum(sizes)
         self._set_extent(max(self._extent, first + count))
         if self._per_chunk == 1:
-            self._write_chunks(first, payload, ends)
+            self._write_chunks(first, stored, ends)
         else:
-            frames = payload.view(self.series.numpy_dtype).reshape(-1, *self.series.shape)
+            frames = stored.view(self.series.numpy_dtype).reshape(-1, *self.series.shape)
             _Column(self._data).put(first, frames, self._extent)
+        indices = np.arange(first, first + count, dtype=np.int64)
         rows: Rows = {
             "index": indices,
             "valid": np.ones(count, np.uint8),
             "timestamp": self._times(indices, time_ns),
             "size": np.array(sizes, np.int64),
-            "xxh64": checksums(payload, ends),
+            "xxh64": checksums(stored, ends),
         }
         if positions is not None:
             rows[POSITION] = np.array(positions, np.float32)
         self._waiting.append(rows)
         self.frames += count
-        self.bytes += payload.nbytes
-        self.waiting_bytes += payload.nbytes
+        self.bytes += stored.nbytes
+        self.waiting_bytes += stored.nbytes
+
+    def _as_stored(
+        self, payload: Bytes, sizes: npt.NDArray[np.int64] | None, count: int
+    ) -> tuple[Bytes, npt.NDArray[np.int64]]:
+        """The payloads as the file takes them, and the bytes of each."""
+        if self._compressor is not None:
+            return self._compressor.compress(payload)
+        if sizes is None:
+            return payload, np.full(count, self.series.frame_bytes, np.int64)
+        return (self._with_headers(payload, sizes) if self.encoding == "bslz4" else payload), sizes
 
     def _set_extent(self, stop: int) -> None:
         if stop != self._extent:
