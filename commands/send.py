@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..stream.simulate.sender import Sender, SendReport
 
 ENCODINGS = ("raw", "bslz4", "lz4")
-PROTOCOLS = ("livem", "dectris1", "dectris2", "merlin", "karabo")
+PROTOCOLS = ("livem", "dectris1", "dectris2", "merlin", "karabo", "karabo-push", "karabo-pub")
 
 
 @click.command()

@@ -15,8 +15,8 @@ from typing import Any
 
 import zmq
 
-from .. import __version__, errors
-from ..errors import LivemError, PipelineError, ResultError, SessionError, SourceError
+from .. import __version__
+from ..errors import LivemError, ResultError, SessionError, SourceError
 from ..outputs import write_summary
 from ..pipeline import Pipeline
 from ..stream import session_directory
@@ -31,6 +31,7 @@ from . import crew
 from .arming import Armed, Arming
 from .options import SessionOptions
 from .own_sender import OwnSender
+from .reports import Reports
 from .settling import Settling
 from .status import Rates, describe, nothing_came, source_status, stream_status
 
@@ -69,13 +70,10 @@ class Session:
         self._stop_reason: str | None = None
         self._ready: set[str] = set()
         self._given_up: set[str] = set()
-        self._source: dict[str, Any] = {}
-        self._recording: dict[str, Any] = {}
         self._armed_text = ""
         self._rates = Rates()
         self._status_due = 0.0
         self._armed_at: float | None = None
-        self._heard_at = 0.0
         self._window_closed = False
         self._sender: OwnSender | None = None
         self._prepare()
@@ -113,6 +111,13 @@ class Session:
         session_directory.announce(self.directory, self.hub.addresses.control)
         self.accounts = Accounts(self.ring)
         self.processes = Processes()
+        self.reports = Reports(
+            self._alarm,
+            self._fail,
+            lambda *said: self.settling.promise(*said),
+            lambda name: name not in self._ready and self._armed_at is None,
+            lambda: self.options.must_begin and not self.settling.series,
+        )
         self.settling = Settling(
             self.accounts, self.options.out, self._working, self._cannot_write, self._alarm
         )
@@ -197,15 +202,14 @@ class Session:
         if options.must_begin and not self.accounts.series_count():
             wait = self.pipeline.source.wait
             if time.monotonic() - armed >= wait:
-                self.error = SessionError(nothing_came(options.url, self._source, wait))
+                self.error = SessionError(nothing_came(options.url, self.reports.source, wait))
         return None
 
     def _source_has_ended(self) -> bool:
         """A replay is over, or ingest has taken all that an ended sender had sent."""
         if self._plan.ends:
-            return bool((self._source.get("replay") or {}).get("ended"))
-        ended = self._sender is not None and self._sender.ended
-        return ended and not self._source.get("peers") and time.monotonic() - self._heard_at > QUIET_S
+            return bool((self.reports.source.get("replay") or {}).get("ended"))
+        return self._sender is not None and self._sender.ended and self.reports.quiet_for(QUIET_S)
 
     def stop(self, reason: str) -> None:
         """Ask the session to end; what was measured so far is kept."""
@@ -323,45 +327,7 @@ class Session:
             if name == "ingest" and self._armed_at is not None:  # it is a new one
                 self.hub.send_child("ingest", {"do": "go"})
             return
-        kind = message.get("kind")
-        if kind == "source":
-            if message.get("messages") != self._source.get("messages"):
-                self._heard_at = time.monotonic()
-            self._source = message
-        elif kind == "recording":
-            self._take_recording(message)
-        elif kind == "fatal":
-            self._take_fatal(name, message)
-        elif kind == "alarm":
-            self._alarm(str(message.get("text")))
-        elif kind == "misfit":
-            self._alarm(f"{name} cannot take series {message.get('series')}: {message.get('error')}")
-            if self.options.must_begin and not self.settling.series:
-                self._fail(PipelineError(str(message.get("error"))))
-        elif kind == "series_done":
-            serial = int(message.get("serial", -1))
-            self.settling.promise(
-                name, serial, list(message.get("topics", [])), list(message.get("files", []))
-            )
-        elif kind == "consumer_error":
-            last = str(message.get("traceback", "")).strip().splitlines()[-1:]
-            self._alarm(f"{name} raised for the {message.get('times')}. time: {''.join(last)}")
-
-    def _take_recording(self, message: dict[str, Any]) -> None:
-        """How the recorder is: a failure costs the file, not the live pictures."""
-        self._recording = {key: value for key, value in message.items() if key not in ("type", "kind")}
-        if message.get("error"):
-            self._alarm(f"recording: {message['error']}")
-        if message.get("state") == "failed" and self._unwritten is None:
-            self._unwritten = SessionError(f"recording failed: {message.get('error')}")
-
-    def _take_fatal(self, name: str, message: Mapping[str, Any]) -> None:
-        text = f"{name}: {message.get('error')}"
-        self._alarm(text)
-        if name not in self._ready and self._armed_at is None:
-            name, _, what = str(message.get("error")).partition(": ")
-            kind = getattr(errors, name, SessionError)
-            self._fail(kind(what) if issubclass(kind, LivemError) else SessionError(text))
+        self.reports.take(name, message)
 
     def _answer(self, request: dict[str, Any]) -> Reply | Deferred:
         what = request["do"]
@@ -386,12 +352,12 @@ class Session:
         current, waiting = stream["series"], stream["ring"]["waiting_for"]
         if current is not None and self.state in ("waiting", "running"):
             self.state = "running" if current["state"] == "open" else "waiting"
-        message = self.message or describe(self.state, self.options.url, self._source, current)
+        message = self.message or describe(self.state, self.options.url, self.reports.source, current)
         return {
             "state": self.state,
             "message": f"the detector is made to wait for {waiting!r} (lossless)" if waiting else message,
-            "source": source_status(self.options.url, self._source, self._armed_text),
-            "recording": self._recording,
+            "source": source_status(self.options.url, self.reports.source, self._armed_text),
+            "recording": dict(self.reports.recording),
             **stream,
             "series_done": self.settling.series,
             "processes": self.processes.pids(),
@@ -433,7 +399,7 @@ class Session:
         if self.options.headless:
             self._await(lambda: self.processes.pid("viewer") is None, LAST_PICTURE_S)
         self._write_summary()
-        self.error = self.error or self._unwritten
+        self.error = self.error or self._unwritten or self.reports.unrecorded
 
     def _drained(self) -> bool:
         """Whether no more is to be expected: an open series has lost its ingest, and nothing will end it."""

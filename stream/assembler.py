@@ -132,12 +132,28 @@ class Assembler:
             or self._too_large(batch, current)
         )
         if rejection is not None:
-            return self._reject_frames(current, rejection, batch.first, batch.count)
+            at = self._good_part(batch, current, rejection)
+            if not at:
+                return self._reject_frames(current, rejection, batch.first, batch.count)
+            for part in (_part(batch, 0, at, current.series), _part(batch, at, batch.count, current.series)):
+                self._frames(part, now_ns)
+            return None
         if batch.first > current.expected and self._hold(current, batch, now_ns):
             return None
         self._deliver(current, batch, now_ns)
         self._deliver_held(current)
         return None
+
+    def _good_part(self, batch: FrameBatch, current: _OpenSeries, rejection: Rejected) -> int:
+        """Where to part a batch that was refused for some of its frames only; 0 = refused as a whole.
+
+        Frames of a batch share nothing but their message: one bad blob must not cost its neighbours.
+        """
+        if rejection.reason is Reason.BEYOND_COUNT and current.series.count is not None:
+            return max(0, current.series.count - batch.first)
+        if rejection.reason in OF_ONE_FRAME and batch.sizes is not None:
+            return batch.count // 2
+        return 0
 
     def _beyond(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
         announced = current.series.count
@@ -185,9 +201,9 @@ class Assembler:
 
     def _hold(self, current: _OpenSeries, batch: FrameBatch, now_ns: int) -> bool:
         """Keep a batch that came too early; False when the window is full and the gap is given up."""
-        if batch.first in current.held:
-            current.ledger.count_duplicate(batch.count)
-            return True
+        former = current.held.get(batch.first)
+        if former is not None:
+            return self._hold_longer(current, former[0], batch, now_ns)
         options = self._options
         if (
             len(current.held) >= options.reorder_messages
@@ -198,6 +214,15 @@ class Assembler:
                 return False
         current.held[batch.first] = (batch, now_ns)
         current.held_bytes += batch.payload.nbytes
+        return True
+
+    @staticmethod
+    def _hold_longer(current: _OpenSeries, former: FrameBatch, batch: FrameBatch, now_ns: int) -> bool:
+        """Of two batches with the same first frame keep the longer; the other is a duplicate."""
+        current.ledger.count_duplicate(min(former.count, batch.count))
+        if batch.count > former.count:
+            current.held[batch.first] = (batch, now_ns)
+            current.held_bytes += batch.payload.nbytes - former.payload.nbytes
         return True
 
     def _give_up_gap(self, current: _OpenSeries) -> None:
@@ -439,6 +464,8 @@ class Assembler:
         self.close("stopped while a lossless consumer was behind", now_ns)
 
 
+OF_ONE_FRAME = frozenset({Reason.BAD_PAYLOAD, Reason.FRAME_TOO_LARGE})
+"""Reasons that concern single encoded frames of a batch."""
 MAX_AHEAD = 1 << 20
 """In an open-ended series a message may be so many frames ahead of all others, and not more."""
 
@@ -462,6 +489,20 @@ def _whole(batch: FrameBatch, arrival_ns: int) -> Chunk:
         batch.time_ns,
         arrival_ns,
         late=False,
+    )
+
+
+def _part(batch: FrameBatch, at: int, upto: int, series: Series) -> FrameBatch:
+    """Some frames of a batch, as a batch of their own."""
+    offsets = _offsets(batch, series.frame_bytes)
+    return replace(
+        batch,
+        first=batch.first + at,
+        count=upto - at,
+        time_ns=batch.time_ns if at == 0 else None,
+        sizes=None if batch.sizes is None else batch.sizes[at:upto],
+        payload=batch.payload[offsets[at] : offsets[upto]],
+        positions=None if batch.positions is None else batch.positions[at:upto],
     )
 
 

@@ -23,6 +23,8 @@ NOT_PACKAGES = {"tests", "docs", "examples", "build", "dist", "demo-output"}
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "PySide6": "PySide6-Essentials",
+    "rsciio": "rosettasciio",
+    "shiboken6": "PySide6-Essentials",
     "zmq": "pyzmq",
     "dectris": "dectris-compression",
     "llvmlite": "numba",  # numba's own compiler: comes with it, in the version that fits

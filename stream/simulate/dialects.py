@@ -67,6 +67,8 @@ DIALECTS: Mapping[str, tuple[str, str]] = {
     "dectris2": ("dectris_dialect", "Dectris2"),
     "merlin": ("merlin_dialect", "Merlin"),
     "karabo": ("karabo_dialect", "Karabo"),
+    "karabo-push": ("karabo_dialect", "KaraboPush"),
+    "karabo-pub": ("karabo_dialect", "KaraboPub"),
 }
 """Module and class by protocol; imported when asked for."""
 

@@ -82,7 +82,7 @@ class FaultInjector:
         for position, message in enumerate(messages):
             if (yield from self._moments(message)):
                 return
-            if message.kind != "frames" and self.spec.on == "frames":
+            if message.kind != "frames" and (self.spec.on == "frames" or not message.parts):
                 yield from self._release(np.inf)
                 yield self._out(_Held(message))
                 continue

@@ -78,7 +78,8 @@ class Sender:
 
     def _chosen_encoding(self) -> Encoding:
         """What was asked for, else what the acquisition is stored in, else the protocol's own."""
-        known, stored = self._dialect.encodings, self.acquisition.encoding
+        known, acquisition = self._dialect.encodings, self.acquisition
+        stored = acquisition.encoding if acquisition.payloads(0, 1) is not None else None
         wanted = self.options.encoding or (stored if stored in known else known[0])
         if wanted not in known:
             raise SourceError(

@@ -10,12 +10,12 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 from ...errors import SourceError
 from ..arming.base import Armer
 from ..curve import CurveKeys
 from ..endpoints import Endpoint, host_resolves, parse_endpoint, require_safe_bind
+from ..files.file_acquisition import split_key
 from ..messages import Limits
 from .base import Source
 from .detector_url import DetectorUrl, parse_detector_url
@@ -60,7 +60,7 @@ def plan_source(url: str, *, insecure_bind: bool = False, curve: CurveKeys | Non
         if scheme in DETECTORS:
             return _detector(parse_detector_url(url))
         raise SourceError(f"{url!r}: unknown kind of source {scheme!r}; known: {FORMS}")
-    if not url.startswith("sim:") and not Path(url).is_file():
+    if not url.startswith("sim:") and not split_key(url)[0].exists():
         raise SourceError(f"{url!r} is no file and no address; known sources: {FORMS}")
     return _own_sender(url)
 
@@ -91,7 +91,14 @@ def _detector(url: DetectorUrl) -> SourcePlan:
 def _armer_of(url: DetectorUrl, settings: Mapping[str, str]) -> Armer:
     """Raises SourceError for a setting that the detector does not have."""
     module, name = ARMED[url.scheme]
-    made: Armer = getattr(import_module(f"..arming.{module}", __package__), name)(url.host, settings=settings)
+    chosen = dict(settings)
+    port = chosen.pop("control_port", "")
+    if port and not (port.isdigit() and 0 < int(port) < 65_536):
+        raise SourceError(f"control_port is {port!r}; it must be a number from 1 to 65535")
+    at = {"port": int(port)} if port else {}
+    made: Armer = getattr(import_module(f"..arming.{module}", __package__), name)(
+        url.host, settings=chosen, **at
+    )
     return made
 
 

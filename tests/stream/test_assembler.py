@@ -11,6 +11,7 @@ import pytest
 
 from livem.consumers.decode import FrameDecoder
 from livem.consumers.virtual_detectors import VirtualDetectors
+from livem.kernels.bslz4 import encode
 from livem.stream import wire
 from livem.stream.accounting import Accounts
 from livem.stream.assembler import Assembler
@@ -470,3 +471,33 @@ def b_received(b: Bench, serial: int) -> list[tuple[int, int]]:
 
 def covered(ranges) -> set[int]:
     return {i for first, stop in ranges for i in range(first, stop)}
+
+
+def test_a_longer_run_behind_a_gap_takes_the_place_of_the_shorter_one(bench):
+    """Bursts end anywhere: [5] waits for frame 0, then [5, 6, 7] comes as one run."""
+    b = bench()
+    b.feed(start(), frames(5, 1), frames(5, 3), frames(0, 5))
+    b.after(10)
+    account = b.account()
+    assert (account["received"], account["lost"], account["duplicate"]) == (8, 0, 1)
+
+
+def test_one_bad_blob_costs_its_neighbours_nothing(bench):
+    series = a_series(encoding="bslz4", count=10)
+    good = encode(frame_content(series, 0, 1)[0])
+    bad = (1 << 40).to_bytes(8, "big") + good[8:]
+    blobs = [good] * 8
+    blobs[3] = bad
+    sizes = [len(blob) for blob in blobs]
+    b = bench()
+    b.feed(start(series), wire.encode_frames(series.key, 0, 8, b"".join(blobs), sizes=sizes))
+    b.feed(wire.encode_frames(series.key, 8, 4, good * 4, sizes=[len(good)] * 4))
+    b.after(10)
+    account = b.account()
+    assert account["received"] == 9
+    assert account["rejected"]["bad_payload"] == 1
+    b.feed(end(10))
+    b.after(200)
+    account = b.account()
+    assert (account["received"], account["lost"]) == (9, 0)
+    assert identity_holds(account)
