@@ -48,7 +48,9 @@ def test_the_accounting_page_explains_every_reason() -> None:
 
 
 def test_the_pipeline_page_names_every_key() -> None:
-    names = {field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)}
+    names = {
+        field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)
+    }
     for consumer in (Preview, VirtualDetectors):
         names |= set(inspect.signature(consumer).parameters)
     names |= {*BUILT_IN, *KEYS, *(key for keys in KEYS.values() for key in keys)}

@@ -1,0 +1,105 @@
+"""What a session's processes report: the newest of what is shown, alarms, and errors that end the run.
+
+Knows words and kinds of reports; touches no process and no socket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import errors
+from ..errors import LivemError, PipelineError, SessionError
+
+Report = Mapping[str, Any]
+
+
+class Reports:
+    """Takes reports by kind.
+
+    Parameters
+    ----------
+    alarm : callable
+        Told what the user should know.
+    fail : callable
+        Told of an error that ends the session.
+    promise : callable
+        ``Settling.promise``.
+    is_starting : callable
+        Whether a process has never been ready, and nothing was armed yet: its death is then the session's.
+    is_first : callable
+        Whether a series that an analysis cannot take ends the run: the first one, without a window.
+    """
+
+    def __init__(
+        self,
+        alarm: Callable[[str], None],
+        fail: Callable[[LivemError], None],
+        promise: Callable[..., None],
+        is_starting: Callable[[str], bool],
+        is_first: Callable[[], bool],
+    ) -> None:
+        self._alarm, self._fail, self._promise = alarm, fail, promise
+        self._is_starting, self._is_first = is_starting, is_first
+        self.source: Report = {}
+        """What ingest last said of its source."""
+        self.heard_at = 0.0
+        """time.monotonic() of the last report that told of new messages."""
+        self.recording: Report = {}
+        """What the recorder last said."""
+        self.unrecorded: LivemError | None = None
+        """Why a recording failed: fails the run at its end, not the live path."""
+        self._take: Mapping[object, Callable[[str, Report], None]] = {
+            "source": self._take_source,
+            "recording": self._take_recording,
+            "fatal": self._take_fatal,
+            "alarm": lambda name, report: alarm(str(report.get("text"))),
+            "misfit": self._take_misfit,
+            "series_done": self._take_series_done,
+            "consumer_error": self._take_consumer_error,
+        }
+
+    def take(self, name: str, report: Report) -> None:
+        """One report of the process ``name``; a kind that is not known here is passed over."""
+        take = self._take.get(report.get("kind"))
+        if take is not None:
+            take(name, report)
+
+    def quiet_for(self, seconds: float) -> bool:
+        """Whether no sender is there and nothing has come for so long."""
+        return not self.source.get("peers") and time.monotonic() - self.heard_at > seconds
+
+    def _take_source(self, _name: str, report: Report) -> None:
+        if report.get("messages") != self.source.get("messages"):
+            self.heard_at = time.monotonic()
+        self.source = report
+
+    def _take_recording(self, _name: str, report: Report) -> None:
+        self.recording = {key: value for key, value in report.items() if key not in ("type", "kind")}
+        for key in ("error", "warning"):
+            if report.get(key):
+                self._alarm(f"recording: {report[key]}")
+        if report.get("state") == "failed" and self.unrecorded is None:
+            self.unrecorded = SessionError(f"recording failed: {report.get('error')}")
+
+    def _take_fatal(self, name: str, report: Report) -> None:
+        text = f"{name}: {report.get('error')}"
+        self._alarm(text)
+        if self._is_starting(name):
+            word, _, what = str(report.get("error")).partition(": ")
+            kind = getattr(errors, word, SessionError)
+            self._fail(kind(what) if issubclass(kind, LivemError) else SessionError(text))
+
+    def _take_misfit(self, name: str, report: Report) -> None:
+        self._alarm(f"{name} cannot take series {report.get('series')}: {report.get('error')}")
+        if self._is_first():
+            self._fail(PipelineError(str(report.get("error"))))
+
+    def _take_series_done(self, name: str, report: Report) -> None:
+        serial = int(report.get("serial", -1))
+        self._promise(name, serial, list(report.get("topics", [])), list(report.get("files", [])))
+
+    def _take_consumer_error(self, name: str, report: Report) -> None:
+        last = str(report.get("traceback", "")).strip().splitlines()[-1:]
+        self._alarm(f"{name} raised for the {report.get('times')}. time: {''.join(last)}")
