@@ -26,7 +26,11 @@ class _Waiting:
 
 
 class Calm:
-    """Results that wait for their topic's turn, one a topic."""
+    """Results that wait for their topic's turn, one a topic.
+
+    Turns begin for all topics at once, at whole periods of the clock: the owner's loop wakes 60 times a second
+    for them, not 60 times for each.
+    """
 
     def __init__(self, period_ns: int = PERIOD_NS) -> None:
         self._period_ns = period_ns
@@ -46,7 +50,7 @@ class Calm:
         return False
 
     def sent(self, topic: str, now_ns: int) -> None:
-        """One of this topic has gone out: the next may follow a period later."""
+        """One of this topic has gone out: the next may follow in the next period."""
         self._sent_ns[topic] = now_ns
 
     def due(self, now_ns: int) -> list[tuple[Result, Sequence[Part]]]:
@@ -63,7 +67,9 @@ class Calm:
         return min(map(self._turn_ns, self._waiting), default=None)
 
     def _turn_ns(self, topic: str) -> int:
-        return self._sent_ns.get(topic, -self._period_ns) + self._period_ns
+        """Begin of the period after the one in which it was last sent; 0 for a new topic."""
+        sent_ns = self._sent_ns.get(topic)
+        return 0 if sent_ns is None else (sent_ns // self._period_ns + 1) * self._period_ns
 
     def _pop(self, topic: str) -> tuple[Result, Sequence[Part]]:
         waiting = self._waiting.pop(topic)

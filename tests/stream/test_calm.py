@@ -52,10 +52,10 @@ def test_the_first_goes_at_once_and_then_the_newest_of_each_period() -> None:
     for n in range(1, 11):
         line.take(result(n), n)
     assert [(now, one.attrs["n"]) for now, one in line.out] == [(1, 1)]
-    assert line.calm.next_ns() == 1 + PERIOD_NS
-    line.tick(PERIOD_NS)
+    assert line.calm.next_ns() == PERIOD_NS
+    line.tick(PERIOD_NS - 1)
     assert len(line.out) == 1
-    line.tick(1 + PERIOD_NS)
+    line.tick(PERIOD_NS)
     assert [one.attrs["n"] for _, one in line.out] == [1, 10]
     assert line.calm.next_ns() is None
 
@@ -67,6 +67,16 @@ def test_the_last_of_a_series_does_not_wait_and_outdates_what_does() -> None:
     line.take(result(3, final=True), 2)
     line.tick(PERIOD_NS * 2)
     assert [(now, one.attrs["n"]) for now, one in line.out] == [(0, 1), (2, 3)]
+
+
+def test_all_topics_have_their_turn_at_once() -> None:
+    line = Line()
+    for n, topic in enumerate(["vd.bf", "vd.haadf", "vd.bf", "vd.haadf"]):
+        line.take(result(n, topic=topic), n * PERIOD_NS // 5)
+    assert line.calm.next_ns() == PERIOD_NS
+    line.tick(PERIOD_NS)
+    assert [one.attrs["n"] for _, one in line.out] == [0, 1, 2, 3]
+    assert line.calm.next_ns() is None
 
 
 def test_topics_wait_for_themselves_only() -> None:
@@ -105,9 +115,10 @@ def test_every_topic_ends_with_its_newest_within_a_period(sequence: list[tuple[i
         assert out[-1][0] - mine[-1][0] <= PERIOD_NS
         each = [one for _, one in mine if one.final or one.kind not in LATEST_ONLY]
         assert [one for _, one in out if one.final or one.kind not in LATEST_ONLY] == each
-        paced = [at for at, one in out if not one.final]
+        periods = [at // PERIOD_NS for at, _ in out]
         if mine[0][1].kind in LATEST_ONLY:
-            assert all(later - sooner >= PERIOD_NS for sooner, later in pairwise(paced))
+            pairs = zip(pairwise(periods), out[1:], strict=True)
+            assert all(later > sooner or one.final for (sooner, later), (_, one) in pairs)
 
 
 # -- in the hub ------------------------------------------------------------------------------------------
