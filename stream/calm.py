@@ -28,8 +28,8 @@ class _Waiting:
 class Calm:
     """Results that wait for their topic's turn, one a topic.
 
-    Turns begin for all topics at once, at whole periods of the clock: the owner's loop wakes 60 times a second
-    for them, not 60 times for each.
+    Turns begin for all topics at once, at whole periods of the clock: the owner's loop wakes 60 times a
+    second for them, not 60 times for each.
     """
 
     def __init__(self, period_ns: int = PERIOD_NS) -> None:
