@@ -19,6 +19,8 @@ REQUIRED: Mapping[str, str] = {
     "h5py": "HDF5 files",
     "hdf5plugin": "compressed HDF5",
     "dectris-compression": "bslz4 frames",
+    "cbor2": "sending DECTRIS stream v2",
+    "rosettasciio": "files of microscopes",
     "tifffile": "TIFF files",
     "pillow": "PNG files",
 }

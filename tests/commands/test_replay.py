@@ -163,7 +163,7 @@ def test_a_pause_may_last_longer_than_a_detector_may_be_silent(scan: Path, tmp_p
         session.start()
         step_until(session, lambda: received(session) == 1)
         reports: set[float] = set()  # one each 0.2 s
-        step_until(session, lambda: reports.add(session._source["cpu_s"]) or len(reports) > 3)
+        step_until(session, lambda: reports.add(session.reports.source.get("cpu_s")) or len(reports) > 3)
         assert not session.accounts.is_over(0)
         ask(session, "speed", "max")
         ask(session, "resume")

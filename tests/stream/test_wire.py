@@ -543,5 +543,6 @@ def test_every_reason_of_the_wire_has_a_row() -> None:
     rows |= {Reason.BAD_PARTS, Reason.HEADER_TOO_LARGE, Reason.BAD_HEADER, Reason.BAD_VERSION}
     rows |= {Reason.BAD_TYPE, Reason.BAD_EPOCH, Reason.BAD_SERIES, Reason.BAD_PAYLOAD}
     assembler = {Reason.DUPLICATE_START, Reason.UNKNOWN_SERIES, Reason.AFTER_END, Reason.BEYOND_COUNT}
+    assembler.add(Reason.NOT_REPLAYED)
     assert rows | assembler >= set(Reason) - assembler
     assert rows.isdisjoint(assembler)
