@@ -24,6 +24,9 @@ from .sources.base import Playback
 BURST = 64
 """Messages between two looks at the clock and the supervisor: 64 messages of 8 MiB are 0.2 s at most."""
 REPORT_NS = 200_000_000
+FEW = 16
+REST_NS, RESTING_NS = 2_000_000, 20_000_000
+"""How long to rest, and only where something falls due so soon: an open block."""
 NO_REPLAY = "this session receives from a detector; only `livem replay` can pause, step and seek"
 
 
@@ -57,6 +60,8 @@ class Ingest:
         self._poller = zmq.Poller()
         for pollable in (*self._source.pollables(), self._child.link.pollable):
             self._poller.register(pollable, zmq.POLLIN)
+        self._resting = zmq.Poller()
+        self._resting.register(self._child.link.pollable, zmq.POLLIN)
         self._child.link.ready({"resumed": resumed is not None})
         try:
             while not self._child.stopping():
@@ -71,6 +76,7 @@ class Ingest:
     def _step(self) -> None:
         self._poller.poll(self._patience_ms())
         now = time.monotonic_ns()
+        before = self._messages
         for _ in range(BURST):
             message = self._source.receive()
             if message is None:
@@ -82,6 +88,14 @@ class Ingest:
         self._look_at_link(now)
         self._obey()
         self._writer.beat()
+        if 0 < self._messages - before < FEW:
+            self._rest(now)
+
+    def _rest(self, now: int) -> None:
+        """Let a few more messages gather where a block waits for them anyway: a turn costs 150 us."""
+        due = self._assembler.due_ns()
+        if due is not None and now + REST_NS < due <= now + RESTING_NS:
+            self._resting.poll(REST_NS // 1_000_000)
 
     def _patience_ms(self) -> int:
         """Milliseconds, rounded up, until something is due: a block, a report, a message of the source."""
