@@ -6,7 +6,7 @@ exactly one bin of its ledger; what belongs to no series is counted as unascribe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Assembler:
     limits : Limits
     tables_folder : Path, optional
         Where the arrays of a series are kept; None leaves them out.
+    on_trouble : callable
+        Told of what a user should know and that costs no frame.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Assembler:
         options: AssemblerOptions | None = None,
         limits: Limits | None = None,
         tables_folder: Path | None = None,
+        on_trouble: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._writer, self._options = writer, options or AssemblerOptions()
         self._limits = limits or DEFAULT_LIMITS
-        self._tables_folder = tables_folder
+        self._tables_folder, self._on_trouble = tables_folder, on_trouble
         self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger)
         self._open: _OpenSeries | None = None
         self._closed: _OpenSeries | None = None
@@ -102,10 +105,26 @@ class Assembler:
             series = replace(series, scan=self._options.default_scan)
         if series.frame_bytes > self._max_frame_bytes(series):
             return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
-        if message.tables and self._tables_folder is not None:
-            series = replace(series, tables=keep_tables(self._tables_folder, message.tables))
-        self._begin(series, SeriesLedger(series.count), now_ns)
+        series = self._with_tables(series, message)
+        try:
+            self._begin(series, SeriesLedger(series.count), now_ns)
+        except ValueError as error:  # a shape or metadata beyond what livem can write down
+            self._on_trouble(f"series {series.key.number} cannot be announced: {error}")
+            self._count_unascribed(Reason.BAD_HEADER, 1)
         return None
+
+    def _with_tables(self, series: Series, message: Start) -> Series:
+        """The series and where its arrays lie; without them where they cannot be kept."""
+        if not message.tables or self._tables_folder is None:
+            return series
+        try:
+            return replace(series, tables=keep_tables(self._tables_folder, message.tables))
+        except OSError as error:
+            self._on_trouble(
+                f"the pixel mask and tables of series {series.key.number} cannot be kept: {error}; "
+                "dead pixels count as live ones until there is room for temporary files"
+            )
+            return series
 
     def _max_frame_bytes(self, series: Series) -> int:
         """Largest raw frame that fits a block with its trailer."""

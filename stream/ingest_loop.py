@@ -45,7 +45,13 @@ class Ingest:
             assembler = replace(
                 assembler, idle_timeout_ns=NEVER_NS
             )  # a recording is silent when it is paused
-        self._assembler = Assembler(self._writer, assembler, limits, options.tables_folder)
+        self._assembler = Assembler(
+            self._writer,
+            assembler,
+            limits,
+            options.tables_folder,
+            lambda text: child.link.report("alarm", text=text),
+        )
         self._messages = self._bytes = self._report_due = 0
         self._linked = False
         self._detail: Any = None

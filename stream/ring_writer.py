@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import struct
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,6 +113,7 @@ class RingWriter:
     """The one writer. ``reserve`` room, fill it, ``publish_frames``; open and close series around it."""
 
     def __init__(self, port: WriterPort, stop: Callable[[], bool] = lambda: False) -> None:
+        self._pause = threading.Event()  # never set: Windows cannot select on nothing
         self._stop = stop
         self._dead_since: dict[int, int] = {}
         self._segment, self._views = attach_views(port.segment, port.layout)
@@ -242,7 +244,7 @@ class RingWriter:
         while serial - min(int(header[H_SETTLED]), serial) >= SERIES_KEPT:
             if self._stop():
                 raise StoppedError
-            select.select([], [], [], TABLE_S)  # the owner settles in its own rhythm and cannot wake us
+            self._pause.wait(TABLE_S)  # the owner settles in its own rhythm and cannot wake us
             self.beat()
 
     def publish_start(self, serial: int, arrival_ns: int) -> None:

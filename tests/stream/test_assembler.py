@@ -16,6 +16,7 @@ from livem.stream import wire
 from livem.stream.accounting import Accounts
 from livem.stream.assembler import Assembler
 from livem.stream.ingest import MS, AssemblerOptions
+from livem.stream.messages import Start
 from livem.stream.ring import Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from livem.stream.ring_writer import RingWriter, StoppedError
@@ -501,3 +502,31 @@ def test_one_bad_blob_costs_its_neighbours_nothing(bench):
     account = b.account()
     assert (account["received"], account["lost"]) == (9, 0)
     assert identity_holds(account)
+
+
+def test_tables_that_cannot_be_kept_cost_no_frame(tmp_path):
+    """A full temporary disk: the scan goes on, its dead pixels are said to count as live ones."""
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    said: list[str] = []
+    ring = make_ring(RING, vd="lossless")
+    try:
+        writer = RingWriter(ring.writer_port())
+        assembler = Assembler(writer, tables_folder=blocked / "tables", on_trouble=said.append)
+        series = a_series(count=4)
+        assembler.feed(Start(series, {"pixel_mask": np.zeros(series.shape, np.uint32)}), 1)
+        assembler.feed(wire.decode(frames(0, 4, series)), 2)
+        assembler.close("", 3)
+        assert Accounts(ring).of(0)["received"] == 4
+        assert "dead pixels count as live" in said[0]
+    finally:
+        ring.close()
+
+
+def test_a_series_that_cannot_be_written_down_is_counted(bench):
+    b = bench()
+    b.assembler.feed(Start(a_series(number=5, meta={"sample": "x" * 70_000})), b.now)
+    b.feed(start(), frames(0, 5))
+    assert b.unascribed() == {"bad_header": 1}
+    b.after(10)
+    assert b.account()["received"] == 5
