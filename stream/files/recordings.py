@@ -40,7 +40,7 @@ from .recording_layout import (
     is_alive,
     unpack_series,
 )
-from .superblock import BrokenSuperblockError, Superblock
+from .superblock import AsClosed, BrokenSuperblockError, Superblock
 
 Payload = bytes | memoryview
 Joined = tuple[npt.NDArray[np.uint8], IndexArray]
@@ -84,10 +84,32 @@ def _open(path: Path) -> h5py.File:
                 f"{path} was being made or mended when that was interrupted; `livem repair` tells whether "
                 "there are frames in it"
             )
-        # A file marked as written, by a living process or a killed one, opens for concurrent reading only.
-        return h5py.File(path, "r", libver="latest", swmr=not header.clean)
+        if header.clean:
+            return h5py.File(path, "r", libver="latest")
+        return _open_marked(path, header)
     except (OSError, RuntimeError, BrokenSuperblockError) as error:
         raise SourceError(f"{path} cannot be opened as a recording: {error}") from error
+
+
+def _open_marked(path: Path, header: Superblock) -> h5py.File:
+    """A file whose header says that it is being written: by a living process, or by one that was killed.
+
+    HDF5 opens such a file for concurrent reading only, and then takes damage for a write in progress: it
+    waits and reads again, for minutes at a single damaged block. So only who sees the writer alive reads
+    like that; anybody else as if it were closed.
+    """
+    file = h5py.File(AsClosed(path, header), "r", libver="latest")
+    if not _writer_alive(file):
+        return file
+    file.close()
+    return h5py.File(path, "r", libver="latest", swmr=True)
+
+
+def _writer_alive(file: h5py.File) -> bool:
+    try:
+        return is_alive(str(file[BOOKS].attrs.get(WRITER, "")))
+    except (OSError, RuntimeError, KeyError):
+        return False  # so damaged that nobody can be writing it
 
 
 class Recording(Acquisition):
@@ -134,7 +156,7 @@ class Recording(Acquisition):
     @property
     def writer_alive(self) -> bool:
         """Whether it is being written at this moment, by a process of this computer."""
-        return self._swmr and is_alive(str(self._file[BOOKS].attrs.get(WRITER, "")))
+        return self._swmr and _writer_alive(self._file)
 
     def close(self) -> None:
         self._data, self._columns = None, {}

@@ -1,17 +1,22 @@
 """The first 48 bytes of an HDF5 file (superblock version 3): who has it open, and where it ends.
 
 A writer that was killed leaves both wrong; h5py cannot put them right (HDF5's own tool for it is h5clear).
+``put_right`` does so in the file, ``AsClosed`` for a reader only.
 From the HDF5 file format specification 3.0, section II.A.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LAYOUT = struct.Struct("<8s4B4Q")
@@ -85,6 +90,55 @@ def overwrite(path: Path, data: bytes) -> None:
     with path.open("r+b", buffering=0) as file:
         file.write(data)
         os.fsync(file.fileno())
+
+
+class AsClosed(io.RawIOBase):
+    """A file to read in which the first 48 bytes say that nobody has it open; on the disk nothing changes.
+
+    For h5py, which takes objects with ``seek`` and ``readinto``. Raises OSError where it cannot be opened.
+    """
+
+    def __init__(self, path: str | PathLike[str], header: Superblock) -> None:
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._size = os.fstat(self._fd).st_size
+        self._head = header.closed(self._size).pack()
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer; zeros behind the end, which h5py would take for what was in it before."""
+        view = memoryview(buffer).cast("B")
+        os.lseek(self._fd, self._at, os.SEEK_SET)
+        data = self._read(len(view))
+        head = self._head[self._at : self._at + len(view)]
+        view[:] = (head + data[len(head) :]).ljust(len(view), b"\0")
+        self._at += len(data)
+        return len(data)
+
+    def _read(self, n: int) -> bytes:
+        """So many bytes, fewer at the end only."""
+        parts = []
+        while n > 0 and (part := os.read(self._fd, n)):
+            parts.append(part)
+            n -= len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
 
 
 def lookup3(data: bytes) -> int:

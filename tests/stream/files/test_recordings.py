@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livem.errors import SourceError
+from livem.stream.files import recordings
 from livem.stream.files.recording_layout import pack_series, unpack_series
 from livem.stream.files.recordings import Recording, is_recording, open_recording
+from livem.stream.files.superblock import AsClosed, Superblock
 from livem.stream.recording.recording_file import MAX_INDEX, RecordingFile
 from livem.stream.series import Scan
 from livem.stream.tables import keep_tables
@@ -204,6 +207,63 @@ def test_flipped_bits_never_give_a_wrong_frame(tmp_path, seed):
             given_out += bool(payload)
         recording.close()
     assert given_out > 1000
+
+
+@pytest.fixture
+def left_open(tmp_path, monkeypatch) -> tuple[Path, dict[int, bytes]]:
+    """A recording as a killed writer leaves it, and the payloads of its 2000 frames."""
+    series = a_series(encoding="bslz4", count=2000)
+    file, payloads = RecordingFile(tmp_path / "written.h5", series), {}
+    for first in range(0, 2000, 200):
+        blobs = encoded(series, first, 200)
+        payloads |= dict(zip(range(first, first + 200), blobs, strict=True))
+        file.append(first, 200, np.frombuffer(b"".join(blobs), np.uint8), np.array([*map(len, blobs)]))
+        file.flush()
+    shutil.copy(tmp_path / "written.h5", tmp_path / "a.h5")
+    file.close()
+    monkeypatch.setattr(recordings, "is_alive", lambda writer: False)
+    return tmp_path / "a.h5", payloads
+
+
+def test_a_recording_left_open_reads_as_if_it_were_closed(left_open):
+    path, payloads = left_open
+    before = path.read_bytes()
+    assert not Superblock.read(path).clean
+    recording = open_recording(path)
+    assert recording.payloads(0, 2000) == [payloads[index] for index in range(2000)]
+    assert (recording.state, recording.writer_alive) == ("open", False)
+    recording.close()
+    assert is_recording(path)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_index_in_a_recording_left_open_costs_its_frames_at_once(left_open):
+    """HDF5's concurrent reader would try each of these again and again, for minutes."""
+    path, payloads = left_open
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"EADB") + 40] ^= 1
+    path.write_bytes(data)
+    recording = open_recording(path)
+    found = recording.payloads(0, recording.rows)
+    assert 1000 < sum(map(bool, found)) < 2000
+    assert all(payload in (b"", payloads[index]) for index, payload in enumerate(found))
+    recording.close()
+
+
+def test_a_file_seen_as_closed_is_the_same_behind_its_header(tmp_path):
+    write(tmp_path / "a.h5", a_series(count=4), [(0, 4)])
+    whole = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "a.h5").write_bytes(replace(Superblock.read(tmp_path / "a.h5"), flags=5).pack() + whole[48:])
+    with AsClosed(tmp_path / "a.h5", Superblock.read(tmp_path / "a.h5")) as file:
+        assert file.read() == whole
+        for at, n in ((0, 8), (5, 100), (47, 1), (48, 9)):
+            file.seek(at)
+            assert file.read(n) == whole[at : at + n]
+            assert file.tell() == at + n
+        file.seek(-4, 2)
+        buffer = bytearray(b"\xff" * 8)
+        assert file.readinto(buffer) == 4
+        assert buffer == whole[-4:] + bytes(4)
 
 
 @pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))
