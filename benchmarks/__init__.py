@@ -13,6 +13,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "latency": "livem.benchmarks.latency:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
+        "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",
         "memory": "livem.benchmarks.memory:run",
     }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,6 @@ class Plan:
     """Of a run that counts."""
     burst_seconds: float
     """Of the run that finds where to begin."""
-    ring_bytes: int | None = None
 
 
 FULL = Plan(((128, 128), (256, 256), (512, 512), (4096, 4096)), 60.0, 4.0)
@@ -68,7 +68,7 @@ def measure(plan: Plan) -> Measured:
     for shape in plan.shapes:
         with Partner(send_paced, shape) as sender:
             address: str = sender.hear()
-            session = functools.partial(_session, plan, shape, address, sender)
+            session = functools.partial(watched, shape, address, sender)
             flat_out = session(FLAT_OUT, plan.burst_seconds)
             good = next((one for one in _downwards(session, flat_out.rate, plan.seconds) if one.good), None)
             missed += good is None
@@ -101,15 +101,23 @@ def _downwards(session: Any, most: float, seconds: float) -> Iterator[Outcome]:
         yield session(share * most, seconds)
 
 
-def _session(
-    plan: Plan, shape: tuple[int, int], address: str, sender: Partner, rate: float, seconds: float
+def watched(
+    shape: tuple[int, int],
+    address: str,
+    sender: Partner,
+    rate: float,
+    seconds: float,
+    record: Path | None = None,
 ) -> Outcome:
+    """One session with one annular detector on a series at ``rate`` frames/s (FLAT_OUT: the sender waits)."""
     h, _ = shape
     detector = {"kind": "annulus", "inner": h / 8, "outer": h / 3}
     consumer = {"name": "vd", "type": "virtual_detectors", "detectors": {"adf": detector}}
     pipeline = parse({"consumers": [consumer]})
     source = SourcePlan(functools.partial(connect, address))
-    with Session(pipeline, SessionOptions("dectris://bench", plan=source, series=1)) as session:
+    with Session(
+        pipeline, SessionOptions("dectris://bench", plan=source, series=1, record=record)
+    ) as session:
         session.start()
         deadline = time.monotonic() + START_S + seconds + 60
         while session.state == "starting" and time.monotonic() < deadline:
@@ -124,7 +132,7 @@ def _session(
             raise session.error
         (account,) = session.summary()["series"]
     sent, behind_s, ratio = sender.hear()
-    processed = account["edges"]["vd"]["processed"]
+    processed = min(edge["processed"] for edge in account["edges"].values())
     return Outcome(rate or processed / took, sent, processed, behind_s, ratio)
 
 
