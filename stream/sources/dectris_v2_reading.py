@@ -156,7 +156,10 @@ class RunScanner:
         found = min(found, reading.room_behind(first_id) or found)
         rows = self._rows[:found]
         time_ns = self._time_ns(burst, rows[0])
-        sizes, payload = self._joined(burst, rows)
+        joined = self._joined(burst, rows)
+        if joined is None:
+            return 0, None
+        sizes, payload = joined
         positions = self._places[:found].astype(np.float32) if reading.wants_positions else None
         key = reading.series.key
         return found, FrameBatch(key, first_id - reading.first_id, found, time_ns, sizes, payload, positions)
@@ -167,12 +170,15 @@ class RunScanner:
 
     def _joined(
         self, burst: Burst, rows: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.uint8]]:
+    ) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.uint8]] | None:
+        """(sizes, payload) of the rows; None for payloads that do not lie one behind the other."""
         channels, raw = len(self._reading.channels), self._reading.series.encoding == "raw"
         header = 0 if raw or channels == 1 else scan.HEADER_BYTES
         sizes = np.empty(len(rows), np.int64)
         begin = int(rows[0, scan.PIXELS])
         end = int(scan.join_payloads(burst.data, burst.data.ctypes.data, rows, channels, header, sizes))
+        if end < 0:
+            return None
         payload = burst.data[begin:end]
         payload.flags.writeable = False
         return (None if raw else sizes), payload

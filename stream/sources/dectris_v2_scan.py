@@ -210,7 +210,8 @@ def _pixels(buf: Any, at: Any, end: Any, expected: Any, where: Any) -> Any:
 
 @njit(INT(BUFFER, INT, INT, BUFFER, EDGES, EDGES, _row), nogil=True, cache=True)
 def _channels(buf: Any, at: Any, end: Any, names: Any, edges: Any, expected: Any, row: Any) -> Any:
-    """The wanted channels into the row; returns where the map ends, -1 unless each is there once."""
+    """The wanted channels into the row; returns where the map ends, -1 unless each is there once and they lie
+    in the order of ``names``: joining them moves bytes towards the beginning only."""
     size, at = number(buf, at, end, MAP)
     if at < 0 or size > MAX_CHANNELS:
         return -1
@@ -230,7 +231,11 @@ def _channels(buf: Any, at: Any, end: Any, names: Any, edges: Any, expected: Any
             at = _pixels(buf, at, end, expected, where)
         if at < 0:
             return -1
-    return at if found == (1 << (len(edges) - 1)) - 1 else -1
+    channels = len(edges) - 1
+    for channel in range(1, channels):
+        if row[PIXELS + 2 * channel] < row[PIXELS + 2 * channel - 2]:
+            return -1
+    return at if found == (1 << channels) - 1 else -1
 
 
 @njit(INT(BUFFER, INT, INT, INT, BUFFER, EDGES, _row, _pair), nogil=True, cache=True)
@@ -363,9 +368,23 @@ def scan_images(
     return found
 
 
+@njit(types.boolean(BUFFER, INT[:, ::1], INT), nogil=True, cache=True)
+def _in_order(buf: Any, rows: Any, channels: Any) -> Any:
+    """Whether the payloads lie in ``buf``, one behind the other."""
+    behind = np.int64(0)
+    for frame in range(len(rows)):
+        for channel in range(channels):
+            at, size = rows[frame, PIXELS + 2 * channel], rows[frame, PIXELS + 2 * channel + 1]
+            if at < behind or size < 0 or size > len(buf) - at:
+                return False
+            behind = at + size
+    return True
+
+
 @njit("int64(uint8[::1], int64, int64[:, ::1], int64, int64, int64[::1])", nogil=True, cache=True)
 def join_payloads(buf: Any, address: Any, rows: Any, channels: Any, header_bytes: Any, sizes: Any) -> Any:
-    """Move the payloads of the rows together, back to back from the first one on; returns their end.
+    """Move the payloads of the rows together, back to back from the first one on; returns their end, or -1
+    and moves nothing unless they lie in ``buf`` in that order.
 
     Parameters
     ----------
@@ -377,6 +396,8 @@ def join_payloads(buf: Any, address: Any, rows: Any, channels: Any, header_bytes
     sizes : (n,) int64
         Filled with the bytes of each frame.
     """
+    if not _in_order(buf, rows, channels):
+        return -1
     at = rows[0, PIXELS]
     for frame in range(len(rows)):
         begin = at

@@ -37,6 +37,7 @@ from livem.stream.simulate.dectris_dialect import Dectris2
 from livem.stream.simulate.simplon_payloads import compress_lz4
 from livem.stream.sources.cbor_values import CborError, Numbers, read_fields
 from livem.stream.sources.dectris_v2 import DectrisV2Parser
+from livem.stream.sources.dectris_v2_scan import join_payloads
 from livem.stream.sources.dectris_v2_series import nanoseconds
 
 ENCODINGS: tuple[Encoding, ...] = ("raw", "bslz4", "lz4")
@@ -161,6 +162,39 @@ def test_channels_of_whole_blocks_are_joined_without_decoding() -> None:
         DectrisV2Parser(query={"channel": "all"}), sent(odd, "bslz4", Dectris2(channels="ab"))
     )
     assert start.series.encoding == "raw"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_channels_that_lie_in_another_order_than_announced_are_put_in_order(encoding: Encoding) -> None:
+    """Nothing is moved over what is still to be read, and nothing beyond the end of the burst."""
+    frames = random_frames(5, (64, 64))
+    messages = sent(frames, encoding, Dectris2(channels="ab"))
+    for number, parts in enumerate(messages):
+        fields = cbor2.loads(bytes(parts[0]))
+        if fields["type"] == "image":
+            swapped = {name: fields["data"][name] for name in ("b", "a")}
+            messages[number] = (cbor2.dumps({**fields, "data": swapped}),)
+    burst = burst_of(messages)
+    margin = np.full(len(burst.data) + 65_536, 0xAB, np.uint8)
+    margin[: len(burst.data)] = burst.data
+    guarded = replace(burst, data=margin[: len(burst.data)])
+    parser, out, at = DectrisV2Parser(query={"channel": "all"}), deque[Message](), 0
+    while at < len(guarded):
+        at = parser.parse(guarded, at, out)
+    assert (margin[len(burst.data) :] == 0xAB).all()
+    assert the_series(list(out)).encoding == encoding
+    got = received(list(out))
+    assert sorted(got) == list(range(5))
+    for index, frame in got.items():
+        np.testing.assert_array_equal(frame, np.concatenate([frames[index], frames[(index + 1) % 5]]))
+
+
+@pytest.mark.parametrize("second", [(10, 20), (60, 50), (50, -1), (40, 10)])
+def test_payloads_that_do_not_lie_one_behind_the_other_are_not_joined(second: tuple[int, int]) -> None:
+    data = np.arange(100, dtype=np.uint8)
+    rows = np.array([[0, 0, 0, 0, 0, 30, 20, *second]], np.int64)
+    assert join_payloads(data, data.ctypes.data, rows, 2, 0, np.zeros(1, np.int64)) == -1
+    assert data.tolist() == list(range(100))
 
 
 def test_what_is_not_shown_is_told() -> None:
