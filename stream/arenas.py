@@ -34,10 +34,12 @@ class Arenas:
         """At least ``wanted`` bytes that nothing refers to; what was in them is gone."""
         least = max(self._nbytes, wanted)
         arenas = self._arenas
-        for _ in arenas:
+        for _ in range(len(arenas)):  # "in arenas" would itself refer to one
             if len(arenas[0]) >= least and sys.getrefcount(arenas[0]) <= ALONE:
                 return arenas[0]
             arenas.reverse()
+        if len(arenas[0]) < least:
+            arenas.reverse()  # the one to be replaced is one that is too small, where there is one
         arenas[1] = np.empty(least if least == self._nbytes else least + least // 4, np.uint8)
         arenas.reverse()
         return arenas[0]

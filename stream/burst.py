@@ -143,7 +143,8 @@ class BurstSocket:
     # -- by libzmq's functions ---------------------------------------------------------------------------
 
     def _drain_once(self, calls: Addresses, wanted: int) -> Burst | None:
-        arena = self._arenas.take(wanted)
+        begun = 0 if self._left is None else len(self._left[0])
+        arena = self._arenas.take(max(wanted, begun))
         self._put_back(arena)
         n = drain_into(
             calls,

@@ -164,6 +164,29 @@ def test_arenas_are_used_again_once_they_are_free():
     assert len(arenas.take(1_000)) >= 1_000
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
+def test_an_arena_that_nobody_looks_at_is_taken_again_at_once():
+    arenas = Arenas(100)
+    assert len({arenas.take(5_000).ctypes.data for _ in range(6)}) == 1
+    previous, addresses = arenas.take(5_000)[:10], set()
+    for _ in range(6):  # as ingest does: the last burst is looked at while the next one comes
+        previous = arenas.take(5_000)[:10]
+        addresses.add(previous.base.ctypes.data)
+    assert len(addresses) == 2
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
+def test_the_arena_that_is_too_small_is_the_one_that_is_replaced():
+    arenas = Arenas(100)
+    held = arenas.take(5_000)[:10]
+    arenas.take()  # the small one is now looked at first
+    address = held.base.ctypes.data
+    other = arenas.take(5_000)[:10]
+    assert other.base.ctypes.data != address
+    del held
+    assert arenas.take(5_000).ctypes.data == address
+
+
 def test_a_full_queue_stops_the_sender_between_messages():
     context = zmq.Context()
     sender, calls = context.socket(zmq.PUSH), find_calls()
@@ -238,6 +261,22 @@ def test_both_ways_of_receiving_agree(inproc, sent, arena_bytes, max_bytes):
     assert found[0] == found[1]
     fitting = [message for message in sent if len(message) <= 8 and sum(map(len, message)) <= max_bytes]
     assert [message for message, flag in found[0] if not flag] == fitting
+
+
+def test_the_beginning_of_a_large_message_finds_room_in_the_next_burst(inproc):
+    """It came behind a small message, into an arena that is still looked at when the rest is taken."""
+    sender, socket, *_ = inproc
+    receiver = BurstSocket(socket, find_calls(), arena_bytes=1_000)
+    for alone in (b"w" * 9_000, b"y"):
+        sender.send(alone)
+        assert contents(receiver.drain()) == [[alone]]
+    large = [b"a" * 6_000, b"b" * 6_000]
+    sender.send(b"x")
+    sender.send_multipart(large)
+    held = receiver.drain()
+    assert contents(held) == [[b"x"]]
+    assert contents(receiver.drain()) == [large]
+    receiver.close()
 
 
 def test_a_burst_is_views_of_one_arena(line):
