@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -127,6 +128,29 @@ def test_every_protocol_gives_numpys_images(
 def test_a_file_gives_numpys_images(data: Path, stack: np.ndarray, tmp_path: Path) -> None:
     (account,) = Session(pipeline(scan=False), SessionOptions(str(data), out=tmp_path)).run()["series"]
     agree(images(account), expected(stack))
+
+
+def test_dead_pixels_that_the_detector_announces_are_in_no_sum(stack: np.ndarray, tmp_path: Path) -> None:
+    """A DECTRIS master file with a pixel mask, sent as v1 with all its tables: the mask arrives and holds."""
+    mask = np.zeros(SHAPE, np.uint32)
+    mask[14:18, 20:25], mask[3, 3] = 1, 2
+    hot = stack.copy()
+    hot[..., mask != 0] = 65_535
+    master = tmp_path / "run_master.h5"
+    with h5py.File(master, "w") as file:
+        file["entry/data/data_000001"] = hot.reshape(-1, *SHAPE)
+        file["entry/instrument/detector/detectorSpecific/pixel_mask"] = mask
+    port = free_port()
+    url = f"dectris://127.0.0.1:{port}"
+    with Session(pipeline(scan=True), SessionOptions(url, out=tmp_path / "out", series=1)) as session:
+        session.start()
+        step_until(session, lambda: session.state == "waiting")
+        with sending(master, "dectris1", port):
+            step_until(session, session.over)
+            session.finish()
+        (account,) = session.settling.settled
+    live = stack.astype(np.int64) * (mask == 0)
+    agree(images(account), expected(live))
 
 
 def agree(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
