@@ -31,11 +31,17 @@ class Arming:
         self._outcomes: queue.SimpleQueue[Armed] = queue.SimpleQueue()
         self._armer: Armer | None = None
         self._thread: threading.Thread | None = None
+        self._disarming: threading.Thread | None = None
+        self._trouble = ""
+        self._making = threading.Lock()
+        self._closed = False
         self.asked = 0
         """How often arming was begun."""
 
     def begin(self) -> None:
-        """Begin to arm; once the last time is over."""
+        """Begin to arm; once the last time is over, and never after ``close``."""
+        if self._closed:
+            return
         if self._thread is not None and self._thread.is_alive():
             return
         self.asked += 1
@@ -44,11 +50,18 @@ class Arming:
 
     def _arm(self) -> None:
         try:
-            if self._armer is None:
-                self._armer = self._make_armer()
-            self._outcomes.put(Armed(self._armer.arm()))
+            armer = self._made()
+            if armer is not None:
+                self._outcomes.put(Armed(armer.arm()))
         except LivemError as error:
             self._outcomes.put(Armed(error=error))
+
+    def _made(self) -> Armer | None:
+        """The armer, made once; None after ``close``."""
+        with self._making:
+            if self._armer is None and not self._closed:
+                self._armer = self._make_armer()
+            return self._armer
 
     def heard(self) -> Armed | None:
         """The outcome of arming, once; None while there is none."""
@@ -58,22 +71,32 @@ class Arming:
             return None
 
     def close(self, patience: float) -> str:
-        """Disarm, waiting at most ``patience`` seconds; returns what went wrong, if anything did."""
-        if self._thread is None:
+        """Arm no more, and disarm what is armed or may be, waiting at most ``patience`` seconds.
+
+        Returns what went wrong, if anything did. A second call waits on, or tries again what failed.
+        """
+        with self._making:
+            self._closed = True
+        armer = self._armer
+        if armer is None:
             return ""
-        outcome: list[str] = []
-        thread = threading.Thread(target=self._disarm, args=(outcome,), name="disarming", daemon=True)
-        thread.start()
+        armer.cancel()
+        if not armer.armed:
+            return ""
+        thread = self._disarming
+        if thread is None or not thread.is_alive():
+            thread = self._disarming = threading.Thread(
+                target=self._disarm, args=(armer,), name="disarming", daemon=True
+            )
+            thread.start()
         thread.join(patience)
         if thread.is_alive():
-            return f"the detector did not disarm in {patience:g} s"
-        return "; ".join(outcome)
+            return f"the detector did not disarm in {patience:g} s: see to it that it takes no more data"
+        return self._trouble
 
-    def _disarm(self, outcome: list[str]) -> None:
-        assert self._thread is not None
-        self._thread.join()
+    def _disarm(self, armer: Armer) -> None:
+        self._trouble = ""
         try:
-            if self._armer is not None:
-                self._armer.disarm()
+            armer.disarm()
         except LivemError as error:
-            outcome.append(str(error))
+            self._trouble = str(error)

@@ -177,6 +177,7 @@ class Session:
         if now >= self._status_due:
             self._status_due = now + STATUS_S
             self.ring.beat()
+            self.reports.passed(self.ring.passed())
             self._publish_status()
 
     def over(self) -> bool:
@@ -380,8 +381,7 @@ class Session:
     def finish(self) -> None:
         """End the processes in the order of the stream, then write the last summary."""
         self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
-        if self._arming is not None and (trouble := self._arming.close(DISARM_S)):
-            self._alarm(f"disarming: {trouble}")
+        self._disarm()
         self.processes.terminate("sender")
         self._await(lambda: self.processes.pid("sender") is None, 1.0)
         self.processes.stop("sender", 1.0)
@@ -400,6 +400,11 @@ class Session:
             self._await(lambda: self.processes.pid("viewer") is None, LAST_PICTURE_S)
         self._write_summary()
         self.error = self.error or self._unwritten or self.reports.unrecorded
+
+    def _disarm(self) -> None:
+        """What was armed from here shall not go on behind us."""
+        if self._arming is not None and (trouble := self._arming.close(DISARM_S)):
+            self._alarm(f"disarming: {trouble}")
 
     def _drained(self) -> bool:
         """Whether no more is to be expected: an open series has lost its ingest, and nothing will end it."""
@@ -422,10 +427,12 @@ class Session:
 
     def _working(self) -> Mapping[str, bool]:
         """Consumers whose last word on a series is still to be expected, and whether they are lossless."""
-        return {spec.name: spec.policy.gates for spec in self._readers if spec.name not in self._given_up}
+        out = self._given_up | self.ring.passed()
+        return {spec.name: spec.policy.gates for spec in self._readers if spec.name not in out}
 
     def _alive_workers(self) -> Sequence[str]:
-        return [spec.name for spec in self._readers if self.processes.pid(spec.name) is not None]
+        alive = self.processes.pids().keys() - self.ring.passed()
+        return [spec.name for spec in self._readers if spec.name in alive]
 
     def _await(self, done: Callable[[], bool], timeout: float) -> None:
         """Go on serving the hub until ``done``, for at most ``timeout`` seconds."""
@@ -464,7 +471,13 @@ class Session:
         """Let go of everything: processes, sockets, shared memory, files. A second call does nothing."""
         if self._last_summary is not None:
             return
-        self._last_summary = self.summary()
+        try:
+            self._disarm()  # once more, or for the first time where finish() was not reached
+        finally:
+            self._last_summary = self.summary()
+            self._let_go()
+
+    def _let_go(self) -> None:
         for name in list(self.processes):
             self.processes.terminate(
                 name

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import re
 import socket as bsd
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ...errors import SourceError
+from .base import CancelledError
 
 CONTROL_PORT = 6341
 TIMEOUT_S = 10.0
 """A reply comes within milliseconds; a counter depth that is changed takes seconds."""
+LOOK_S = 0.05
+"""How often who waits for a reply looks whether he still should."""
 MAX_REPLY = 65_536
+START, STOP = "STARTACQUISITION", "STOPACQUISITION"
 
 CODES = {
     1: "the detector is busy: wait until its present acquisition has ended, or stop it",
@@ -114,6 +119,9 @@ class MerlinArmer:
             _require(name, value)
         self._settings = {name: given[name] for name in SETTINGS if name in given}
         self._socket: bsd.socket | None = None
+        self._turn = threading.Lock()  # one conversation at a time
+        self._sending = threading.Lock()  # nothing goes out between looking at _cancelled and sending
+        self._cancelled = self._started = False
 
     def __str__(self) -> str:
         return f"Merlin at {self._host}:{self._port}"
@@ -131,11 +139,30 @@ class MerlinArmer:
         SourceError
             A detector that is not there, does not answer, or refuses; the message names the command.
         """
-        for name, value in self._settings.items():
-            self._ask("SET", name.upper(), value)
-        self._ask("CMD", "STARTACQUISITION")
+        with self._turn:
+            for name, value in self._settings.items():
+                self._ask("SET", name.upper(), value)
+            self._start()
         made = ", ".join(f"{name}={value}" for name, value in self._settings.items())
         return f"{self} started" + (f" with {made}" if made else "")
+
+    def _start(self) -> None:
+        before = self._started
+        try:
+            self._ask("CMD", START)
+        except RefusedError:  # what runs, if anything does, is not ours to stop
+            self._started = before
+            raise
+
+    @property
+    def armed(self) -> bool:
+        """Whether an acquisition that was started from here may still run."""
+        return self._started
+
+    def cancel(self) -> None:
+        """Send nothing more but to stop, whatever ``arm`` is doing in another thread."""
+        with self._sending:
+            self._cancelled = True
 
     def trigger(self) -> None:
         """Send the software trigger (for triggerstart=5). Raises SourceError like ``arm``."""
@@ -144,16 +171,34 @@ class MerlinArmer:
     def disarm(self) -> None:
         """Stop the acquisition that was started from here, if it still runs, and hang up.
 
-        Raises SourceError when the detector has gone; one that says it has nothing to stop is believed.
+        Also one whose start was never answered, over a new connection where the old one is gone. Raises
+        SourceError when the detector has gone; one that says it has nothing to stop is believed.
         """
-        if self._socket is None:
-            return
+        with self._turn:
+            try:
+                if self._started:
+                    self._stop()
+            finally:
+                self.close()
+
+    def _stop(self) -> None:
+        """Over the connection that is there, since a detector follows its commands in their order."""
         try:
-            self._ask("CMD", "STOPACQUISITION")
+            if self._socket is None or not self._stopped_here():
+                self._ask("CMD", STOP)
         except RefusedError:
             pass
-        finally:
-            self.close()
+        self._started = False
+
+    def _stopped_here(self) -> bool:
+        """Whether the present connection could be used to stop."""
+        try:
+            self._ask("CMD", STOP)
+        except RefusedError:
+            raise
+        except SourceError:
+            return False
+        return True
 
     def get(self, name: str) -> str:
         """A value of the detector's, by its own name (DETECTORSTATUS, say). Raises SourceError."""
@@ -168,10 +213,11 @@ class MerlinArmer:
     def _ask(self, kind: str, name: str, value: str | None = None) -> str:
         """One command and its reply; the value of a GET, else an empty text."""
         said = ",".join([kind, name, *([] if value is None else [value])])
+        self._check(said)
         try:
             socket = self._connected()
-            socket.sendall(b"MPX,%010d,%s" % (len(said) + 1, said.encode()))
-            reply = _reply(socket, kind, name, time.monotonic() + self._timeout_s)
+            self._send(socket, said)
+            reply = _reply(socket, kind, name, time.monotonic() + self._timeout_s, lambda: self._check(said))
         except TimeoutError as error:
             self.close()
             raise SourceError(
@@ -189,6 +235,17 @@ class MerlinArmer:
             raise RefusedError(f"{self} refused {said}: {why}")
         return (reply["value"] or b"").decode("latin-1").strip(", ")
 
+    def _send(self, socket: bsd.socket, said: str) -> None:
+        with self._sending:
+            self._check(said)
+            self._started |= said.endswith(START)
+            socket.sendall(b"MPX,%010d,%s" % (len(said) + 1, said.encode()))
+
+    def _check(self, said: str) -> None:
+        """Raises CancelledError where this is to be said no more, or its reply of no interest any more."""
+        if self._cancelled and not said.endswith(STOP):
+            raise CancelledError(f"{self}: {said} was given up, since the session has ended")
+
     def _connected(self) -> bsd.socket:
         if self._socket is None:
             self._socket = bsd.create_connection((self._host, self._port), self._timeout_s)
@@ -205,27 +262,39 @@ def _require(name: str, value: str) -> None:
         raise SourceError(f"Merlin: {name} = {value!r} {fault} ({SETTINGS[name].meaning})")
 
 
-def _reply(socket: bsd.socket, kind: str, name: str, deadline: float) -> re.Match[bytes]:
-    """Receive until the reply is whole. Raises TimeoutError and other OSErrors.
+def _reply(
+    socket: bsd.socket, kind: str, name: str, deadline: float, check: Callable[[], None]
+) -> re.Match[bytes]:
+    """Receive until the reply is whole; one to an earlier command may lie before it.
 
-    The length that it announces counts the comma behind the number with a detector, and does not with
-    LiberTEM's simulator: so the code at its end decides.
+    Raises TimeoutError and other OSErrors, and whatever ``check`` raises. The length that a reply announces
+    counts the comma behind the number with a detector, and does not with LiberTEM's simulator: so the code
+    at its end decides.
     """
     pattern = re.compile(
-        rb"MPX,(?P<size>\d{10}),%s,%s(?P<value>,.*)?,(?P<code>\d{1,3})\s*" % (kind.encode(), name.encode()),
+        rb"MPX,(?P<size>\d{10}),%s,%s(?P<value>,.*)?,(?P<code>\d{1,3})\s*\Z" % (kind.encode(), name.encode()),
         re.IGNORECASE | re.DOTALL,
     )
     received = b""
     while True:
-        match = pattern.fullmatch(received)
-        if match is not None and len(received) >= 14 + int(match["size"]):
+        match = pattern.search(received)
+        if match is not None and len(received) >= match.start() + 14 + int(match["size"]):
             return match
-        socket.settimeout(max(deadline - time.monotonic(), 1e-3))
-        piece = socket.recv(4096)
-        if not piece:
-            raise ConnectionError(f"it hung up after {received[:60]!r}")
-        received += piece
+        received += _receive(socket, deadline, check, received)
         if len(received) > MAX_REPLY:
             raise ConnectionError(f"its reply has more than {MAX_REPLY:,} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError
+
+
+def _receive(socket: bsd.socket, deadline: float, check: Callable[[], None], received: bytes) -> bytes:
+    """The next piece, once there is one."""
+    while (left := deadline - time.monotonic()) > 0:
+        check()
+        socket.settimeout(min(left, LOOK_S))
+        try:
+            piece = socket.recv(4096)
+        except TimeoutError:
+            continue
+        if not piece:
+            raise ConnectionError(f"it hung up after {received[:60]!r}")
+        return piece
+    raise TimeoutError

@@ -5,24 +5,26 @@ Blocking, for a thread of its own, called when everything that receives is ready
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Literal
-from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import ProxyHandler, Request, build_opener
 
 from ...errors import SourceError
+from .base import CancelledError
 
 CONTROL_PORT = 80
 TIMEOUT_S = 10.0
 """A setting takes milliseconds; a threshold or an energy a few seconds."""
 ARM_TIMEOUT_S = 120.0
 """As other clients allow: a large detector calculates its corrections first."""
+ARM, DISARM = "detector/command/arm", "detector/command/disarm"
 MAX_REPLY = 65_536
 MAX_VALUE = 1024
 
@@ -126,10 +128,10 @@ class SimplonArmer:
         self._values = {
             name: setting.value(name, given[name]) for name, setting in SETTINGS.items() if name in given
         }
-        # A detector's network is never behind the proxy that the environment names.
-        self._opener = build_opener(ProxyHandler({}))
         self._version = ""
-        self._armed = False
+        self._turn = threading.Lock()  # held as long as arming lasts
+        self._sending = threading.Lock()  # nothing goes out between looking at _cancelled and sending
+        self._cancelled = self._armed = False
 
     def __str__(self) -> str:
         return f"DECTRIS control unit at {self._host}:{self._port}"
@@ -147,16 +149,38 @@ class SimplonArmer:
         SourceError
             A control unit that is not there or does not answer; a request that it refuses, in its own words.
         """
+        with self._turn:
+            self._make_settings()
+            answer = self._arm()
+        said = answer if isinstance(answer, dict) else {}
+        number = said.get("sequence id", said.get("series id"))
+        return f"series {number if type(number) is int else '(unnamed)'} armed: {self._summary()}"
+
+    def _make_settings(self) -> None:
         for name, value in self._values.items():
             setting = SETTINGS[name]
             self._put(f"{setting.module}/config/{setting.parameter or name}", {"value": value})
         if "stream_mode" not in self._values and self._read("stream/config/mode") == "disabled":
             self._put("stream/config/mode", {"value": "enabled"})
-        answer = self._put("detector/command/arm", None, ARM_TIMEOUT_S)
-        self._armed = True
-        said = answer if isinstance(answer, dict) else {}
-        number = said.get("sequence id", said.get("series id"))
-        return f"series {number if type(number) is int else '(unnamed)'} armed: {self._summary()}"
+
+    def _arm(self) -> Any:
+        before = self._armed
+        try:
+            return self._put(ARM, None, ARM_TIMEOUT_S)
+        except RefusedError as error:
+            if not error.in_doubt:  # what is armed, if anything is, is not ours to disarm
+                self._armed = before
+            raise
+
+    @property
+    def armed(self) -> bool:
+        """Whether the detector may be armed on our word."""
+        return self._armed
+
+    def cancel(self) -> None:
+        """Send nothing more but to disarm, whatever ``arm`` is doing in another thread."""
+        with self._sending:
+            self._cancelled = True
 
     def trigger(self, exposure_s: float | None = None) -> None:
         """Send a trigger, in the modes ints and inte (with its exposure). Raises SourceError as ``arm``."""
@@ -164,10 +188,23 @@ class SimplonArmer:
         self._put("detector/command/trigger", body, ARM_TIMEOUT_S)
 
     def disarm(self) -> None:
-        """Disarm what was armed from here. Raises SourceError like ``arm``."""
-        if self._armed:
-            self._armed = False
-            self._put("detector/command/disarm")
+        """Disarm what was armed from here, or may have been. Raises SourceError like ``arm``.
+
+        While a request to arm is still unanswered, which can be for two minutes, it asks at once, in case
+        this process has no such time, and again behind the answer, in case the first came too early.
+        """
+        if not self._armed:
+            return
+        if not self._turn.acquire(blocking=False):
+            with contextlib.suppress(SourceError):  # the second one tells
+                self._put(DISARM)
+            self._turn.acquire()
+        try:
+            if self._armed:
+                self._put(DISARM)
+                self._armed = False
+        finally:
+            self._turn.release()
 
     def _summary(self) -> str:
         """How it is armed, as far as the control unit says."""
@@ -212,46 +249,71 @@ class SimplonArmer:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
     ) -> Any:
         """The answer's JSON; None when there is none."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        data = None if body is None else json.dumps(body).encode()
-        url, headers = f"http://{host}:{self._port}{quote(path)}", {"Content-Type": "application/json"}
         timeout = timeout_s or self._timeout_s
+        connection = HTTPConnection(self._host, self._port, timeout=timeout)
         try:
-            with self._opener.open(Request(url, data, headers, method=method), timeout=timeout) as reply:
-                text = reply.read(MAX_REPLY)
-        except HTTPError as error:
-            with error:
-                raise self._refused(error, f"{method} {path}", body) from error
+            with contextlib.closing(connection):
+                self._send(connection, method, path, body)
+                reply = connection.getresponse()
+                status, reason, text = reply.status, reply.reason, reply.read(MAX_REPLY)
         except (OSError, HTTPException) as error:
             raise self._unreachable(error, f"{method} {path}", timeout) from error
+        if status >= 300:
+            raise self._refused(status, text, reason, f"{method} {path}", body)
         try:
             return json.loads(text) if text.strip() else None
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{self} answered {method} {path} with no JSON: {text[:80]!r}") from error
 
-    def _refused(self, error: HTTPError, what: str, body: Mapping[str, Any] | None) -> RefusedError:
-        text = error.read(MAX_REPLY).decode("utf-8", "replace")
-        said = " ".join(re.sub(r"<[^>]*>", " ", text).split())[:200]
+    def _send(
+        self, connection: HTTPConnection, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> None:
+        """Send the request, unless it is to be sent no more."""
+        self._check(method, path)
+        connection.connect()
+        with self._sending:
+            self._check(method, path)
+            self._armed |= path.endswith("/command/arm")
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json", "Connection": "close"}
+            connection.request(method, quote(path), data, headers)
+
+    def _check(self, method: str, path: str) -> None:
+        """Raises CancelledError where this is to be sent no more."""
+        if self._cancelled and not path.endswith("/command/disarm"):
+            raise CancelledError(f"{self}: {method} {path} was given up, since the session has ended")
+
+    def _refused(
+        self, status: int, text: bytes, reason: str, what: str, body: Mapping[str, Any] | None
+    ) -> RefusedError:
+        said = " ".join(re.sub(r"<[^>]*>", " ", text.decode("utf-8", "replace")).split())[:200]
         value = "" if body is None else f" {json.dumps(dict(body))}"
         return RefusedError(
-            f"{self} refused {what}{value}: HTTP {error.code}, {said or error.reason}; check the value, and "
-            "that the detector is initialised and idle"
+            f"{self} refused {what}{value}: HTTP {status}, {said or reason}; check the value, and "
+            "that the detector is initialised and idle",
+            in_doubt=status >= 500,
         )
 
     def _unreachable(self, error: Exception, what: str, timeout: float) -> SourceError:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError) or isinstance(error, TimeoutError):
+        if isinstance(error, TimeoutError):
             return SourceError(
                 f"{self} has not answered {what} within {timeout:g} s: check host and network, and "
                 "that nobody else has it arm or initialise"
             )
         return SourceError(
-            f"{self} cannot be reached for {what}: {reason}; check the host, {OWN}, and that it is on"
+            f"{self} cannot be reached for {what}: {error}; check the host, {OWN}, and that it is on"
         )
 
 
 class RefusedError(SourceError):
-    """A request that the control unit has understood and will not follow."""
+    """A request that the control unit has understood and will not follow.
+
+    ``in_doubt``: it has failed over it (HTTP 5xx), and how far it came is not known.
+    """
+
+    def __init__(self, text: str, *, in_doubt: bool = False) -> None:
+        super().__init__(text)
+        self.in_doubt = in_doubt
 
 
 def _require(name: str) -> None:

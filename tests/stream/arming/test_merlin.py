@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from livem.errors import SourceError
+from livem.stream.arming.base import CancelledError
 from livem.stream.arming.merlin import CONTROL_PORT, SETTINGS, MerlinArmer
 
 PATIENCE_S = 20.0
@@ -28,8 +29,8 @@ def success(said: str) -> bytes:
 class Control:
     """A control port that answers each command as it is told to."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, connections: int = 1) -> None:
+        self._answer, self._connections = answer, connections
         self.commands: list[str] = []
         self._server = bsd.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -37,7 +38,12 @@ class Control:
         self._thread.start()
 
     def _serve(self) -> None:
-        with self._server, self._server.accept()[0] as peer, suppress(ConnectionError):
+        with self._server:
+            for _ in range(self._connections):
+                self._converse()
+
+    def _converse(self) -> None:
+        with self._server.accept()[0] as peer, suppress(ConnectionError):
             peer.settimeout(PATIENCE_S)
             while head := peer.recv(15, bsd.MSG_WAITALL):
                 said = peer.recv(int(head[4:14]) - 1, bsd.MSG_WAITALL).decode()
@@ -57,8 +63,8 @@ class Control:
 def control() -> Iterator[Callable[..., Control]]:
     made: list[Control] = []
 
-    def make(answer: Answer = success) -> Control:
-        made.append(Control(answer))
+    def make(answer: Answer = success, connections: int = 1) -> Control:
+        made.append(Control(answer, connections))
         return made[-1]
 
     yield make
@@ -107,6 +113,116 @@ def test_stopping_what_has_ended_is_no_error_but_a_lost_detector_is(control):
     gone.arm()
     with pytest.raises(SourceError, match="cannot be reached for CMD,STOPACQUISITION"):
         gone.disarm()
+
+
+def in_background(armer: MerlinArmer) -> tuple[threading.Thread, list[Exception]]:
+    errors: list[Exception] = []
+
+    def arm() -> None:
+        try:
+            armer.arm()
+        except SourceError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=arm)
+    thread.start()
+    return thread, errors
+
+
+SET = ["SET,COUNTERDEPTH,12", "SET,GAIN,1"]
+START, STOP = "CMD,STARTACQUISITION", "CMD,STOPACQUISITION"
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_cancelling_at_any_command_sends_nothing_more_but_the_stop_of_what_was_started(control, at):
+    def answer(said: str) -> bytes:
+        if said == [*SET, START][at]:
+            armer.cancel()
+        return success(said)
+
+    detector = control(answer)
+    armer = MerlinArmer("127.0.0.1", detector.port, {"counterdepth": "12", "gain": "1"})
+    thread, errors = in_background(armer)
+    thread.join(PATIENCE_S)
+    armer.disarm()
+    assert not armer.armed
+    assert detector.commands == ([*SET, START, STOP] if at == 2 else SET[: at + 1])
+    with pytest.raises(CancelledError):
+        armer.arm()
+    armer.close()
+    assert errors == [] or isinstance(errors[0], CancelledError)
+
+
+def test_cancelling_before_arming_sends_nothing(control):
+    detector = control()
+    armer = MerlinArmer("127.0.0.1", detector.port)
+    armer.cancel()
+    with pytest.raises(CancelledError, match="CMD,STARTACQUISITION was given up"):
+        armer.arm()
+    armer.close()
+    assert detector.commands == []
+
+
+def test_a_start_that_is_being_answered_is_stopped_over_the_same_connection(control):
+    started, over = threading.Event(), threading.Event()
+
+    def answer(said: str) -> bytes:
+        if said == START:
+            started.set()
+            assert over.wait(PATIENCE_S)
+        return success(said)
+
+    detector = control(answer)
+    armer = MerlinArmer("127.0.0.1", detector.port)
+    thread, errors = in_background(armer)
+    assert started.wait(PATIENCE_S)
+    armer.cancel()
+    thread.join(PATIENCE_S)
+    assert armer.armed
+    assert isinstance(errors[0], CancelledError)
+    over.set()
+    armer.disarm()
+    assert detector.commands == [START, STOP]
+    assert not armer.armed
+
+
+def test_a_start_that_was_answered_too_late_is_stopped_all_the_same(control):
+    over = threading.Event()
+
+    def answer(said: str) -> bytes | None:
+        return success(said) if said == STOP else (None if over.wait(PATIENCE_S) else b"")
+
+    detector = control(answer, connections=2)
+    armer = MerlinArmer("127.0.0.1", detector.port, timeout_s=0.05)
+    with pytest.raises(SourceError, match="has not answered CMD,STARTACQUISITION"):
+        armer.arm()
+    assert armer.armed
+    over.set()
+    armer._timeout_s = PATIENCE_S
+    armer.disarm()
+    assert detector.commands == [START, STOP]
+    assert not armer.armed
+
+
+def test_a_connection_that_is_lost_meanwhile_is_made_anew_to_stop(control):
+    detector = control(lambda said: success(said) if said == STOP or not gone else None, connections=2)
+    gone: list[bool] = []
+    armer = MerlinArmer("127.0.0.1", detector.port)
+    armer.arm()
+    gone.append(True)
+    with pytest.raises(SourceError):
+        armer.get("gain")
+    armer.disarm()
+    assert detector.commands == [START, "GET,GAIN", STOP]
+
+
+def test_what_was_refused_is_not_ours_to_stop(control):
+    detector = control(lambda said: framed(f"{said},1"))
+    armer = MerlinArmer("127.0.0.1", detector.port)
+    with pytest.raises(SourceError, match="busy"):
+        armer.arm()
+    armer.disarm()
+    assert detector.commands == [START]
 
 
 def test_silence_ends_with_the_next_step(control):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from livem.errors import SourceError
+from livem.stream.arming import simplon
+from livem.stream.arming.base import CancelledError
 from livem.stream.arming.simplon import SETTINGS, SimplonArmer
 
 DEFAULTS = {
@@ -34,6 +36,7 @@ class ControlUnit(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, Any]] = []
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.version = "1.8.0"
+        self.heard: Callable[[str], None] = lambda path: None
 
     @property
     def port(self) -> int:
@@ -41,6 +44,7 @@ class ControlUnit(ThreadingHTTPServer):
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         self.requests.append((method, path, body))
+        self.heard(path)
         if path in self.answers:
             return self.answers[path]
         if path == "detector/api/version/":
@@ -151,6 +155,97 @@ def test_disarming_undoes_only_what_was_done_here(unit: ControlUnit) -> None:
         "detector/api/1.8.0/command/trigger",
         "detector/api/1.8.0/command/disarm",
     ]
+
+
+ARM, DISARM = "detector/api/1.8.0/command/arm", "detector/api/1.8.0/command/disarm"
+PATIENCE_S = 20.0
+PATHS = [
+    "detector/api/version/",
+    "detector/api/1.8.0/config/compression",
+    "detector/api/1.8.0/config/ntrigger",
+    "stream/api/1.8.0/config/mode",
+    ARM,
+]
+
+
+def commands(unit: ControlUnit) -> list[str]:
+    return [path.rpartition("/")[2] for _, path, _ in unit.requests if "command" in path]
+
+
+@pytest.mark.parametrize("at", PATHS)
+def test_cancelling_at_any_request_sends_nothing_more_but_to_disarm_what_was_armed(
+    unit: ControlUnit, at: str
+) -> None:
+    one = armer(unit, compression="lz4", ntrigger="9")
+    unit.heard = lambda path: one.cancel() if path == at else None
+    with pytest.raises(CancelledError, match="was given up, since the session has ended"):
+        one.arm()
+    one.disarm()
+    assert unit.requests[-1][1] == (DISARM if at == ARM else at)
+    assert commands(unit) == (["arm", "disarm"] if at == ARM else [])
+    assert not one.armed
+
+
+def test_a_request_to_arm_that_is_under_way_is_disarmed_at_once_and_behind_its_answer(
+    unit: ControlUnit,
+) -> None:
+    arming, disarmed = threading.Event(), threading.Event()
+
+    def heard(path: str) -> None:
+        if path == ARM:
+            arming.set()
+            assert disarmed.wait(PATIENCE_S)
+        elif path == DISARM:
+            disarmed.set()
+
+    unit.heard = heard
+    one = armer(unit)
+
+    def arm() -> None:
+        with pytest.raises(CancelledError):
+            one.arm()
+
+    thread = threading.Thread(target=arm)
+    thread.start()
+    assert arming.wait(PATIENCE_S)
+    one.cancel()
+    assert one.armed
+    one.disarm()
+    thread.join(PATIENCE_S)
+    assert commands(unit) == ["arm", "disarm", "disarm"]
+    assert not one.armed
+
+
+def test_a_detector_that_was_slow_to_arm_is_disarmed(
+    unit: ControlUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simplon, "ARM_TIMEOUT_S", 0.05)
+    disarmed = threading.Event()
+
+    def heard(path: str) -> None:
+        if path == ARM:
+            disarmed.wait(PATIENCE_S)
+        elif path == DISARM:
+            disarmed.set()
+
+    unit.heard = heard
+    one = armer(unit)
+    with pytest.raises(SourceError, match=r"has not answered PUT .*command/arm within"):
+        one.arm()
+    one.disarm()
+    assert commands(unit) == ["arm", "disarm"]
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, ["arm"]), (504, ["arm", "disarm"])])
+def test_only_a_clear_refusal_to_arm_leaves_nothing_to_disarm(
+    unit: ControlUnit, status: int, expected: list[str]
+) -> None:
+    unit.answers[ARM] = (status, b"no")
+    one = armer(unit)
+    with pytest.raises(SourceError, match=f"HTTP {status}"):
+        one.arm()
+    one.disarm()
+    assert commands(unit) == expected
 
 
 def test_a_refusal_is_told_in_the_units_own_words(unit: ControlUnit) -> None:
