@@ -42,7 +42,11 @@ def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:
             ReaderSpec(config.name, config.policy or default_policy(config.type))
             for config in pipeline.consumers
         ]
-    return [*readers, ReaderSpec(RECORDER, Policy("lossless"))] if record else readers
+    if not record:
+        return readers
+    from ..stream.recording.recorder import PATIENCE_S
+
+    return [*readers, ReaderSpec(RECORDER, Policy("lossless"), PATIENCE_S)]
 
 
 def ingest(

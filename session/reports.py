@@ -6,7 +6,7 @@ Knows words and kinds of reports; touches no process and no socket.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .. import errors
@@ -59,6 +59,13 @@ class Reports:
             "series_done": self._take_series_done,
             "consumer_error": self._take_consumer_error,
         }
+
+    def passed(self, names: Iterable[str]) -> None:
+        """Processes that hang, and without which the stream goes on: a recorder whose disk hangs."""
+        for name in names:
+            text = f"{name} hangs, its disk answers no more: the stream goes on, frames are not recorded"
+            self._alarm(text)
+            self.unrecorded = self.unrecorded or SessionError(text)
 
     def take(self, name: str, report: Report) -> None:
         """One report of the process ``name``; a kind that is not known here is passed over."""

@@ -138,4 +138,5 @@ class Processes:
             process.join(timeout)
             if process.exitcode is not None:
                 break
-        process.close()
+        if process.exitcode is not None:  # one that hangs in the kernel cannot even be killed
+            process.close()

@@ -33,6 +33,8 @@ from .ring_layout import (
     NOBODY,
     PAGE,
     R_GATES,
+    R_PASSED,
+    R_PATIENCE,
     VERSION,
     Layout,
     Views,
@@ -48,6 +50,8 @@ class ReaderSpec:
 
     name: str
     policy: Policy
+    patience_s: float = 0.0
+    """How long the writer waits for a lossless reader that stands still; 0 = without limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +104,7 @@ class Ring:
         header[H_SETTLED] = NOBODY
         for row, spec in enumerate(readers):
             ring.views.rows[row, R_GATES] = spec.policy.gates
+            ring.views.rows[row, R_PATIENCE] = int(spec.patience_s * 1e9)
         header[H_MAGIC] = MAGIC
         return ring
 
@@ -122,6 +127,10 @@ class Ring:
         self.views.rows[row, R_GATES] = 0
         with contextlib.suppress(OSError):
             self._pairs[row][1].send(b"\0")
+
+    def passed(self) -> set[str]:
+        """Readers that stood still for so long that the writer went on without them."""
+        return {spec.name for row, spec in enumerate(self.readers) if self.views.rows[row, R_PASSED]}
 
     def note_settled(self, series: int) -> None:
         """The first ``series`` series are written down: their places in the table may be used again."""

@@ -39,6 +39,9 @@ R_GATES, R_CURSOR, R_WAITING = 0, 8, 16
 R_PID, R_STARTED, R_BEAT, R_GENERATION, R_TORN, R_ERRORS = 24, 25, 26, 28, 29, 30
 R_AT_WORK, R_SUSPECT, R_STRIKES = 31, 32, 33
 """Block (seq + 1) that the reader's process is working on; the one that it last died on, and how often."""
+R_PATIENCE, R_PASSED = 34, 35
+"""How long the writer waits for this reader while it stands still (ns, 0 = without limit); 1 once it went on
+without it, until the reader has caught up."""
 R_POISON, POISON_KEPT = 40, 24
 """Blocks (seq + 1) that have killed too many processes."""
 

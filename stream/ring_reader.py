@@ -38,6 +38,7 @@ from .ring_layout import (
     R_ERRORS,
     R_GATES,
     R_GENERATION,
+    R_PASSED,
     R_PID,
     R_POISON,
     R_STARTED,
@@ -101,6 +102,11 @@ class Lease:
             )
         return self._block
 
+    @property
+    def whole(self) -> bool:
+        """Whether the block is whole up to now: only a lossless reader that the writer passed may lose it."""
+        return self._reader._is_whole(self.block)
+
     def release(self) -> bool:
         """Give the block back; True when what was read of it is whole. A second call raises."""
         block = self.block
@@ -148,6 +154,7 @@ class RingReader:
         me = Owner.me()
         words[R_PID], words[R_STARTED] = me.pid, me.started
         words[R_GENERATION] += np.uint64(1)
+        words[R_PASSED] = 0
         self.beat()
         self._series: dict[int, Series] = {}
         self._serial = self._ended = self._last_finalised()
@@ -211,6 +218,22 @@ class RingReader:
     def position(self) -> int:
         """Number of the next block that this reader will look at."""
         return self._cursor
+
+    @property
+    def passed(self) -> bool:
+        """Whether the writer went on without this reader, because it stood still."""
+        return bool(self._words[R_PASSED])
+
+    def rejoin(self, reason: str) -> None:
+        """Make the writer wait again, from the oldest block that is left; all leases must have ended.
+
+        Frames that were missed meanwhile are counted for ``reason``, one of DROP_REASONS.
+        """
+        self._skip_reason = reason
+        self._words[R_GATES] = self.policy.gates
+        self._cursor = max(self._cursor, self.tail)
+        self._publish_cursor()
+        self._words[R_PASSED] = 0
 
     def beat(self) -> None:
         self._words[R_BEAT] = time.monotonic_ns()
@@ -348,13 +371,16 @@ class RingReader:
 
     def _release(self, block: Block, live: bool) -> bool:
         self._words[R_AT_WORK] = 0
-        whole = bool(still_readable(self._views.header, block.seq))
+        whole = self._is_whole(block)
         if not whole:
             self._words[R_TORN] += np.uint64(1)
         if live:
             del self._leased[block.seq]
             self._publish_cursor()
         return whole
+
+    def _is_whole(self, block: Block) -> bool:
+        return bool(still_readable(self._views.header, block.seq))
 
     def _publish_cursor(self) -> None:
         cursor = min(self._leased, default=self._cursor)

@@ -46,7 +46,10 @@ from .ring_layout import (
     LEDGER_BYTES,
     OPEN,
     PAGE,
+    R_CURSOR,
     R_GATES,
+    R_PASSED,
+    R_PATIENCE,
     R_PID,
     R_STARTED,
     REASON_BYTES,
@@ -105,6 +108,20 @@ class BlockHeader:
     late: bool = False
 
 
+@dataclass(slots=True)
+class _Standstill:
+    """Of a reader that blocks the writer: the block it stands at, and for how long it was seen there."""
+
+    cursor: int
+    looked_ns: int
+    stood_ns: int = 0
+
+    def look(self, now: int) -> None:
+        """Between two looks the whole session may have been stopped (Ctrl-Z): that is not its fault."""
+        self.stood_ns += min(now - self.looked_ns, int(2e9 * WAIT_S))
+        self.looked_ns = now
+
+
 class StoppedError(Exception):
     """The session stops while the writer waits for a lossless reader."""
 
@@ -116,6 +133,7 @@ class RingWriter:
         self._pause = threading.Event()  # never set: Windows cannot select on nothing
         self._stop = stop
         self._dead_since: dict[int, int] = {}
+        self._standing: dict[int, _Standstill] = {}
         self._segment, self._views = attach_views(port.segment, port.layout)
         self.layout = port.layout
         self._wakes = port.wakes
@@ -209,6 +227,7 @@ class RingWriter:
             drain(wake)
         self.beat()
         self._free_if_dead(row)
+        self._pass_if_standing(row)
 
     def _free_if_dead(self, row: int) -> None:
         """A dead reader's cursor is freed after the lease timeout, so that nobody waits for ever."""
@@ -216,6 +235,20 @@ class RingWriter:
         if not words[R_PID] or Owner(int(words[R_PID]), int(words[R_STARTED])).alive():
             self._dead_since.pop(row, None)
         elif now - self._dead_since.setdefault(row, now) >= LEASE_TIMEOUT_NS:
+            words[R_GATES] = 0
+
+    def _pass_if_standing(self, row: int) -> None:
+        """A reader with limited patience for it is passed while its process lives and does not move.
+
+        A recorder whose disk hangs is stuck in a write, and nobody can wake it.
+        """
+        words, now = self._views.rows[row], time.monotonic_ns()
+        cursor, standing = int(words[R_CURSOR]), self._standing.get(row)
+        if standing is None or standing.cursor != cursor:
+            standing = self._standing[row] = _Standstill(cursor, now)
+        standing.look(now)
+        if 0 < int(words[R_PATIENCE]) <= standing.stood_ns:
+            words[R_PASSED] = 1  # before the gate opens: who finds it open knows why
             words[R_GATES] = 0
 
     def open_series(self, series: Series, arrival_ns: int, ledger: bytes = b"") -> int:

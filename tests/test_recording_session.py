@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,27 @@ def test_the_last_seconds_are_kept_on_request(tmp_path):
     assert len(indices) >= 300
     frames = open_acquisition(TINY).frames(0, 256)
     np.testing.assert_array_equal(kept.frames(int(indices[0]), 1)[0], frames[indices[0] % 256])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and let it go on")
+def test_fault_11_a_recorder_that_hangs_costs_the_recording_and_not_the_pictures(tmp_path, monkeypatch):
+    """Its disk answers no more: the detector is made to wait for PATIENCE_S, no longer."""
+    monkeypatch.setattr("livem.stream.recording.recorder.PATIENCE_S", 0.2)
+    pipeline = a_pipeline(consumers=TOTAL, ring={"bytes": 1 << 20})  # 500 frames
+    url = f"{TINY}&fps=2000&repeats=0"
+    session = Session(pipeline, SessionOptions(url, record=tmp_path, out=tmp_path / "out"))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0] > 300)
+        os.kill(session.processes.pid("recorder"), signal.SIGSTOP)
+        hung_at = session.accounts.entered()[0]
+        step_until(session, lambda: session.accounts.entered()[0] > hung_at + 2000)
+        step_until(session, lambda: any("recorder hangs" in alarm for alarm in session.alarms))
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    assert account["edges"]["vd"]["processed"] == account["received"] > 2000
+    assert "not recorded" in str(session.error)
 
 
 def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_pictures(tmp_path):

@@ -84,6 +84,11 @@ class Keeper:
             )
         )
 
+    def forget(self) -> None:
+        """Take back the last block: it did not stay whole while it was written."""
+        if self.file is not None:
+            self.file.forget()
+
     def flush_due(self) -> bool:
         """Whether so many frames or bytes wait, or they have waited so long, that they should be flushed."""
         file = self.file

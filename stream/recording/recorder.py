@@ -15,6 +15,9 @@ Compression = Literal["as_received", "bslz4"]
 RECORDER = "recording"
 """Name of the recorder's process and of its edge in the accounts, and kind of its reports."""
 
+PATIENCE_S = 5.0
+"""The writer goes on without a recorder that stood still for so long: its disk hangs."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecorderOptions:

@@ -2,6 +2,7 @@
 
 Blocks stay on lease until they are in the file for good: a frame is counted as processed exactly when a kill
 can no longer take it. Whatever the disk does, blocks are taken, so that the live path never waits for one.
+A disk that hangs holds this process: then the writer goes on without it (recorder.py, PATIENCE_S).
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class Recorder:
 
     def _step(self) -> bool:
         """Do one piece of work, live blocks and past ones in turns; False when there is none."""
+        if self._reader.passed:
+            self._catch_up()
         event = self._reader.next() if self._live_next or not self._past else None
         self._live_next = not self._live_next or not self._past
         if event is not None:
@@ -91,6 +94,12 @@ class Recorder:
             return False
         self._flush_if_due()
         return True
+
+    def _catch_up(self) -> None:
+        """The disk hung, and the writer went on without this reader: what was missed stays a hole."""
+        self._keeper.flush()
+        self._settle()
+        self._reader.rejoin("not_recorded")
 
     def _sleep(self, poller: zmq.Poller) -> None:
         self._flush_if_due()
@@ -126,8 +135,10 @@ class Recorder:
 
     def _take(self, lease: Lease) -> None:
         if self._keeper.write(lease.block):
-            self._pending.append(lease)
-            return
+            if lease.whole:
+                self._pending.append(lease)
+                return
+            self._keeper.forget()  # the disk hung, and the writer did not wait
         count, serial = lease.block.count, lease.serial
         lease.release()
         self._reader.count(serial, not_recorded=count)

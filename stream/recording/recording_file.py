@@ -126,6 +126,14 @@ class RecordingFile:
         self.bytes += stored.nbytes
         self.waiting_bytes += stored.nbytes
 
+    def forget(self) -> None:
+        """Take back the last ``append``: its frames stay absent."""
+        rows = self._waiting.pop()
+        nbytes = int(rows["size"].sum())
+        self.frames -= len(rows["index"])
+        self.bytes -= nbytes
+        self.waiting_bytes -= nbytes
+
     def _as_stored(
         self, payload: Bytes, sizes: npt.NDArray[np.int64] | None, count: int
     ) -> tuple[Bytes, npt.NDArray[np.int64]]:

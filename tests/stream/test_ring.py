@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,7 @@ from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_layout import E_PROCESSED, R_GATES, merge_dropped
 from livem.stream.ring_reader import Lease, RingReader, SeriesStart
-from livem.stream.ring_writer import RingWriter, StoppedError
+from livem.stream.ring_writer import RingWriter, StoppedError, _Standstill
 from livem.stream.segment import Owner, Segment, reclaim
 from livem.stream.series import Scan
 
@@ -397,6 +398,34 @@ def test_a_dead_lossless_reader_is_passed_after_the_lease_timeout(ring, monkeypa
     for i in range(20):
         feeder.frames(i, 1)
     assert r.views.rows[0, R_GATES] == 0
+
+
+def test_a_reader_that_stands_still_longer_than_its_patience_is_passed_until_it_rejoins():
+    """The patience of a recorder whose disk hangs; the other lossless reader is waited for without limit."""
+    lossless = Policy.parse("lossless")
+    with contextlib.closing(Ring.create(MIB, [ReaderSpec("rec", lossless, 0.05)])) as r:
+        feeder, reader = Feeder(RingWriter(r.writer_port())), RingReader(r.reader_port("rec"))
+        feeder.start(a_series(shape=(256, 256)))
+        feeder.frames(0, 1)
+        reader.next()
+        lease = reader.next()
+        for i in range(1, 20):
+            feeder.frames(i, 1)
+        assert (r.passed(), reader.passed, lease.whole) == ({"rec"}, True, False)
+        assert not lease.release()
+        reader.count(0, not_recorded=1)
+        reader.rejoin("not_recorded")
+        assert (r.passed(), int(r.views.rows[0, R_GATES])) == (set(), 1)
+        kept = drain_events(reader)
+        feeder.end()
+        assert drain_events(reader) == [("end", 0, True, "")]
+        assert account(r, "rec", 0) == (len(kept), {"not_recorded": 20 - len(kept)})
+
+
+def test_a_session_that_was_stopped_as_a_whole_does_not_pass_its_readers():
+    standing = _Standstill(0, 0)
+    standing.look(60 * 10**9)
+    assert standing.stood_ns < 10**9
 
 
 def test_a_new_writer_goes_on_behind_the_last_block(ring):

@@ -65,8 +65,11 @@ class FakeLink:
 class Stage:
     """An assembler that feeds a ring, and a recorder that is made to work by hand."""
 
-    def __init__(self, folder: Path, ring_bytes: int = 1 << 20, **options: Any) -> None:
-        self.ring = Ring.create(ring_bytes, [ReaderSpec("recording", Policy.parse("lossless"))])
+    def __init__(
+        self, folder: Path, ring_bytes: int = 1 << 20, patience_s: float = 0.0, **options: Any
+    ) -> None:
+        edge = ReaderSpec("recording", Policy.parse("lossless"), patience_s)
+        self.ring = Ring.create(ring_bytes, [edge])
         self.assembler = Assembler(RingWriter(self.ring.writer_port()), AssemblerOptions(max_latency_ns=0))
         self.now, self.entered, self.serial = S, 0, -1
         self.sent: dict[int, bytes] = {}

@@ -174,6 +174,38 @@ def test_recording_begins_again_when_it_is_told_to(tmp_path):
     stage.close()
 
 
+def test_a_hung_disk_does_not_stop_the_stream_and_leaves_holes_only(tmp_path, monkeypatch):
+    """While a write hangs the detector goes on; what was overwritten meanwhile is absent."""
+    stage = Stage(tmp_path, ring_bytes=1 << 20, patience_s=0.05, flush_frames=1)
+    stage.start(a_series(count=400, shape=(64, 64)))
+    real, hung = RecordingFile._write_chunks, []
+
+    def hang(self, *arguments):
+        if not hung and len(stage.sent) >= 20:
+            hung.append(True)
+            for first in range(20, 380, 10):  # three times the ring
+                stage.frames(first, 10)
+        real(self, *arguments)
+
+    monkeypatch.setattr(RecordingFile, "_write_chunks", hang)
+    for first in (0, 10):
+        stage.frames(first, 10)
+    stage.work()
+    stage.frames(380, 20)
+    stage.end(400)
+    stage.work()
+    assert hung
+    processed, dropped = stage.edge()
+    assert dropped == {"not_recorded": 400 - processed}
+    (path,) = stage.files()
+    recording = open_recording(path)
+    payloads = recording.payloads(0, 400)
+    assert sum(map(bool, payloads)) == processed > 20
+    assert all(payload in (b"", stage.sent[index]) for index, payload in enumerate(payloads))
+    assert payloads[399]
+    stage.close()
+
+
 def test_the_reserve_takes_room_and_leaves_no_name(tmp_path):
     reserve = Reserve(tmp_path, 4096)
     assert list(tmp_path.iterdir()) == []
