@@ -156,10 +156,8 @@ def announced(
     own : dict
         What META is to hold.
     """
-    meta = {**armed.meta, META: own}
-    series, faults = make_series(
-        Announced(shape, dtype, encoding, armed.count, meta, armed.user_data), armed.key, limits
-    )
+    said = Announced(shape, dtype, encoding, armed.count, armed.meta, armed.user_data, {META: own})
+    series, faults = make_series(said, armed.key, limits)
     if series is None:
         raise Refusal(faults[-1].reason, faults[-1].detail)
     return series, faults
@@ -217,12 +215,10 @@ def _meta(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _user_data(value: object) -> Any:
-    """A map, or the text of one (a header appendix may have been set as either), without what is ours."""
+    """A map, or the text of one (a header appendix may have been set as either)."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return value
-    if isinstance(value, dict) and isinstance(value.get("meta"), dict):
-        return {**value, "meta": {name: said for name, said in value["meta"].items() if name != META}}
+            pass  # then it is a text
     return value

@@ -34,6 +34,8 @@ class Announced:
     user: Any = None
     """The header appendix (v1) or user_data (v2), already read: ``{"scan": {...}, "meta": {...}}`` and known
     keys of meta are understood, the rest is kept in meta as it is."""
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of meta that are ours: a user's word of the same name does not replace them."""
 
 
 def make_series(announced: Announced, key: SeriesKey, limits: Limits) -> tuple[Series | None, list[Rejected]]:
@@ -63,7 +65,7 @@ def _made(announced: Announced, user: Mapping[str, Any], key: SeriesKey, limits:
             "encoding": announced.encoding,
             "count": announced.count,
             "scan": user.get("scan"),
-            "meta": {**announced.meta, **_users_meta(user)},
+            "meta": {**announced.meta, **_users_meta(user), **announced.own},
         }
         series = read_series(header, key, limits)
         passed_on = wire.decode([bytes(wire.encode_start(series)[0])])

@@ -610,6 +610,18 @@ def test_a_restarted_reader_goes_on_with_the_series(channels: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "said", [{"stream": "run 7"}, {"stream": {"channels": ["b"], "first_id": 1}}, {"meta": {"stream": 5}}]
+)
+def test_a_users_word_does_not_replace_what_a_restart_needs(said: Any) -> None:
+    (start, first) = parsed(start_fields(user_data=said), image_fields(0))
+    assert start.series.meta["stream"]["channels"] == ["threshold_1"]  # type: ignore[union-attr]
+    after = DectrisV2Parser()
+    after.resume(start.series)  # type: ignore[union-attr]
+    (batch,) = parse_all(after, [(cbor2.dumps(image_fields(1)),)])
+    assert (batch.key, batch.first) == (first.key, 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
     "own",
     [
         None,
