@@ -127,14 +127,15 @@ class DectrisV1Parser:
 
     def _read_known(self, parts: Sequence[memoryview], flags: int, out: deque[Message]) -> None:
         if self._header is not None and self._header.continues(parts):
-            return self._header.take(parts)
+            self._header.take(parts)
+            return _tell(self._header, out)
         words = json_object(parts[0])
         htype = words.get("htype")
         kind = htype if type(htype) is str else ""
         if kind.startswith("dimage-"):
             return self._image(words, parts, flags, out)
         if kind.startswith("dheader"):
-            return self._begin(SeriesHeader.of(parts))
+            return self._begin(SeriesHeader.of(parts), out)
         if kind.startswith("dseries_end"):
             return self._end(series_number(words), out)
         detail = (
@@ -142,10 +143,11 @@ class DectrisV1Parser:
         )
         raise Refusal(Reason.BAD_TYPE, detail)
 
-    def _begin(self, header: SeriesHeader) -> None:
+    def _begin(self, header: SeriesHeader, out: deque[Message]) -> None:
         self._number, self._header = header.number, header
         self._key = self._namer.begin(header.number)
         self._series = self._template = None
+        _tell(header, out)
 
     def _end(self, number: int, out: deque[Message]) -> None:
         if number == self._number and self._series is None:
@@ -166,7 +168,7 @@ class DectrisV1Parser:
         except Refusal as refusal:
             if self._header is not None and self._header.is_sufficient:
                 with contextlib.suppress(Refusal):  # then this image is in no series' account
-                    self._announce(None, None, out)
+                    self._announce(_words_of(parts), None, out)
             out.append(Rejected(refusal.reason, refusal.detail, self._key, frame, 1))
 
     def _frame(self, frame: int, parts: Sequence[memoryview], flags: int, out: deque[Message]) -> FrameBatch:
@@ -214,7 +216,12 @@ class DectrisV1Parser:
         out.append(Start(series, header.tables_of(series.shape)))
         self._series, self._header = series, None
         out.extend(faults)
-        out.extend(Rejected(fault.reason, fault.detail) for fault in header.faults)
+        _tell(header, out)
+
+
+def _tell(header: SeriesHeader, out: deque[Message]) -> None:
+    """At once: what is kept until an image comes could grow without end, and may never be told."""
+    out.extend(Rejected(fault.reason, fault.detail) for fault in header.told())
 
 
 def _announcement(header: SeriesHeader, words: ImageWords | None, payload: memoryview | None) -> Announced:
@@ -238,12 +245,35 @@ def _encoding(
     shape: tuple[int, int],
     pixel_bytes: int,
 ) -> Encoding:
-    """As the first image has it; as the configuration has it when that image contradicts itself."""
+    """As the first image has it; as the configuration has it when that image says nothing or contradicts both
+    the configuration and itself.
+
+    The configuration knows the algorithm only, not the width of a shuffle nor the order of bytes, which decide
+    how images travel on. So a broken first image that names the same algorithm is believed.
+    """
     said = ENCODINGS.get(header.compression or "")
-    if words is None or payload is None:
+    if words is None:
         return said or "raw"
-    plausible = words.shape == shape and announces(payload, words.coding, shape[0] * shape[1] * pixel_bytes)
-    return words.coding.travels_as(pixel_bytes) if plausible or said is None else said
+    if said is None or words.coding.algorithm == said or _is_whole(words, payload, shape, pixel_bytes):
+        return words.coding.travels_as(pixel_bytes)
+    return said
+
+
+def _is_whole(
+    words: ImageWords, payload: memoryview | None, shape: tuple[int, int], pixel_bytes: int
+) -> bool:
+    """Whether an image has the shape announced, and a payload that fits what it says of itself."""
+    if payload is None or words.shape != shape:
+        return False
+    return announces(payload, words.coding, shape[0] * shape[1] * pixel_bytes)
+
+
+def _words_of(parts: Sequence[memoryview]) -> ImageWords | None:
+    """What a refused image says of itself, where that can be read."""
+    try:
+        return image_words(parts[1]) if len(parts) > 1 else None
+    except Refusal:
+        return None
 
 
 def _require_same(words: ImageWords, series: Series, frame: int) -> None:

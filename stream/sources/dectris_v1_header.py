@@ -31,6 +31,8 @@ MAX_TEXT = 4096
 """Characters of an appendix that is no JSON."""
 MAX_LOOSE_PARTS = 2
 """Parts of a message that can continue a header: a table with its words. An image has four."""
+OTHER_KINDS = ("dheader", "dseries_end", "dimage")
+"""What the htype of a message that stands for itself begins with."""
 
 
 @dataclass(slots=True)
@@ -43,8 +45,9 @@ class SeriesHeader:
     appendix: Any = field(default_factory=dict)
     tables: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     faults: list[Refusal] = field(default_factory=list)
-    """What of the header could not be read; the series goes on without it."""
+    """What of the header could not be read, and is still to be told; the series goes on without it."""
     _configured: bool = False
+    _appended: bool = False
     _awaited: TableWords | None = None
     """The table whose bytes come next."""
 
@@ -59,10 +62,15 @@ class SeriesHeader:
         return header
 
     def continues(self, parts: Sequence[memoryview]) -> bool:
-        """Whether a message belongs to this header: it has no kind of its own and is no image."""
+        """Whether a message belongs to this header: it has no kind of its own and is no image.
+
+        One that has is never taken for the bytes of a table, which may have been lost.
+        """
         if len(parts) > MAX_LOOSE_PARTS:
             return False
         htype = htype_of(parts[0])
+        if htype is not None and htype.startswith(OTHER_KINDS):
+            return False
         return is_table(htype) or self._awaited is not None or htype == ""
 
     def take(self, parts: Sequence[memoryview]) -> None:
@@ -84,8 +92,16 @@ class SeriesHeader:
         elif not self._configured:
             self._configured = True
             self.configuration = json_object(part)
+        elif self._appended:
+            raise Refusal(Reason.BAD_HEADER, "a part behind the header's appendix: left out")
         else:
+            self._appended = True
             self.appendix = _appendix(part)
+
+    def told(self) -> list[Refusal]:
+        """The faults so far, once."""
+        faults, self.faults = self.faults, []
+        return faults
 
     # -- what it says of the images --------------------------------------------------------------------
 

@@ -230,6 +230,38 @@ def test_a_table_that_is_too_short_is_left_out():
     assert the(Rejected, found).reason == Reason.PAYLOAD_SIZE
 
 
+def test_bytes_of_a_table_that_were_lost_do_not_cost_the_next_series():
+    parts, _ = tables()
+    start = header(1, configuration(2), parts[0], detail="all")
+    found = read(start, header(2, configuration(2)), image(0, DATA[0], 2), image(1, DATA[1], 2))
+    assert the(Start, found).series.key.number == 2
+    assert len(decoded(found)) == 2
+
+
+def test_bytes_of_a_table_that_were_lost_do_not_cost_the_end():
+    parts, _ = tables()
+    found = read(header(1, configuration(2), parts[0], detail="all"), end(1))
+    assert [type(message) for message in found] == [Start, End]
+
+
+def test_bytes_of_a_table_that_were_lost_do_not_hide_a_broken_image():
+    parts, _ = tables()
+    found = read(
+        header(1, configuration(2), parts[0], detail="all"), image(0, DATA[0])[:2], image(1, DATA[1])
+    )
+    rejected = the(Rejected, found)
+    assert (rejected.reason, rejected.first) == (Reason.BAD_PARTS, 0)
+    assert list(decoded(found)) == [1]
+
+
+def test_junk_between_header_and_first_image_is_counted_at_once():
+    parser = new_parser()
+    found = read(header(1, configuration(2)), *[[b"{}", b""]] * 500, parser=parser)
+    assert {message.reason for message in found} == {Reason.BAD_HEADER}
+    assert len(found) == 1_000 - 1, "one appendix; a part each of the others"
+    assert len(decoded(read(image(0, DATA[0]), image(1, DATA[1]), parser=parser))) == 2
+
+
 @pytest.mark.parametrize(
     ("images", "triggers", "count"),
     [
@@ -291,6 +323,22 @@ def test_a_series_is_announced_with_its_first_image_and_ends_without_a_count():
     assert [type(message) for message in found] == [Start, FrameBatch, End]
     assert found[-1] == End(SeriesKey(EPOCHS[0], 3), None)
     assert parser.detail() == ""
+
+
+@pytest.mark.parametrize("coding", ["bs8-lz4<", "bs16-lz4>", "bs16-lz4<"])
+@pytest.mark.parametrize("lost", ["its bytes", "half", "two parts"])
+def test_a_broken_first_image_does_not_cost_the_others(coding, lost):
+    """The configuration knows neither the width of a shuffle nor the order of bytes."""
+    first, *rest = (image(i, DATA[i], coding=coding) for i in range(4))
+    broken = (
+        first[:2] if lost == "two parts" else [*first[:2], b"" if lost == "its bytes" else first[2][:9], b""]
+    )
+    found = read(header(1, configuration(4)), broken, *rest)
+    series = the(Start, found).series
+    assert series.encoding == ("bslz4" if coding == "bs16-lz4<" else "raw")
+    frames_found = decoded([message for message in found if getattr(message, "first", 1) != 0])
+    assert sorted(frames_found) == [1, 2, 3]
+    assert all(np.array_equal(frame, DATA[i]) for i, frame in frames_found.items())
 
 
 def test_a_run_of_images_is_one_batch():
