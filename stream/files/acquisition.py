@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,6 +95,9 @@ class Acquisition(ABC):
     def positions(self, first: int, n: int) -> Positions | None:
         """(n, 2) float32 (y, x) in scan pixels; None unless the scan is one of explicit positions."""
         return None
+
+    files: Sequence[Path] = ()
+    """Where its frames are read from; not to be overwritten meanwhile. Simulators have none."""
 
     # What a recording knows beyond its pixels; simulators and plain files leave these alone.
 

@@ -56,6 +56,8 @@ class Content:
     """By messages.TABLES' names."""
     times: npt.NDArray[np.int64] | None = None
     """(count,) ns since the Unix epoch."""
+    files: Sequence[Path] = ()
+    """Further ones that the frames are in."""
 
 
 def read_npy(path: Path, key: str) -> Content:

@@ -77,9 +77,12 @@ class FileAcquisition(Acquisition):
                 f"{path}: there is no such file; give a path, or a simulator such as sim:4dstem"
             )
         try:
-            return cls(path.name, reader(path, key))
+            content = reader(path, key)
+            acquisition = cls(path.name, content)
         except UNREADABLE as error:
             raise SourceError(f"{path} cannot be read as {path.suffix}: {error}") from error
+        acquisition.files = (path, *content.files)
+        return acquisition
 
     def positions(self, first: int, n: int) -> Positions | None:
         """(n, 2) float32 (y, x) of a sparse scan; they begin again after the last."""

@@ -110,7 +110,8 @@ def _master(path: Path, file: h5py.File, parts: list[h5py.Dataset]) -> Content:
     }
     stored = stored_chunks(parts)
     frames = Joined(parts) if stored is None else StoredFrames(stored)
-    return Content(frames, _master_meta(file), stored=stored, tables=tables)
+    files = [Path(part.file.filename) for part in parts]
+    return Content(frames, _master_meta(file), stored=stored, tables=tables, files=files)
 
 
 def _table(data: h5py.Dataset, dtype: str) -> Array:

@@ -137,7 +137,7 @@ class Recording(Acquisition):
         self.rows = min(len(self._data), *(len(column) for column in self._columns.values()))
         """Frames that the last flush knew of, holes included."""
         self._per_chunk = frames_per_chunk(announced, self.encoding)
-        self.name = path.name
+        self.name, self.files = path.name, (path,)
         self.scan, self.meta = announced.scan, {"title": path.stem, **announced.meta}
         self.count = announced.count or max(self.rows, int(self.accounts.get("sent") or 0), 1)
         self.bank = FrameBank(_Frames(self))

@@ -6,7 +6,6 @@ Knows acquisitions and file formats; no stream and no command line.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ...errors import SessionError, SourceError, UsageError
 from ..files.acquisition import Acquisition, Array
 from ..series import Scan
 from .export_formats import BLOCK_BYTES, Plan, Writer, writer_of
+from .export_target import Target
 
 COMPRESSED = (".h5", ".hdf5", ".zarr")
 """How much room they take is known at the end only."""
@@ -61,39 +61,38 @@ def export(
     frames : (first, stop), optional
         Half-open; None = from the first, to the last.
     replace : bool
-        Whether an existing target may be replaced; it is, once the new one is complete.
+        Whether an existing target, and what lies beside it, may be replaced; it is, once the new one is
+        complete.
     on_progress : callable
         Called with (frames done, frames in all).
 
     Raises
     ------
     UsageError
-        An unknown suffix, a range without frames, an existing target, pixels that the format cannot hold.
+        An unknown suffix, a range without frames, an existing target, one that the frames are read from.
     SessionError
         When the disk refuses or has too little room.
     """
     plan = _plan(acquisition, *frames)
-    _check_target(target, replace, plan)
-    part = target.with_name(f".{target.stem}.part{target.suffix}")
-    _remove(part)
+    make = writer_of(target, plan)
+    place = Target(target, acquisition.files, replace)
+    _check_room(target, plan)
     try:
-        make = writer_of(target, plan)
-        writer = make(part, target, plan)
+        writer = make(place.part, plan)
         try:
             valid = _copy(acquisition, plan, writer, on_progress, block_bytes)
-            beside = writer.finish(_tables(acquisition, plan, valid))
+            rest = writer.finish(_tables(acquisition, plan, valid))
         finally:
             writer.close()
-        _remove(target)
-        os.replace(part, target)
+        beside = place.put(rest)
     except OSError as error:
         raise SessionError(
             f"{target} cannot be written: {error}; check the free space and the rights"
         ) from error
     finally:
-        _remove(part)
+        place.tidy()
     missing = int(plan.count - valid.sum())
-    return Exported(target, plan.shape, plan.dtype.name, missing, tuple(beside), _size(target))
+    return Exported(target, plan.shape, plan.dtype.name, missing, tuple(beside), place.nbytes())
 
 
 def _plan(acquisition: Acquisition, first: int | None, stop: int | None) -> Plan:
@@ -109,7 +108,8 @@ def _plan(acquisition: Acquisition, first: int | None, stop: int | None) -> Plan
     grid = _grid(acquisition.scan, count) if whole else None
     shape = (*(grid or (end - begin,)), *acquisition.shape)
     dtype = np.dtype(acquisition.dtype).newbyteorder("<")
-    return Plan(shape, dtype, end - begin, acquisition.scan, dict(acquisition.meta), begin)
+    scan = acquisition.scan if whole else None
+    return Plan(shape, dtype, end - begin, scan, dict(acquisition.meta), begin)
 
 
 def _grid(scan: Scan | None, count: int) -> tuple[int, int] | None:
@@ -119,11 +119,7 @@ def _grid(scan: Scan | None, count: int) -> tuple[int, int] | None:
     return scan.shape
 
 
-def _check_target(target: Path, replace: bool, plan: Plan) -> None:
-    if target.exists() and not replace:
-        raise UsageError(f"{target} is already there; choose another name, or replace it with --force")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is no folder; make it first")
+def _check_room(target: Path, plan: Plan) -> None:
     free = shutil.disk_usage(target.parent).free
     if target.suffix not in COMPRESSED and plan.nbytes + SPARE_BYTES > free:
         raise SessionError(
@@ -185,15 +181,3 @@ def _tables(acquisition: Acquisition, plan: Plan, valid: npt.NDArray[np.bool_]) 
     if (times := acquisition.times(plan.first, plan.count)) is not None and times.any():
         tables["timestamps"] = np.asarray(times, np.int64)
     return tables | {name: np.asarray(table) for name, table in acquisition.tables().items()}
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -14,7 +14,6 @@ import numpy as np
 
 from ...errors import MissingDependencyError, UsageError
 from ..files.acquisition import Array
-from ..messages import TABLES
 from ..series import Scan
 
 BLOCK_BYTES = 16 << 20
@@ -36,6 +35,7 @@ class Plan:
     dtype: np.dtype[Any]
     count: int
     scan: Scan | None
+    """None where there is none, and for a part of a series: its frame i is not the scan's."""
     meta: Mapping[str, Any]
     first: int = 0
     """Number of the first frame in the source."""
@@ -56,14 +56,14 @@ class Writer(Protocol):
     def write(self, at: int, frames: Array) -> None:
         """(k, h, w) frames to the places ``at ...`` of the export."""
 
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
-        """Write the small arrays that belong to the frames; returns files beside the target."""
+    def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Write the small arrays that belong to the frames; returns those that must lie beside the file."""
 
     def close(self) -> None: ...
 
 
-MakeWriter = Callable[[Path, Path, Plan], Writer]
-"""From the temporary file, the target (for files beside it) and the plan."""
+MakeWriter = Callable[[Path, Plan], Writer]
+"""From the temporary file and the plan."""
 
 
 def writer_of(target: Path, plan: Plan) -> MakeWriter:
@@ -80,8 +80,7 @@ def writer_of(target: Path, plan: Plan) -> MakeWriter:
 class NpyWriter:
     """numpy's own file; what belongs to the frames lies beside it: OUT.valid.npy, OUT.positions.npy, ..."""
 
-    def __init__(self, part: Path, target: Path, plan: Plan) -> None:
-        self._target = target
+    def __init__(self, part: Path, plan: Plan) -> None:
         self._file = part.open("wb")
         header = {"descr": plan.dtype.str, "fortran_order": False, "shape": plan.shape}
         np.lib.format.write_array_header_2_0(self._file, header)
@@ -89,8 +88,8 @@ class NpyWriter:
     def write(self, at: int, frames: Array) -> None:
         np.ascontiguousarray(frames).tofile(self._file)
 
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
-        return _beside(self._target, tables)
+    def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
+        return tables
 
     def close(self) -> None:
         self._file.close()
@@ -99,7 +98,7 @@ class NpyWriter:
 class Hdf5Writer:
     """One data set ``data``, chunk by chunk in bitshuffle-LZ4; the rest are data sets beside it."""
 
-    def __init__(self, part: Path, target: Path, plan: Plan) -> None:
+    def __init__(self, part: Path, plan: Plan) -> None:
         import h5py
         import hdf5plugin
 
@@ -120,10 +119,10 @@ class Hdf5Writer:
         for where, piece in _places(self._plan, at, frames):
             self._data[where] = piece
 
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
+    def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
         for name, table in tables.items():
             self._file[name] = table
-        return []
+        return {}
 
     def close(self) -> None:
         self._file.close()
@@ -132,7 +131,7 @@ class Hdf5Writer:
 class ZarrWriter:
     """A Zarr v3 group with an array ``data``, and arrays beside it."""
 
-    def __init__(self, part: Path, target: Path, plan: Plan) -> None:
+    def __init__(self, part: Path, plan: Plan) -> None:
         try:
             import zarr
         except ModuleNotFoundError as missing:
@@ -152,10 +151,10 @@ class ZarrWriter:
         for where, piece in _places(self._plan, at, frames):
             self._data[where] = piece
 
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
+    def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
         for name, table in tables.items():
             self._group.create_array(name, data=np.ascontiguousarray(table))
-        return []
+        return {}
 
     def close(self) -> None:
         """Everything is written."""
@@ -164,8 +163,7 @@ class ZarrWriter:
 class TiffWriter:
     """A stack of pages: ImageJ's kind where it can hold the pixels and the size, OME-TIFF otherwise."""
 
-    def __init__(self, part: Path, target: Path, plan: Plan) -> None:
-        self._target = target
+    def __init__(self, part: Path, plan: Plan) -> None:
         self._frame_bytes = plan.nbytes // plan.count
         self._offset = _make_tiff(part, plan)
         self._file = part.open("r+b")  # not by the memory map: a full disk is an error here, SIGBUS there
@@ -174,8 +172,8 @@ class TiffWriter:
         self._file.seek(self._offset + at * self._frame_bytes)
         np.ascontiguousarray(frames).tofile(self._file)
 
-    def finish(self, tables: Mapping[str, Array]) -> list[Path]:
-        return _beside(self._target, tables)
+    def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
+        return tables
 
     def close(self) -> None:
         self._file.close()
@@ -232,13 +230,13 @@ def _positive(meta: Mapping[str, Any], key: str) -> float | None:
 
 
 def _attributes(plan: Plan) -> dict[str, Any]:
-    """Calibration and scan as plain attributes."""
+    """Calibration and scan as plain attributes; ``first_frame`` for whoever looks up a part's origin."""
     plain = {key: value for key, value in plan.meta.items() if isinstance(value, (str, int, float))}
-    scan = plan.scan
+    scan, first = plan.scan, {"first_frame": plan.first}
     if scan is None:
-        return plain
+        return plain | first
     order = {"scan_shape": list(scan.shape), "scan_order": scan.order}
-    return plain | order | {"scan_skip": scan.skip, "scan_repeats": scan.repeats, "first_frame": plan.first}
+    return plain | first | order | {"scan_skip": scan.skip, "scan_repeats": scan.repeats}
 
 
 def _places(plan: Plan, at: int, frames: Array) -> Iterator[tuple[Any, Array]]:
@@ -263,16 +261,6 @@ def _frames_per_chunk(plan: Plan, chunk_bytes: int) -> tuple[int, ...]:
     return 1, min(frames, plan.shape[1])
 
 
-def _beside(target: Path, tables: Mapping[str, Array]) -> list[Path]:
-    """OUT.valid.npy for OUT.npy, and so on; those of a former export go."""
-    for name in {"valid", "positions", "timestamps", *TABLES} - tables.keys():
-        target.with_name(f"{target.stem}.{name}.npy").unlink(missing_ok=True)
-    paths = [target.with_name(f"{target.stem}.{name}.npy") for name in tables]
-    for path, table in zip(paths, tables.values(), strict=True):
-        np.save(path, table)
-    return paths
-
-
 WRITERS: Mapping[str, MakeWriter] = {
     ".npy": NpyWriter,
     ".h5": Hdf5Writer,
@@ -281,3 +269,7 @@ WRITERS: Mapping[str, MakeWriter] = {
     ".tif": TiffWriter,
     ".tiff": TiffWriter,
 }
+BESIDE = (".npy", ".tif", ".tiff")
+"""Formats that hold frames only: what belongs to them lies beside, as OUT.valid.npy and so on."""
+STORES = (".zarr",)
+"""Formats that are folders."""

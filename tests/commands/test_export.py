@@ -189,6 +189,67 @@ def test_an_existing_file_is_replaced_only_by_a_complete_one(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]  # nor is the old one's valid left
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+@pytest.mark.parametrize("name", ["valid", "positions", "timestamps", "pixel_mask"])
+def test_a_file_that_would_lie_beside_is_not_touched_without_force(
+    suffix: str, name: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / f"a.{name}.npy"
+    np.save(mine, np.arange(3))
+    for holes in ((), (3,)):
+        with pytest.raises(UsageError, match=rf"a\.{name}\.npy is already there, .* --force"):
+            export(Recording(some_frames(), holes), tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == [mine]
+    assert np.load(mine).tolist() == [0, 1, 2]
+    export(Recording(some_frames()), tmp_path / "a.h5")  # has them inside: nothing of it lies beside
+    assert mine.exists()
+
+
+def test_a_failed_replacement_leaves_the_old_export_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(Recording(some_frames(), holes=(3,)), tmp_path / "a.npy")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("livem.stream.recording.export_target.np.save", full)
+    with pytest.raises(SessionError, match="No space left"):
+        export(Recording(some_frames(40), holes=(5,)), tmp_path / "a.npy", replace=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_frames_are_never_written_over_what_they_are_read_from(suffix: str, tmp_path: Path) -> None:
+    path = export(Recording(some_frames()), tmp_path / f"a{suffix}").path
+    (tmp_path / f"link{suffix}").symlink_to(path)
+    for target in (path, tmp_path / f"link{suffix}"):
+        with pytest.raises(UsageError, match="is what the frames are read from"):
+            export(open_file(str(path)), target, replace=True)
+    np.testing.assert_array_equal(read_back(path)["data"], some_frames())
+
+
+def test_frames_beside_the_target_are_not_replaced_by_what_belongs_to_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.valid.npy", some_frames())
+    with pytest.raises(UsageError, match="choose another name than"):
+        export(open_file(str(tmp_path / "a.valid.npy")), tmp_path / "a.npy", replace=True)
+    assert len(np.load(tmp_path / "a.valid.npy")) == 30
+
+
+def test_a_store_replaces_a_store_and_no_other_folder(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    export(Recording(some_frames(), holes=(1,)), tmp_path / "a.zarr")
+    export(Recording(some_frames(8)), tmp_path / "a.zarr", replace=True)
+    assert list(read_back(tmp_path / "a.zarr")) == ["data"]
+    for name in ("b.zarr", "b.npy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("three years")
+        with pytest.raises(UsageError, match="folder of other files"):
+            export(Recording(some_frames()), tmp_path / name, replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "b.npy", "b.zarr"]
+
+
 def test_a_disk_that_is_too_full_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1 << 20
@@ -229,6 +290,7 @@ def livem_export(*args: object) -> Result:
 def movie(tmp_path: Path) -> Path:
     path = tmp_path / "movie.npy"
     np.save(path, some_frames(12))
+    np.save(tmp_path / "there.npy", some_frames(3))
     return path
 
 
@@ -250,7 +312,8 @@ def test_it_says_what_it_wrote(movie: Path, tmp_path: Path) -> None:
         (["a.npy", "--frames", "5:5"], "0:12 at most"),
         (["a.npy", "--frames", "5:13"], "0:12 at most"),
         (["nowhere/a.npy"], "is no folder"),
-        (["movie.npy"], "--force"),
+        (["there.npy"], "--force"),
+        (["movie.npy", "--force"], "is what the frames are read from"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(movie: Path, args: list[str], words: str) -> None:
