@@ -57,7 +57,7 @@ def open_karabo(url: DetectorUrl, limits: Limits = DEFAULT_LIMITS) -> KaraboSour
     if url.port is None:
         raise SourceError(f"{url} has no port, and karabo-bridge has no usual one; write {url}:45000, say")
     kind = _one_of(url, "socket", tuple(SOCKETS))
-    scan = _scan(url)
+    scan = _scan(url, limits)
     reading = Reading(
         query.get("source", ""),
         query.get("path", ""),
@@ -77,7 +77,7 @@ def _one_of(url: DetectorUrl, key: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _scan(url: DetectorUrl) -> Scan | None:
+def _scan(url: DetectorUrl, limits: Limits) -> Scan | None:
     text = url.query.get("scan")
     if text is None:
         return None
@@ -86,7 +86,13 @@ def _scan(url: DetectorUrl) -> Scan | None:
         raise SourceError(
             f"{url}: scan={text} is not NYxNX with sides from 1 to {MAX_DIM}; write 128x128, say"
         )
-    return Scan((int(match[1]), int(match[2])))
+    height, width = int(match[1]), int(match[2])
+    if height * width > limits.max_scan_pixels:
+        raise SourceError(
+            f"{url}: scan={text} has {height * width:,} pixels, the limit is {limits.max_scan_pixels:,}; "
+            "write the scan that is made, or several smaller ones"
+        )
+    return Scan((height, width))
 
 
 def _count(url: DetectorUrl) -> int | None:

@@ -24,6 +24,8 @@ POSITIONS = "image.positions"
 EPOCH_BYTES = 8
 FARTHEST = 1 << 20
 """Frames that a train may be ahead of the last one; further ahead it begins another series."""
+LATE = 64
+"""Trains that one may come behind its place, as over two routes; further behind, numbers have begun anew."""
 WIDENED = {"bool": "uint8", "int8": "int16", "float16": "float32"}
 """dtypes that frames may come in and the ring does not know, and what holds all their values."""
 
@@ -51,10 +53,29 @@ class _Run:
     first_tid: int
     per_train: int
     last_tid: int
+    """The highest so far."""
     ended: bool = False
+    seen: int = 0
+    """Bit k: train last_tid - k has come."""
 
     def index(self, tid: int) -> int:
         return (tid - self.first_tid) * self.per_train
+
+    def came(self, tid: int) -> None:
+        """A train of this series has come."""
+        ahead = max(0, tid - self.last_tid)
+        self.seen = self.seen << ahead & ((1 << LATE) - 1) if ahead < LATE else 0
+        self.last_tid += ahead
+        self.seen |= 1 << (self.last_tid - tid)
+
+    def awaits(self, tid: int) -> bool:
+        """Whether this train may be one of the series that others have overtaken, or the last one again.
+
+        Another that comes twice is none: a server that begins anew repeats its numbers.
+        """
+        behind = self.last_tid - tid
+        late = 0 < behind < LATE and tid >= self.first_tid and not self.seen >> behind & 1
+        return late or behind == 0
 
 
 class TrainReader:
@@ -66,6 +87,7 @@ class TrainReader:
         self._epoch, self._number = os.urandom(EPOCH_BYTES), 0
         self._arrivals = -1
         self._run: _Run | None = None
+        self._before: _Run | None = None
         self._marked: Series | None = None
         """The last series that a livem sender announced."""
 
@@ -121,15 +143,16 @@ class TrainReader:
     # -- servers that know no series -----------------------------------------------------------------
 
     def _read_plain(self, data: SourceData, source: str, path: str, array: Array) -> list[Message]:
-        frames = _as_frames(array, path)
+        frames = _as_frames(array, path, self._limits)
         tid = self._tid(data)
         messages: list[Message] = []
-        run = self._run
+        run = self._overtaken(tid, frames) or self._run
         if run is None or self._is_another(run, tid, frames):
             messages += self._end_of(run, frames)
+            self._before = self._run
             run = self._run = self._begin(run, tid, frames, (source, path))
             messages.append(Start(run.series))
-        run.last_tid = tid
+        run.came(tid)
         return messages + self._batch(run, run.index(tid), frames, data.time_ns)
 
     def _tid(self, data: SourceData) -> int:
@@ -143,9 +166,16 @@ class TrainReader:
             )
         return data.tid
 
+    def _overtaken(self, tid: int, frames: Array | None = None) -> _Run | None:
+        """The series, of the last two, in which this train is late."""
+        for run in (self._run, self._before):
+            if run is not None and run.awaits(tid) and (frames is None or _fits(run, frames)):
+                return run
+        return None
+
     def _is_another(self, run: _Run, tid: int, frames: Array) -> bool:
         """Whether a train belongs to another series than the last one."""
-        if tid == run.last_tid and _fits(run, frames):
+        if run.awaits(tid) and _fits(run, frames):
             return False
         count = run.series.count
         return (
@@ -208,7 +238,7 @@ class TrainReader:
         assert series is not None
         first, count = _marked_range(mark)
         path = self._reading.path or "image.data"
-        frames = _as_frames(_named(data, path), path)
+        frames = _as_frames(_named(data, path), path, self._limits)
         if frames.shape[1:] != series.shape or frames.dtype != series.numpy_dtype:
             wanted = f"{series.shape} {series.dtype}, as announced"
             refuse(Reason.BAD_SHAPE, "a frame", f"{frames.shape[1:]} {frames.dtype}", wanted)
@@ -224,12 +254,17 @@ class TrainReader:
         unknown = Rejected(refusal.reason, refusal.detail)
         if data is None:
             return unknown
-        mark, run = data.metadata.get(MARK), self._run
+        mark = data.metadata.get(MARK)
         if type(mark) is dict:
             return _rejected_mark(unknown, mark)
-        if run is None or run.ended or data.tid is None or data.tid < run.last_tid:
+        run = self._run if data.tid is None else self._overtaken(data.tid) or self._run
+        if run is None or data.tid is None or not (run.awaits(data.tid) or _goes_on(run, data.tid)):
             return unknown
         return Rejected(unknown.reason, unknown.detail, run.series.key, run.index(data.tid), run.per_train)
+
+
+def _goes_on(run: _Run, tid: int) -> bool:
+    return not run.ended and tid > run.last_tid
 
 
 def _fits(run: _Run, frames: Array) -> bool:
@@ -242,8 +277,11 @@ def _fits(run: _Run, frames: Array) -> bool:
     )
 
 
-def _as_frames(array: Array, path: str) -> Array:
+def _as_frames(array: Array, path: str, limits: Limits) -> Array:
     """(n, h, w) in a dtype of the ring, every value unchanged."""
+    if array.ndim == 3 and len(array) > limits.max_batch_frames:
+        wanted = f"<= {limits.max_batch_frames:,}"
+        refuse(Reason.BAD_COUNT, f"the number of frames in {path!r}", len(array), wanted)
     if array.ndim not in (2, 3) or max(array.shape[-2:]) > MAX_DIM:
         wanted = f"(h, w) or (n, h, w) with sides up to {MAX_DIM}"
         refuse(Reason.BAD_SHAPE, f"the shape of {path!r}", array.shape, wanted)

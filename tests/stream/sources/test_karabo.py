@@ -17,7 +17,17 @@ from karabo_bridge.simulation import data_generator
 
 from livem.errors import SourceError
 from livem.stream.karabo_wire import decode, encode, stamp
-from livem.stream.messages import DEFAULT_LIMITS, End, FrameBatch, Message, Reason, Rejected, Start, check
+from livem.stream.messages import (
+    DEFAULT_LIMITS,
+    End,
+    FrameBatch,
+    Limits,
+    Message,
+    Reason,
+    Rejected,
+    Start,
+    check,
+)
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.sources.detector_url import parse_detector_url
 from livem.stream.sources.karabo import KaraboSource, open_karabo
@@ -184,6 +194,49 @@ def test_other_shapes_and_types_begin_another_series() -> None:
 def test_a_shorter_train_leaves_a_gap() -> None:
     told = brief(read(reader_of(), parts_of(1), parts_of(2, FRAMES[:1]), parts_of(3)))
     assert told[1:] == [("frames", 1, 0, 2), ("frames", 1, 2, 1), ("frames", 1, 4, 2)]
+
+
+def test_a_late_train_comes_to_its_place_and_shifts_nothing() -> None:
+    told = brief(read(reader_of(count=16), *map(parts_of, [100, 101, 102, 105, 103, 106, 104, 107])))
+    places = [("frames", 1, index, 2) for index in (0, 2, 4, 10, 6, 12, 8, 14)]
+    assert told == [("start", 1), *places, ("end", 1, 16)]
+
+
+def test_a_train_that_comes_behind_the_end_of_its_series_belongs_to_it_all_the_same() -> None:
+    told = brief(read(reader_of(count=6), *map(parts_of, [1, 3, 4, 2, 5, 6])))
+    assert told == [
+        ("start", 1),
+        ("frames", 1, 0, 2),
+        ("frames", 1, 4, 2),
+        ("end", 1, 6),
+        ("start", 2),
+        ("frames", 2, 0, 2),
+        ("frames", 1, 2, 2),
+        ("frames", 2, 2, 2),
+        ("frames", 2, 4, 2),
+        ("end", 2, 6),
+    ]
+
+
+@pytest.mark.parametrize(("trains", "epochs"), [((9, 30, 10), 1), ((9, 90, 10), 2), ((9, 10, 9), 2)])
+def test_only_a_train_far_behind_or_a_second_time_begins_an_epoch(
+    trains: tuple[int, ...], epochs: int
+) -> None:
+    messages = read(reader_of(), *map(parts_of, trains))
+    assert len({message.series.key.epoch for message in messages if isinstance(message, Start)}) == epochs
+
+
+def test_a_late_train_that_is_broken_is_charged_with_its_frames() -> None:
+    broken = parts_of(2)
+    broken[-1] = bytes(broken[-1])[:5]
+    told = brief(read(reader_of(), parts_of(1), parts_of(4), broken))
+    assert told[-1] == ("rejected", Reason.PAYLOAD_SIZE, 2, 2)
+
+
+def test_a_train_of_more_frames_than_a_message_may_have_is_refused() -> None:
+    reader = TrainReader(Reading(), Limits(max_batch_frames=1))
+    assert brief(read(reader, parts_of(1))) == [("rejected", Reason.BAD_COUNT, None, None)]
+    assert brief(read(reader, parts_of(2, FRAMES[:1])))[-1] == ("frames", 1, 0, 1)
 
 
 def test_train_numbers_that_go_back_are_another_epoch() -> None:
@@ -451,6 +504,7 @@ def test_garbage_is_counted_and_said(sources: Callable[[str], KaraboSource], bou
         ("karabo://127.0.0.1:1?socket=dealer", "socket=dealer is not one of req, pull, sub"),
         ("karabo://127.0.0.1:1?scan=3", "scan=3 is not NYxNX"),
         ("karabo://127.0.0.1:1?scan=0x3", "scan=0x3 is not NYxNX"),
+        ("karabo://127.0.0.1:1?scan=65536x65536", "4,294,967,296 pixels, the limit is 268,435,456"),
         ("karabo://127.0.0.1:1?count=0", "count=0 is no number of frames"),
         ("karabo://127.0.0.1:1?index=time", "index=time is not one of tid, arrival"),
     ],
