@@ -84,11 +84,13 @@ class Reports:
 
     def _take_recording(self, _name: str, report: Report) -> None:
         self.recording = {key: value for key, value in report.items() if key not in ("type", "kind")}
-        for key in ("error", "warning"):
-            if report.get(key):
-                self._alarm(f"recording: {report[key]}")
-        if report.get("state") == "failed" and self.unrecorded is None:
-            self.unrecorded = SessionError(f"recording failed: {report.get('error')}")
+        kept = report.get("kept") or {}
+        for text in (report.get("error"), report.get("warning"), kept.get("error")):
+            if text:
+                self._alarm(f"recording: {text}")
+        error = report.get("error") or kept.get("error")
+        if error and self.unrecorded is None:
+            self.unrecorded = SessionError(f"recording failed: {error}")
 
     def _take_fatal(self, name: str, report: Report) -> None:
         text = f"{name}: {report.get('error')}"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from livem.session import Session, SessionOptions
+from livem.session.reports import Reports
 from livem.stream.files.recordings import open_recording
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay import ReplayOptions, replay_plan
@@ -85,6 +86,18 @@ def test_the_last_seconds_are_kept_on_request(tmp_path):
     assert len(indices) >= 300
     frames = open_acquisition(TINY).frames(0, 256)
     np.testing.assert_array_equal(kept.frames(int(indices[0]), 1)[0], frames[indices[0] % 256])
+
+
+def test_every_trouble_of_the_recorder_is_an_alarm_and_fails_the_run_in_the_end():
+    alarms: list[str] = []
+    for said in (
+        {"state": "idle", "error": "a.h5 may lack its last frames"},
+        {"state": "recording", "error": None, "kept": {"file": "b.h5", "done": True, "error": "disk full"}},
+    ):
+        reports = Reports(alarms.append, print, print, lambda name: False, lambda: False)
+        reports.take("recorder", {"kind": "recording", **said})
+        assert "recording failed" in str(reports.unrecorded)
+    assert alarms == ["recording: a.h5 may lack its last frames", "recording: disk full"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and let it go on")

@@ -43,6 +43,8 @@ class Keeper:
         self.file: RecordingFile | None = None
         self.error: str | None = None
         """Why recording stopped; None once it has begun again."""
+        self.unsafe: str | None = None
+        """What a finished file may lack after a power failure, because the disk refused the last of it."""
         self.saved = True
         """Whether what was written before the last flush, end or failure is in a file for good."""
         self._reserve: Reserve | None = None
@@ -50,6 +52,8 @@ class Keeper:
         self._flush_at = self._sync_at = 0.0
         self._disk = ThreadPoolExecutor(1, "fsync")
         self._sync: Future[None] | None = None
+        self._last_syncs: list[tuple[Path, Future[None]]] = []
+        """Of files that are closed."""
         self._mark, self._rate = (clock(), 0), 0.0
 
     @property
@@ -57,6 +61,12 @@ class Keeper:
         if self.file is not None:
             return "recording"
         return "failed" if self.error else "idle"
+
+    @property
+    def trouble(self) -> str | None:
+        """Whatever went wrong with the open file, or with finished ones."""
+        self._heed_syncs()
+        return self.error or self.unsafe
 
     def begin(self, series: Series, suffix: str = "") -> bool:
         """Open a file for a series; False, and ``error`` says why, when that is not possible."""
@@ -136,7 +146,21 @@ class Keeper:
         if self._try(lambda: self._close(file, accounts)):
             self.file, self.saved = None, True
             self._give_up_reserve()
-            self._disk.submit(file.sync)
+            if self._sync is not None:
+                self._last_syncs.append((file.path, self._sync))
+                self._sync = None
+            self._last_syncs.append((file.path, self._disk.submit(file.sync)))
+
+    def _heed_syncs(self) -> None:
+        """Look at those that are over."""
+        over = [(path, sync) for path, sync in self._last_syncs if sync.done()]
+        self._last_syncs = [(path, sync) for path, sync in self._last_syncs if not sync.done()]
+        for path, sync in over:
+            if (error := sync.exception()) is not None:
+                self.unsafe = (
+                    f"{path} may lack its last frames after a power failure: the disk did not take them: "
+                    f"{_why(error)}"
+                )
 
     def _close(self, file: RecordingFile, accounts: Mapping[str, Any]) -> None:
         if file.frames:
@@ -147,6 +171,7 @@ class Keeper:
     def shut(self) -> None:
         """No more recordings: wait until the disk has the last one."""
         self._disk.shutdown(wait=True)
+        self._heed_syncs()
 
     def _try(self, do: Callable[[], object]) -> bool:
         """Do something with the disk; False, and everything closed, when it fails."""
@@ -195,7 +220,7 @@ class Keeper:
             "bytes_per_s": round(rate, 1),
             "free_bytes": free,
             "seconds_left": seconds_left(free, rate),
-            "error": self.error,
+            "error": self.trouble,
             "warning": self._warning(free),
         }
 
@@ -216,7 +241,7 @@ class Keeper:
         return self._rate
 
     def _warning(self, free: int | None) -> str | None:
-        """What the open series still needs, when that is more than there is."""
+        """Whether the open series needs more than there is: one text a file, whatever the figures do."""
         file = self.file
         if file is None or free is None or (frames := expected_frames(file.series)) is None:
             return None
@@ -225,8 +250,8 @@ class Keeper:
         if needed <= free:
             return None
         return (
-            f"series {file.series.key.number} still needs {needed / 1e9:.2f} GB, {self._folder} has "
-            f"{free / 1e9:.2f} GB: recording will stop when it is full; free some space"
+            f"series {file.series.key.number} needs more room than there is: recording {file.path} will stop "
+            "when its disk is full; free some space"
         )
 
     def _each(self, file: RecordingFile) -> float | None:
@@ -241,10 +266,13 @@ def _counts(file: RecordingFile) -> dict[str, int]:
 
 
 def _words(error: Exception, path: Path) -> str:
+    return f"{path} cannot be written: {_why(error)}; recording has stopped, the live path goes on"
+
+
+def _why(error: BaseException) -> str:
     number = error.errno if isinstance(error, OSError) else None
     # HDF5 puts its own stack into the text; the system's words are enough where there are any.
-    why = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
-    return f"{path} cannot be written: {why}; recording has stopped, the live path goes on"
+    return os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def free_path(folder: Path, series: Series, suffix: str = "") -> Path:

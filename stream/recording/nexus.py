@@ -6,6 +6,7 @@ later goes into places that exist. Knows what a series says of itself, no frames
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -80,8 +81,15 @@ def create(path: os.PathLike[str] | str, series: Series, encoding: str) -> h5py.
         file.swmr_mode = True
     except BaseException:
         file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # it holds nothing
         raise
     return file
+
+
+def _text(value: object) -> str:
+    """As HDF5 takes it: detectors fill fixed fields with NUL, and a broken decoder leaves half characters."""
+    return str(value).replace("\0", "").encode(errors="replace").decode()
 
 
 def _root(file: h5py.File, path: os.PathLike[str] | str) -> None:
@@ -89,7 +97,7 @@ def _root(file: h5py.File, path: os.PathLike[str] | str) -> None:
         {
             "NX_class": "NXroot",
             "default": "entry",
-            "file_name": os.path.basename(path),
+            "file_name": _text(os.path.basename(path)),
             "creator": "livem",
             "creator_version": __version__,
             VERSION_ATTRIBUTE: VERSION,
@@ -101,7 +109,7 @@ def _root(file: h5py.File, path: os.PathLike[str] | str) -> None:
 
 def _entry(entry: h5py.Group, series: Series) -> None:
     meta = series.meta
-    entry["title"] = str(meta.get("title", f"series {series.key.number}"))
+    entry["title"] = _text(meta.get("title", f"series {series.key.number}"))
     entry["entry_identifier"] = f"{series.key.number}-{series.key.epoch.hex()}"
     entry["program_name"] = "livem"
     entry["program_name"].attrs["version"] = __version__
@@ -109,7 +117,7 @@ def _entry(entry: h5py.Group, series: Series) -> None:
         entry.create_dataset(name, data=now().encode(), dtype=f"S{TIME_BYTES}")
     if "sample" in meta:
         sample = _group(entry, "sample", "NXsample")
-        sample["name"] = str(meta["sample"])
+        sample["name"] = _text(meta["sample"])
 
 
 def now() -> str:
@@ -126,7 +134,7 @@ def _instrument(instrument: h5py.Group, series: Series) -> None:
         _number(source, "energy", meta["beam_energy"], "keV")
     detector = _group(instrument, "detector", "NXdetector")
     if "detector" in meta:
-        detector["description"] = str(meta["detector"])
+        detector["description"] = _text(meta["detector"])
     if "frame_time" in meta:
         _number(detector, "frame_time", meta["frame_time"], "s")
     for name in ("counts_per_electron", "offset", "read_noise"):
@@ -196,14 +204,14 @@ def _books(group: h5py.Group, series: Series) -> None:
 def detector_axes(series: Series) -> list[Axis]:
     """Of a frame's rows and columns: reciprocal space where there is a scan, real space in a movie."""
     meta = series.meta
-    step, unit = float(meta.get("pixel_size", 1)), str(meta.get("pixel_unit", "px"))
+    step, unit = float(meta.get("pixel_size", 1)), _text(meta.get("pixel_unit", "px"))
     names = ("y", "x") if series.scan is None else ("ky", "kx")
     return [(name, step, unit) for name in names]
 
 
 def scan_axes(series: Series) -> list[Axis]:
     meta = series.meta
-    step, unit = float(meta.get("scan_step", 1)), str(meta.get("scan_unit", "px"))
+    step, unit = float(meta.get("scan_step", 1)), _text(meta.get("scan_unit", "px"))
     return [(name, step, unit) for name in ("y", "x")]
 
 

@@ -34,6 +34,8 @@ class Past:
 
     def status(self) -> dict[str, Any] | None:
         """Of the last stretch: ``file``, ``frames``, ``done``, ``error``; None before the first."""
+        if self._status is not None and (trouble := self._keeper.trouble) is not None:
+            self._status = {**self._status, "error": trouble}
         return self._status
 
     def begin(self, reader: RingReader, series: Series, serial: int, stop: int, seconds: float) -> str | None:

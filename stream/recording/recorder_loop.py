@@ -73,9 +73,10 @@ class Recorder:
         if self._series is not None and not self._ended:
             self._close_file("incomplete", "the session was stopped")
             self._report_done(self._serial)
+        self._report()  # the disk may take its time now
         self._past.stop()
-        self._report()
         self._keeper.shut()
+        self._report()
         del self._views
         self._segment.close()
         self._reader.close()

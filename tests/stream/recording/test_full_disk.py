@@ -174,6 +174,24 @@ def test_recording_begins_again_when_it_is_told_to(tmp_path):
     stage.close()
 
 
+def test_a_disk_that_refuses_the_last_frames_of_a_series_is_heard(tmp_path, monkeypatch):
+    def broken(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordingFile, "sync", broken)
+    stage = Stage(tmp_path)
+    stage.start(a_series(count=20))
+    stage.frames(0, 20)
+    stage.end(20)
+    stage.work()
+    (path,) = stage.files()
+    stage.recorder._finish()
+    stage.recorders.clear()
+    assert f"{path} may lack its last frames" in stage.link.last("recording")["error"]
+    assert "No space left" in stage.link.last("recording")["error"]
+    stage.close()
+
+
 def test_a_hung_disk_does_not_stop_the_stream_and_leaves_holes_only(tmp_path, monkeypatch):
     """While a write hangs the detector goes on; what was overwritten meanwhile is absent."""
     stage = Stage(tmp_path, ring_bytes=1 << 20, patience_s=0.05, flush_frames=1)

@@ -11,7 +11,9 @@ import pytest
 
 from livem.stream.files.recordings import open_recording
 from livem.stream.recording import keeper as keeping
+from livem.stream.recording import nexus
 from livem.stream.recording.keeper import free_path
+from livem.stream.recording.recording_file import RecordingFile
 from livem.stream.series import Scan
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -241,7 +243,52 @@ def test_reports_say_what_is_left(stage, monkeypatch):
     report = s.link.last("recording")
     assert (report["state"], report["frames"], report["free_bytes"]) == ("recording", 10, 10_000)
     assert report["seconds_left"] > 0
-    assert "still needs 0.01 GB" in report["warning"]
+    assert "needs more room" in report["warning"]
+    s.frames(10, 10)
+    s.work()
+    s.recorder._report()
+    assert s.link.last("recording")["warning"] == report["warning"]  # an alarm once, not twice a second
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"title": "run\0"},
+        {"detector": "EIGER\0\0", "sample": "a\0b"},
+        {"pixel_unit": "1/nm\0", "pixel_size": 1.0, "scan_unit": "nm\0"},
+    ],
+)
+def test_texts_that_hdf5_cannot_hold_cost_no_frame(stage, meta):
+    s = stage()
+    s.start(a_series(count=8, meta=meta, scan=Scan((2, 4))))
+    s.frames(0, 8)
+    s.end(8)
+    s.work()
+    assert s.edge() == (8, {})
+    (path,) = s.files()
+    recording = open_recording(path)
+    assert recording.meta.items() >= meta.items()  # as announced
+
+
+def test_half_characters_cost_no_frame(tmp_path):
+    series = a_series(meta={"title": "run \ud800"})
+    RecordingFile(tmp_path / "a.h5", series).close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["entry/title"][()] == b"run ?"
+
+
+def test_a_file_that_could_not_be_made_is_not_left_behind(stage, monkeypatch, tmp_path):
+    def broken(*_):
+        raise RuntimeError("Unable to create group")
+
+    monkeypatch.setattr(nexus, "_views", broken)
+    s = stage()
+    s.start(a_series(count=8))
+    s.frames(0, 8)
+    s.end(8)
+    s.work()
+    assert s.edge() == (0, {"not_recorded": 8})
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_frames_count_as_processed_once_they_are_flushed(stage):
