@@ -27,6 +27,8 @@ META_NUMBERS = (
     "read_noise",
     "beam_energy",
 )
+VALID = "valid"
+"""How livem export calls the array that says which frames were there."""
 META_TEXTS = ("pixel_unit", "scan_unit", "detector", "sample", "title")
 
 
@@ -51,6 +53,8 @@ class Content:
     """None: a raster where the array has 4 dimensions."""
     places: IndexArray | None = None
     """(k,) increasing: the index in its series of each frame of the file; None = 0 .. k-1."""
+    valid: npt.NDArray[np.bool_] | None = None
+    """(k,) which frames of the file were measured, the others are filler; None = all of them."""
     stored: Stored | None = None
     tables: Mapping[str, Array] = field(default_factory=dict)
     """By messages.TABLES' names."""
@@ -62,7 +66,8 @@ class Content:
 
 def read_npy(path: Path, key: str) -> Content:
     no_key(path, key)
-    return Content(np.load(path, mmap_mode="r", allow_pickle=False))
+    frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Content(frames, valid=_valid_beside(path, frames.shape))
 
 
 def read_npz(path: Path, key: str) -> Content:
@@ -101,7 +106,8 @@ def read_tiff(path: Path, key: str) -> Content:
             frames = series.asarray(out="memmap") if series.dataoffset is not None else series.asarray()
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from error
-    return Content(frames.reshape(-1, *frames.shape[-2:]) if frames.ndim > 4 else frames, meta)
+    frames = frames.reshape(-1, *frames.shape[-2:]) if frames.ndim > 4 else frames
+    return Content(frames, meta, valid=_valid_beside(path, frames.shape))
 
 
 def no_key(path: Path, key: str) -> None:
@@ -130,7 +136,13 @@ def attributes_meta(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan | None:
-    """The scan among the attributes of an array (k, h, w) with that shape, as livem export writes it."""
+    """The scan among the attributes of an array (k, h, w) with that shape, as livem export writes it.
+
+    None for a part of a series: its frame i is not the scan's.
+    """
+    first = attributes.get("first_frame", 0)
+    if not isinstance(first, int | np.integer) or first != 0:
+        return None
     sides = np.asarray(attributes.get("scan_shape", ()))
     order = attributes.get("scan_order", "raster")
     numbers = [attributes.get(f"scan_{name}", default) for name, default in (("skip", 0), ("repeats", 1))]
@@ -140,6 +152,26 @@ def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan
     if order not in ("raster", "serpentine") or not all(1 <= int(side) <= MAX_DIM for side in sides):
         return None
     return Scan((int(sides[0]), int(sides[1])), order, int(numbers[0]), int(numbers[1]))
+
+
+def valid_frames(flags: Any, shape: Sequence[int]) -> npt.NDArray[np.bool_] | None:
+    """(k,) which frames of an array with that shape were measured, as livem export says it in ``valid``.
+
+    The flags may have a scan's shape where the frames lie in a row, as in a TIFF. None where they are no such
+    array: then they belong to something else.
+    """
+    if flags is None or flags.dtype != np.bool_ or flags.size != math.prod(shape[:-2]):
+        return None
+    valid: npt.NDArray[np.bool_] = np.array(flags[...]).reshape(-1)
+    return valid
+
+
+def _valid_beside(path: Path, shape: Sequence[int]) -> npt.NDArray[np.bool_] | None:
+    """From OUT.valid.npy for OUT.npy or OUT.tif."""
+    beside = path.with_name(f"{path.stem}.{VALID}.npy")
+    if len(shape) < 3 or not beside.is_file():
+        return None
+    return valid_frames(np.load(beside, mmap_mode="r", allow_pickle=False), shape)
 
 
 def raster_of(name: str, frames: Any) -> Scan | None:

@@ -99,18 +99,22 @@ class FileAcquisition(Acquisition):
         while len(payloads) < n:
             at = (first + len(payloads)) % count
             payloads += stored.payloads(at, min(n - len(payloads), count - at))
-        return payloads
+        if self._content.valid is None:
+            return payloads
+        there = self._present[np.arange(first, first + n) % count].tolist()
+        return [payload if here else b"" for payload, here in zip(payloads, there, strict=True)]
 
     def present(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
         """(n,) which frames the file has; None = all of them."""
-        if self._content.places is None:
+        if self._content.places is None and self._content.valid is None:
             return None
         return self._present[np.arange(first, first + n) % len(self._present)]
 
     @cached_property
     def _present(self) -> npt.NDArray[np.bool_]:
+        places, valid = self._content.places, self._content.valid
         present = np.zeros(self.bank.period, bool)
-        present[self._content.places] = True
+        present[slice(None) if places is None else places] = True if valid is None else valid
         return present
 
     def times(self, first: int, n: int) -> npt.NDArray[np.int64] | None:

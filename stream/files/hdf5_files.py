@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import SourceError
 from ..messages import FLATFIELD, PIXEL_MASK
 from .acquisition import Array
-from .contents import Content, attributes_meta, attributes_scan, known_key, raster_of
+from .contents import VALID, Content, attributes_meta, attributes_scan, known_key, raster_of, valid_frames
 from .stored_chunks import StoredFrames, stored_chunks
 
 PREFERRED = "entry/data/data"
@@ -65,7 +65,9 @@ def _single(path: Path, file: h5py.File, key: str) -> Content:
     stored = stored_chunks([item]) if item.ndim in (3, 4) and item.size else None
     scan = attributes_scan(item.attrs, item.shape) or raster_of(path.name, item)
     frames = item if stored is None else StoredFrames(stored)
-    return Content(frames, attributes_meta(item.attrs), scan=scan, stored=stored)
+    flags = item.parent.get(VALID)
+    valid = valid_frames(flags, item.shape) if isinstance(flags, h5py.Dataset) else None
+    return Content(frames, attributes_meta(item.attrs), scan=scan, valid=valid, stored=stored)
 
 
 # -- DECTRIS master files --------------------------------------------------------------------------------

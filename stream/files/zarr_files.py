@@ -5,11 +5,12 @@ The package zarr is not installed with livem: only who has such stores needs it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import SourceError
-from .contents import Content, attributes_meta, attributes_scan, known_key, no_key
+from .contents import VALID, Content, attributes_meta, attributes_scan, known_key, no_key, valid_frames
 
 PREFERRED = "data"
 """What livem export writes."""
@@ -26,19 +27,23 @@ def read_zarr(path: Path, key: str) -> Content:
     store = zarr.open(str(path), mode="r")
     if isinstance(store, zarr.Array):
         no_key(path, key)
-        return _content(store)
+        return _content({"": store}, "")
     arrays = {name: item for name, item in store.members(max_depth=None) if isinstance(item, zarr.Array)}
     found = [name for name, item in arrays.items() if item.ndim in (3, 4)]
     if key:
-        return _content(arrays[known_key(path, key.strip("/"), list(arrays))])
+        return _content(arrays, known_key(path, key.strip("/"), list(arrays)))
     if not found:
         raise SourceError(
             f"{path} holds no array of 3 or 4 dimensions; it has: {', '.join(arrays) or 'none'}"
         )
-    return _content(arrays[PREFERRED if PREFERRED in found else found[0]])
+    return _content(arrays, PREFERRED if PREFERRED in found else found[0])
 
 
-def _content(array: Any) -> Content:
+def _content(arrays: Mapping[str, Any], name: str) -> Content:
+    """An array, and what livem export says of it in the one beside it."""
+    array = arrays[name]
     attributes = dict(array.attrs)
     scan = attributes_scan(attributes, array.shape)
-    return Content(array, attributes_meta(attributes), scan=scan)
+    group, _, _ = name.rpartition("/")
+    valid = valid_frames(arrays.get(f"{group}/{VALID}".lstrip("/")), array.shape)
+    return Content(array, attributes_meta(attributes), scan=scan, valid=valid)

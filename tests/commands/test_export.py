@@ -141,6 +141,42 @@ def test_other_scans_stay_a_row_of_frames(scan: Scan, tmp_path: Path) -> None:
         assert file["data"].attrs["scan_order"] == scan.order
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("scan", [None, Scan((5, 6)), Scan((5, 6), "serpentine")])
+def test_what_was_not_measured_is_not_measured_when_read_back(
+    suffix: str, scan: Scan | None, tmp_path: Path
+) -> None:
+    holes = (0, 7, 8, 28, 29)
+    recording = Recording(some_frames(), holes, scan)
+    again = open_file(str(export(recording, tmp_path / f"a{suffix}").path))
+    assert again.count == 30
+    for first, n in ((0, 30), (25, 10)):
+        expected = ~np.isin(np.arange(first, first + n) % 30, holes)
+        np.testing.assert_array_equal(again.present(first, n), expected)
+        if (payloads := again.payloads(first, n)) is not None:
+            assert [bool(payload) for payload in payloads] == expected.tolist()
+    if suffix in (".h5", ".zarr"):
+        assert again.scan == scan
+    second = export(again, tmp_path / f"b{suffix}")
+    assert second.missing == 5
+    np.testing.assert_array_equal(read_back(second.path)["data"], read_back(tmp_path / f"a{suffix}")["data"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_part_of_a_scan_is_no_scan(suffix: str, tmp_path: Path) -> None:
+    """Its first frame is not pixel 0: read back as a scan, all frames would stand at wrong pixels."""
+    frames = some_frames()
+    done = export(Recording(frames, scan=Scan((5, 6))), tmp_path / f"a{suffix}", frames=(6, 18))
+    part = open_file(str(done.path))
+    assert (part.scan, part.count) == (None, 12)
+    np.testing.assert_array_equal(part.frames(0, 12), frames[6:18])
+    if suffix == ".h5":
+        with h5py.File(done.path, "r+") as file:
+            assert file["data"].attrs["first_frame"] == 6
+            file["data"].attrs["scan_shape"] = [5, 6]  # so they were written once
+        assert open_file(str(done.path)).scan is None
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 40), st.integers(1, 5000), st.data())
 def test_any_range_in_any_blocks(tmp_path: Path, n: int, block: int, data: st.DataObject) -> None:

@@ -92,6 +92,18 @@ def test_tiff_stack(tmp_path: Path) -> None:
     assert np.array_equal(open_acquisition(str(tmp_path / "z.tiff")).frames(0, 5), MOVIE)
 
 
+def test_flags_beside_a_stack_that_are_not_its_own_say_nothing(tmp_path: Path) -> None:
+    frames = np.ones((4, 3, 3), np.uint8)
+    np.save(tmp_path / "m.npy", frames)
+    for flags in (np.zeros(5, bool), np.zeros((4, 3), bool), np.zeros(4, np.uint8)):
+        np.save(tmp_path / "m.valid.npy", flags)
+        assert open_acquisition(str(tmp_path / "m.npy")).present(0, 4) is None
+    np.save(tmp_path / "m.valid.npy", np.array([True, False, True, True]))
+    present = open_acquisition(str(tmp_path / "m.npy")).present(0, 4)
+    assert present is not None
+    assert present.tolist() == [True, False, True, True]
+
+
 def test_hdf5_prefers_entry_data_data(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["a"] = np.zeros((2, 3, 3))
