@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,21 @@ from ..series import Series
 
 RESERVE_BYTES = 256 << 10
 """What HDF5 may still have to write of tables and index when the disk is full; measured below 100 KiB."""
+LOW_BYTES = 1 << 30
+"""Less than this is worth a word before a series begins: a second or two of a fast detector."""
 MAX_SECONDS = 10 * 365 * 86_400.0
+
+
+def probe(folder: Path) -> None:
+    """Make the folder and write to its disk, as a recording will; nothing stays but the folder.
+
+    Raises OSError when that is not possible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(RESERVE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())  # a network drive says only now that it is full
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..files.superblock import BrokenSuperblockError, put_right
 from ..series import Block, Series
-from .disk import Reserve, expected_frames, free_bytes, seconds_left
+from .disk import LOW_BYTES, Reserve, expected_frames, free_bytes, probe, seconds_left
 from .recorder import RecorderOptions
 from .recording_file import RecordingFile
 
@@ -61,6 +61,10 @@ class Keeper:
         if self.file is not None:
             return "recording"
         return "failed" if self.error else "idle"
+
+    def prepare(self) -> bool:
+        """Before any series: whether the folder takes files; when not, ``error`` says why."""
+        return self._try(lambda: probe(self._folder))
 
     @property
     def trouble(self) -> str | None:
@@ -241,10 +245,13 @@ class Keeper:
         return self._rate
 
     def _warning(self, free: int | None) -> str | None:
-        """Whether the open series needs more than there is: one text a file, whatever the figures do."""
+        """Whether there is too little room: one text a file, whatever the figures do."""
         file = self.file
-        if file is None or free is None or (frames := expected_frames(file.series)) is None:
+        if free is None:
             return None
+        if file is None or (frames := expected_frames(file.series)) is None:
+            low = free < LOW_BYTES
+            return f"{self._folder} has less than 1 GiB left: free some space" if low else None
         each = self._each(file)
         needed = 0.0 if each is None else (frames - file.frames) * each
         if needed <= free:

@@ -56,6 +56,8 @@ class Recorder:
         poller = zmq.Poller()
         poller.register(self._reader.wake, zmq.POLLIN)
         poller.register(self._child.link.pollable, zmq.POLLIN)
+        if not self._keeper.prepare():
+            self._report()  # before a detector is armed
         self._child.link.ready({"parameters": self._parameters()})
         gc.freeze()  # what was loaded is not looked through again: 6 % of the processor at full speed
         while not self._child.stopping():
@@ -226,7 +228,7 @@ class Recorder:
             elif command.get("do") == "set":
                 self._set(command)
             elif command.get("do") == "parameters":
-                link.reply(command, parameters=self._parameters())
+                link.reply(command, parameters=self._parameters(), kept=self._past.status())
             else:
                 link.reply(command, ok=False, error=f"unknown command {command.get('do')!r}")
 

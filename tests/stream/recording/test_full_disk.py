@@ -14,7 +14,7 @@ import h5py
 import pytest
 
 from livem.stream.files.recordings import open_recording
-from livem.stream.recording.disk import Reserve
+from livem.stream.recording.disk import Reserve, probe
 from livem.stream.recording.recording_file import RecordingFile
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -189,6 +189,33 @@ def test_a_disk_that_refuses_the_last_frames_of_a_series_is_heard(tmp_path, monk
     stage.recorders.clear()
     assert f"{path} may lack its last frames" in stage.link.last("recording")["error"]
     assert "No space left" in stage.link.last("recording")["error"]
+    stage.close()
+
+
+def test_what_cannot_be_written_is_said_before_a_series_begins(tmp_path):
+    """Fault 11, "space checked before arm": the recorder reports it before it is ready."""
+    (tmp_path / "out").write_text("in the way")
+    stage = Stage(tmp_path / "out")
+    order: list[str] = []
+    stage.link.ready = lambda info: order.append(stage.link.last("recording")["error"])
+    stage.link.pollable = stage.recorder._reader.wake
+    stage.recorder._child.stopping = lambda: True
+    stage.recorder.run()
+    stage.recorders.clear()
+    assert "File exists" in order[0]
+    stage.close()
+
+
+def test_a_probe_leaves_nothing(tmp_path):
+    probe(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_little_room_is_said_before_a_series_begins(tmp_path, monkeypatch):
+    stage = Stage(tmp_path)
+    monkeypatch.setattr("livem.stream.recording.keeper.free_bytes", lambda folder: 10_000)
+    stage.recorder._report()
+    assert "less than 1 GiB" in stage.link.last("recording")["warning"]
     stage.close()
 
 
