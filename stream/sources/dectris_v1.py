@@ -248,8 +248,8 @@ def _encoding(
     """As the first image has it; as the configuration has it when that image says nothing or contradicts both
     the configuration and itself.
 
-    The configuration knows the algorithm only, not the width of a shuffle nor the order of bytes, which decide
-    how images travel on. So a broken first image that names the same algorithm is believed.
+    The configuration knows the algorithm only, not the width of a shuffle nor the order of bytes; yet these
+    decide how images travel on. So a broken first image that names the same algorithm is believed.
     """
     said = ENCODINGS.get(header.compression or "")
     if words is None:

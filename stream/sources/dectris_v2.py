@@ -8,6 +8,7 @@ Images are numbered from 0 or from 1, DECTRIS does not say: see ``DectrisV2Parse
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -30,16 +31,17 @@ from .dectris_v2_series import (
     key_of,
     read_start,
 )
+from .dectris_v2_withheld import Withheld, rejected
 from .series_namer import SeriesNamer
 
 PARAMETERS = ("channel", "first_id")
 IDENTITY_KEYS = frozenset({"type", "series_id", "series_unique_id", "image_id"})
+NAMED_KEYS = IDENTITY_KEYS | {"start_time"}
+"""What is still read of a message that is refused."""
 IMAGE_KEYS = frozenset({"data", "start_time", "series_date", "user_data"})
 ALL_KEYS = IDENTITY_KEYS | IMAGE_KEYS | START_KEYS
 MAP_BYTES = range(0xA0, 0xC0)
 SELF_DESCRIBED_BYTE = 0xD9
-DETAIL = 300
-"""Characters of a rejection's detail."""
 
 
 class DectrisV2Parser:
@@ -64,6 +66,10 @@ class DectrisV2Parser:
     Without ``first_id`` images are taken to be numbered from 0, as in stream v1. The one exception: the first
     image to arrive is number 1 and its exposure began within half a frame time of the series, so that there
     can have been none before it. ``detail`` tells as soon as anything looks like the contrary.
+
+    A series is announced with the first image that can be read; those refused before are withheld until then,
+    and told under its key. When it is over, or PATIENCE images were refused, its start alone must do: then it
+    travels raw, which takes every encoding at the price of decoding here.
     """
 
     def __init__(
@@ -78,6 +84,10 @@ class DectrisV2Parser:
         self._limits = limits
         self._namer = namer or SeriesNamer()
         self._armed: Armed | None = None
+        self._withheld = Withheld()
+        """Images of the armed series."""
+        self._counts_from: int | None = None
+        """Number of the armed series' first image, as soon as one has come."""
         self._reading: Reading | None = None
         self._scanner: RunScanner | None = None
         self._notes: dict[str, str] = {}
@@ -102,7 +112,8 @@ class DectrisV2Parser:
     def detail(self) -> str:
         """What the user should know: which channels are not used, how images are numbered."""
         if self._armed is not None:
-            return f"armed: series {self._armed.key.number}, waiting for the first image"
+            refused = f"; refused: {self._withheld.last_detail}" if self._withheld else ""
+            return f"armed: series {self._armed.key.number}, waiting for the first image{refused}"
         return "; ".join(self._notes.values())
 
     # -- runs ------------------------------------------------------------------------------------------
@@ -145,7 +156,7 @@ class DectrisV2Parser:
                 refuse(Reason.BAD_TYPE, "'type'", kind, f"one of {', '.join(_READERS)}")
             _READERS[kind](self, fields, out)
         except Refusal as refusal:
-            out.append(self._rejected(refusal, parts))
+            self._refused(refusal, parts, out)
         return at + 1
 
     def _refuse_misfit(self, flags: int, parts: int) -> None:
@@ -155,18 +166,39 @@ class DectrisV2Parser:
         if parts != 1 or flags & TOO_MANY_PARTS:
             refuse(Reason.BAD_PARTS, "the number of parts", parts, "1 (a CBOR map)")
 
-    def _rejected(self, refusal: Refusal, parts: list[memoryview]) -> Rejected:
+    def _refused(self, refusal: Refusal, parts: list[memoryview], out: deque[Message]) -> None:
         """Name the image concerned, as far as the bytes make sense."""
-        values = named_before_fault(parts[0], IDENTITY_KEYS) if parts else {}
-        key = first = None
-        try:
+        values = named_before_fault(parts[0], NAMED_KEYS) if parts else {}
+        is_image = values.get("type") == "image"
+        key = image_id = None
+        with contextlib.suppress(Refusal):  # the first refusal is the one to report
             key = self._key(*_identity(values))
-            reading = self._reading
-            if values.get("type") == "image" and reading is not None and reading.series.key == key:
-                first = integer(values, "image_id", reading.first_id, Reason.BAD_INDEX) - reading.first_id
-        except Refusal:
-            pass  # the first refusal is the one to report
-        return Rejected(refusal.reason, refusal.detail[:DETAIL], key, first, None if first is None else 1)
+            image_id = integer(values, "image_id", 0, Reason.BAD_INDEX) if is_image else None
+        reading, armed = self._reading, self._armed
+        if is_image and armed is not None and armed.key == key:
+            self._withhold(armed, refusal, image_id, values, out)
+        elif reading is not None and reading.series.key == key:
+            out.append(rejected(refusal, key, image_id, reading.first_id))
+        else:
+            out.append(rejected(refusal, key))
+
+    def _withhold(
+        self,
+        armed: Armed,
+        refusal: Refusal,
+        image_id: int | None,
+        values: Mapping[str, Any],
+        out: deque[Message],
+    ) -> None:
+        """Until the series is announced; told at once where only an image could announce it."""
+        if not self._withheld and not self._can_begin(armed):
+            out.append(rejected(refusal, armed.key))
+            return
+        if image_id is not None:
+            self._count_from(armed, image_id, values)
+        self._withheld.add(refusal, image_id)
+        if self._withheld.is_enough:
+            self._begin_plain(armed, out)
 
     def _key(self, number: int, unique_id: str) -> SeriesKey:
         return key_of(number, unique_id) if unique_id else self._namer.key(number)
@@ -176,28 +208,47 @@ class DectrisV2Parser:
     def _start(self, fields: Fields, out: deque[Message]) -> None:
         """Kept until the first image tells how images are encoded."""
         number, unique_id = _identity(fields.values)
+        if self._armed is not None and self._withheld:
+            self._begin_plain(self._armed, out)
         key = self._key(number, unique_id) if unique_id else self._namer.begin(number)
         if self._reading is not None and self._reading.series.key == key:
             raise Refusal(Reason.DUPLICATE_START, f"series {key} has begun before")
         if self._reading is not None and (number, unique_id) == (self._reading.series.key.number, ""):
             self._open(None)  # its images could not be told from those that come now
-        self._armed = read_start(fields, key, unique_id)
+        self._armed, self._counts_from = read_start(fields, key, unique_id), None
 
     def _end(self, fields: Fields, out: deque[Message]) -> None:
         key = self._key(*_identity(fields.values))
         if self._armed is not None and self._armed.key == key:
-            self._announce_empty(self._armed, out)
+            self._end_armed(self._armed, out)
         elif self._reading is None or self._reading.series.key != key:
             raise Refusal(Reason.UNKNOWN_SERIES, f"the end of series {key}, whose start was not heard")
         out.append(End(key, None))
 
-    def _announce_empty(self, armed: Armed, out: deque[Message]) -> None:
-        """A series that ends before its first image."""
+    def _end_armed(self, armed: Armed, out: deque[Message]) -> None:
+        """A series that ends before an image of it could be read."""
         self._armed = None
+        self._begin_plain(armed, out)
+
+    def _begin_plain(self, armed: Armed, out: deque[Message]) -> None:
+        """Announce what the start says; raises Refusal when that is not enough."""
+        chosen, pixels = self._of_start(armed)
+        self._begin(armed, chosen, pixels, ("raw", None), self._counts_from or 0, out)
+        self._notes = dict(self._notes_on(armed.channels, chosen, 0)) | self._notes
+
+    def _of_start(self, armed: Armed) -> tuple[tuple[str, ...], tuple[tuple[int, int], str]]:
+        """The channels used, and shape and type of each; raises Refusal."""
         if armed.shape is None or armed.dtype is None:
             raise Refusal(Reason.BAD_HEADER, f"series {armed.key} ended before anything told its shape")
-        chosen = choose_channels(self._channel, armed.channels or ("",))
-        self._begin(armed, chosen, (armed.shape, armed.dtype), ("raw", None), 0, out)
+        return choose_channels(self._channel, armed.channels or ("",)), (armed.shape, armed.dtype)
+
+    def _can_begin(self, armed: Armed) -> bool:
+        """Whether images could be read of a series that was announced from its start alone."""
+        try:
+            self._series_of(armed, *self._of_start(armed), ("raw", None), 0)
+        except Refusal:
+            return False
+        return bool(armed.channels)
 
     # -- images ----------------------------------------------------------------------------------------
 
@@ -230,9 +281,10 @@ class DectrisV2Parser:
         channels = channels_of(values, chosen)
         pixels = pixels_of(channels[0], armed.shape, armed.dtype)
         image_id = integer(values, "image_id", 0, Reason.BAD_INDEX)
-        first_id = self._counted_from(armed, image_id, values)
+        first_id = self._count_from(armed, image_id, values)
+        lowest = self._withheld.lowest(image_id)
         self._begin(armed, chosen, pixels, travels_as(channels), first_id, out)
-        self._notes = dict(self._notes_on(names, chosen, image_id - first_id)) | self._notes
+        self._notes = dict(self._notes_on(names, chosen, lowest - first_id)) | self._notes
 
     def _begin(
         self,
@@ -243,19 +295,35 @@ class DectrisV2Parser:
         first_id: int,
         out: deque[Message],
     ) -> None:
-        (height, width), dtype = pixels
-        encoding, block = travels
-        own = {"channels": list(chosen), "first_id": first_id, "block_bytes": block}
-        shape = (height * len(chosen), width)
-        series, faults = announced(armed, shape, dtype, encoding, self._limits, own)
+        series, faults = self._series_of(armed, chosen, pixels, travels, first_id)
         out.extend(faults)
         self._armed = None
         self._notes = {"user_data": f"not used: {faults[0].detail}"} if faults else {}
-        self._open(Reading(series, armed.unique_id, chosen, first_id, block))
+        self._open(Reading(series, armed.unique_id, chosen, first_id, travels[1]))
         out.append(Start(series, armed.tables(chosen)))
+        out.extend(self._withheld.told(armed.key, first_id))
+
+    def _series_of(
+        self,
+        armed: Armed,
+        chosen: tuple[str, ...],
+        pixels: tuple[tuple[int, int], str],
+        travels: tuple[Encoding, int | None],
+        first_id: int,
+    ) -> tuple[Series, list[Rejected]]:
+        """Pixels are (shape, dtype) of one channel; raises Refusal."""
+        (height, width), dtype = pixels
+        encoding, block = travels
+        own = {"channels": list(chosen), "first_id": first_id, "block_bytes": block}
+        return announced(armed, (height * len(chosen), width), dtype, encoding, self._limits, own)
+
+    def _count_from(self, armed: Armed, image_id: int, values: Mapping[str, Any]) -> int:
+        """0 or 1, decided by the first image to arrive; see the class's notes."""
+        if self._counts_from is None:
+            self._counts_from = self._counted_from(armed, image_id, values)
+        return self._counts_from
 
     def _counted_from(self, armed: Armed, image_id: int, values: Mapping[str, Any]) -> int:
-        """0 or 1; see the class's notes."""
         if self._first_id is not None:
             return self._first_id
         ticks, per_second = start_time(values)

@@ -522,8 +522,65 @@ def test_a_first_image_that_differs_from_the_start_is_refused_and_the_next_one_o
         messages = parsed(
             start_fields(), image_fields(0, data={"threshold_1": an_array(wrong, tag)}), image_fields(1)
         )
-        assert isinstance(messages[0], Rejected)
+        key = the_series(messages).key
+        assert [type(message) for message in messages] == [Start, Rejected, FrameBatch]
+        (refused,) = of_kind(messages, Rejected)
+        assert (refused.key, refused.first, refused.count) == (key, 0, 1), "else it would count as lost, too"
         assert list(received(messages)) == [1]
+
+
+WRONG = {"threshold_1": an_array(PICTURE[:1])}
+
+
+def test_images_refused_before_the_first_good_one_leave_its_encoding_alone() -> None:
+    start, *images, _ = sent(random_frames(6, (8, 8)), "bslz4")
+    broken = [(bytes(image[0])[:-20],) for image in images[:3]]
+    parser = DectrisV2Parser()
+    assert parse_all(parser, [start, *broken]) == []
+    assert parser.detail().startswith("armed: series 34, waiting for the first image; refused: ")
+    messages = parse_all(parser, images[3:])
+    assert the_series(messages).encoding == "bslz4"
+    assert [refused.first for refused in of_kind(messages, Rejected)] == [0, 1, 2]
+    assert sorted(received(messages)) == [3, 4, 5]
+    assert parser.detail() == ""
+
+
+def test_a_series_whose_images_are_all_refused_is_announced_all_the_same() -> None:
+    start = start_fields(number_of_images=20)
+    wrong = [image_fields(number, data=WRONG) for number in range(20)]
+    messages = parsed(start, *wrong)
+    assert isinstance(messages[0], Start)
+    assert [refused.first for refused in of_kind(messages, Rejected)] == list(range(20))
+    messages = parsed(start, *wrong[:9], image_fields(9))
+    assert sorted(received(messages)) == [9]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [{"type": "end", "series_id": 7, "series_unique_id": UNIQUE}, start_fields(series_unique_id="next")],
+)
+def test_what_was_withheld_is_told_when_the_series_is_over(then: dict[str, Any]) -> None:
+    messages = parsed(start_fields(), image_fields(0, data=WRONG), image_fields(1, data={}), then)
+    series = the_series(messages)
+    assert [(refused.key, refused.first) for refused in of_kind(messages, Rejected)] == [
+        (series.key, 0),
+        (series.key, 1),
+    ]
+
+
+def test_a_refused_first_image_decides_where_images_are_numbered_from() -> None:
+    times = {"start_time": [0, 50_000_000]}
+    messages = parsed(start_fields(), image_fields(1, data=WRONG, **times), image_fields(2, **times))
+    assert [refused.first for refused in of_kind(messages, Rejected)] == [0]
+    assert sorted(received(messages)) == [1]
+    messages = parsed(start_fields(), image_fields(0, data=WRONG, **times), image_fields(1, **times))
+    assert [refused.first for refused in of_kind(messages, Rejected)] == [0]
+    assert sorted(received(messages)) == [1]
+
+
+def test_where_only_an_image_could_announce_a_series_refusals_are_told_at_once() -> None:
+    (refused,) = parsed(start_fields(image_dtype=...), image_fields(0, data=WRONG))
+    assert (refused.reason, refused.first) == (Reason.BAD_SHAPE, None)  # type: ignore[union-attr]
 
 
 def test_images_and_ends_of_series_that_were_not_heard_are_refused() -> None:
