@@ -25,13 +25,16 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
     name = "speed"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from ..stream.sources.replay_pace import FASTEST, SLOWEST
+
         try:
             number = math.inf if value == MAX else float(value)
         except ValueError:
             number = math.nan
-        if number > 0:
+        if SLOWEST <= number <= FASTEST or number == math.inf:
             return number
-        self.fail(f"{value!r} must be a number above 0 (1 = as recorded), or max", param, ctx)
+        limits = f"above 0 (1 = as recorded, from {SLOWEST:g} to {FASTEST:g})"
+        self.fail(f"{value!r} must be a number {limits}, or max", param, ctx)
 
 
 @click.command()

@@ -121,6 +121,10 @@ class Acquisition(ABC):
         """(n,) which frames there are; None = all of them."""
         return None
 
+    def recorded(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
+        """The same as far as it is known without reading frames: some of these may turn out damaged."""
+        return self.present(first, n)
+
     def times(self, first: int, n: int) -> npt.NDArray[np.int64] | None:
         """(n,) sender's clock at each frame, ns since the Unix epoch; None when unknown."""
         return None

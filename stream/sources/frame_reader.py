@@ -28,6 +28,8 @@ MAX_FRAMES = 65_536
 """Of one reading: what a block of the ring holds at most."""
 AHEAD = 3
 """Readings under way or done: the reader decodes while the ring is being filled."""
+LOOKS = 1000
+"""Damaged frames that are passed over at a step back: each is read, 0.1 ms or more."""
 PAGE = 4096
 UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, LivemError)
 """What h5py, numpy and our own readers raise for damaged data."""
@@ -84,6 +86,19 @@ class FrameReader:
             if parts := self._read(first, n):
                 return parts
         return []
+
+    def at_or_before(self, index: int) -> int:
+        """The last frame up to ``index`` that is there and can be read; ``index`` where none is found."""
+        stop, looks = min(index + 1, self.count), LOOKS
+        while stop > 0 and looks > 0:
+            first = max(0, stop - MAX_FRAMES)
+            there = self._acquisition.recorded(first, stop - first)
+            offsets = np.arange(stop - first) if there is None else np.flatnonzero(there)
+            for frame in (first + offsets[::-1][:looks]).tolist():
+                if any(isinstance(part, Piece) for part in self._read(frame, 1)):
+                    return int(frame)
+            stop, looks = first, looks - len(offsets)
+        return index
 
     def _frames_at_once(self) -> int:
         wanted = int(self._read_bytes / max(self._stored_bytes, 1.0))
@@ -158,12 +173,20 @@ class ReadAhead:
         self.pollable.setblocking(False)
         self._bell.setblocking(False)
 
-    def seek(self, first: int) -> None:
-        """Forget what was read and go on with this frame."""
+    def at_or_before(self, index: int) -> int:
+        """See FrameReader. Waits for it; ``seek`` must follow, as what was being read is forgotten."""
+        self._forget()
+        return self._pool.submit(self._reader.at_or_before, index).result()
+
+    def _forget(self) -> None:
         for reading in self._readings:
             reading.cancel()
         self._readings.clear()
         self._parts.clear()
+
+    def seek(self, first: int) -> None:
+        """Forget what was read and go on with this frame."""
+        self._forget()
         self._at_end = False
         self._pool.submit(self._reader.seek, first)
         self._read_on()

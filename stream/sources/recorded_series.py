@@ -11,6 +11,9 @@ from ...errors import SourceError
 from ..files.acquisition import Acquisition
 from ..series import Series, SeriesKey
 
+MOST_FRAMES = 1 << 31
+"""Of one series; accounts that say more were damaged."""
+
 
 def recorded_series(acquisition: Acquisition, epoch: bytes) -> tuple[Series, int]:
     """The series to announce, under a new epoch, and how many frames its END says were sent.
@@ -27,12 +30,16 @@ def recorded_series(acquisition: Acquisition, epoch: bytes) -> tuple[Series, int
 
     if not acquisition.count:
         raise SourceError(f"{acquisition.name} holds no frames: there is nothing to replay")
-    encoding = acquisition.encoding if acquisition.payloads(0, 1) is not None else "raw"
+    encoding = acquisition.encoding if acquisition.payloads(0, 0) is not None else "raw"  # reads none
     if isinstance(acquisition, Recording):
         announced = acquisition.announced
         key = SeriesKey(epoch, announced.key.number)
         sent = acquisition.accounts.get("sent")
-        ended = max(sent, acquisition.rows) if isinstance(sent, int) else acquisition.rows
+        ended = acquisition.rows
+        if isinstance(sent, int) and ended < sent <= MOST_FRAMES:
+            ended = sent
+        if ended == 0:
+            raise SourceError(f"{acquisition.name} holds no frames: there is nothing to replay")
         return replace(announced, key=key, encoding=encoding, tables={}), ended
     series = Series(
         SeriesKey(epoch, 1),

@@ -43,7 +43,8 @@ MAX = "max"
 REJECTED_AT_ONCE = 1 << 20
 """The assembler lets no single message reach further ahead in a series without an announced end."""
 LULL_NS = 300_000_000
-"""Between two rounds when frames were missing: an END is waited on for 100 ms, for stragglers."""
+"""Between two rounds when frames were missing, as an END is waited on for 100 ms, for stragglers; and after a
+round that was shorter: nobody can look at thousands of series a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class ReplaySource:
         self._due: Nanoseconds = np.zeros(0, np.int64)
         self._at = self._index = self._to_show = self._missing = 0
         self._not_before: int | None = None
+        self._began: int | None = None
         self._start_paused = options.start_paused
 
     # -- Source ----------------------------------------------------------------------------------------
@@ -114,9 +116,11 @@ class ReplaySource:
                 "memory ([ring] bytes of the pipeline file)"
             )
         self._tables = acquisition.tables()
-        self._axis = TimeAxis.of(acquisition, self._count)
+        assert acquisition.count is not None  # recorded_series saw to that
+        readable = min(self._count, acquisition.count)  # more may have been sent than announced
+        self._axis = TimeAxis.of(acquisition, readable)
         self._times = RecordedTimes(self._axis.interval_ns)
-        self._ahead = ReadAhead(FrameReader(acquisition, self._count))
+        self._ahead = ReadAhead(FrameReader(acquisition, readable))
         self._begin(0)
 
     def resume(self, series: Series) -> None:
@@ -155,6 +159,7 @@ class ReplaySource:
         if self._state == "held" or self._resting():
             return None
         if self._opening:
+            self._began = self._now()
             return self._opening.popleft()
         return self._next() if self._moving else None
 
@@ -238,7 +243,7 @@ class ReplaySource:
         frames = 1 if value is None else _integer("step", value)
         if frames < 0:
             self._pause(None)
-            self._jump(max(0, self._index - 1 + frames))
+            self._jump(self._ahead.at_or_before(max(0, self._index - 1 + frames)))
         elif self._state in ("playing", "paused"):
             self._state, self._to_show = "paused", frames
 
@@ -296,13 +301,20 @@ class ReplaySource:
         ended = End(self._series.key, self._count)
         missing = self._missing + self._count - self._index
         self._index = self._count
+        rest = self._rest_ns(missing)
         if self._options.loop and self._state == "playing":
             self._next_key()
             self._begin(0)
-            self._not_before = self._now() + LULL_NS if missing else None
+            self._not_before = self._now() + rest
         else:
             self._state = "ended"
         return ended
+
+    def _rest_ns(self, missing: int) -> int:
+        """From the last frame of a round to the next one's first: as between two frames."""
+        short = self._began is None or self._now() - self._began < LULL_NS
+        pause = self._clock.pause_ns(self._axis.interval_ns)
+        return max(pause, LULL_NS) if missing or short else pause
 
     # -- frames ----------------------------------------------------------------------------------------
 

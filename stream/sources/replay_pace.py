@@ -22,6 +22,10 @@ LONGEST_PAUSE_NS = 60 * 1_000_000_000
 """A detector's clock that was set during the series must not stop the replay for hours."""
 LOOKED_AT = 1 << 20
 """Recorded times that are read for the mean interval: 8 MiB."""
+LONGEST_FRAME_TIME = 3600.0
+"""Seconds; above that a frame time is an error of whoever wrote it."""
+SLOWEST, FASTEST = 1e-6, 1e6
+"""Limits of the speed, beside "max"."""
 LATE_NS = 250_000_000
 """Behind by more than that, the rest is played later, not faster: a slow disk makes no slideshow."""
 
@@ -41,7 +45,7 @@ class TimeAxis:
         if (interval := _recorded_interval(acquisition, count)) is not None:
             return cls(interval)
         frame_time = acquisition.meta.get("frame_time")
-        if isinstance(frame_time, (int, float)) and 0 < frame_time < math.inf:
+        if isinstance(frame_time, (int, float)) and 0 < frame_time <= LONGEST_FRAME_TIME:
             return cls(1e9 * frame_time)
         rate = MOVIE_RATE if acquisition.scan is None else SCAN_RATE
         return cls(1e9 / rate, f"it says nothing about its pace, taken as {rate:g} frames/s")
@@ -144,6 +148,10 @@ class PlaybackClock:
             self._anchor, due = (now, axis), now
         return due
 
+    def pause_ns(self, axis: float) -> int:
+        """How long a stretch of the axis takes; 0 at unlimited speed."""
+        return int(axis / self.speed)
+
     def reached(self, now: int) -> float:
         """How far the recording's axis is due now; inf at unlimited speed."""
         if math.isinf(self.speed) or self._anchor is None:
@@ -153,7 +161,10 @@ class PlaybackClock:
 
 
 def checked_speed(speed: float) -> float:
-    """Raises UsageError unless above 0."""
-    if speed > 0:
+    """Raises UsageError unless it is SLOWEST to FASTEST, or inf."""
+    if SLOWEST <= speed <= FASTEST or speed == math.inf:
         return float(speed)
-    raise UsageError(f"the speed is {speed:g}; it must be above 0 (1 = as recorded), or 'max'")
+    raise UsageError(
+        f"the speed is {str(speed)[:40]}; it must be above 0 (1 = as recorded, from {SLOWEST:g} to "
+        f"{FASTEST:g}), or 'max'"
+    )

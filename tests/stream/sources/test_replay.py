@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from livem.errors import SourceError, UsageError
 from livem.stream.files.acquisition import Acquisition, FrameBank
+from livem.stream.files.open_file import open_file
 from livem.stream.messages import End, FrameBatch, Limits, Message, Reason, Rejected, Start
-from livem.stream.series import Scan
-from livem.stream.sources import replay
+from livem.stream.recording.recording_file import RecordingFile
+from livem.stream.series import Scan, Series, SeriesKey
+from livem.stream.sources import frame_reader, replay
 from livem.stream.sources.base import Playback, Source
 from livem.stream.sources.frame_reader import Damage, FrameReader, Piece
 from livem.stream.sources.replay import LULL_NS, ReplayOptions, ReplaySource
@@ -231,6 +233,47 @@ def test_an_unreadable_frame_is_rejected_and_costs_no_other(play: Any) -> None:
     assert indices(messages) == [i for i in range(20) if i not in (4, 11)]
 
 
+def recorded(path: Path, announced: int | None, batches: list[tuple[int, int]], sent: int) -> str:
+    """A recording of tiny frames that say which they are."""
+    file = RecordingFile(path, Series(SeriesKey(bytes(8), 4), (2, 2), "uint16", "raw", announced))
+    for first, count in batches:
+        frames = np.repeat(np.arange(first, first + count, dtype=np.uint16), 4)
+        file.append(first, count, frames.view(np.uint8), None, None, None)
+    file.write_accounts({"state": "complete", "sent": sent})
+    file.close()
+    return str(path)
+
+
+def test_more_frames_sent_than_announced_are_missing_not_repeated(tmp_path: Path, play: Any) -> None:
+    path = recorded(tmp_path / "a.h5", 8, [(0, 8)], sent=12)
+    player = play(open_file(path), speed=math.inf)
+    *messages, end = player.now()
+    assert indices(messages) == list(range(8))
+    assert end.count == 12
+    player.tell("seek", 11)
+    player.tell("step", -1)
+    assert indices(player.now()) == [7]
+
+
+@pytest.mark.parametrize("sent", [0, 1 << 60])
+def test_a_recording_without_frames_is_not_played(tmp_path: Path, sent: int) -> None:
+    source = ReplaySource(ReplayOptions(recorded(tmp_path / "a.h5", None, [], sent), loop=True))
+    with pytest.raises(SourceError, match="nothing to replay"):
+        source.open()
+    source.close()
+
+
+def test_a_recording_whose_frames_were_all_lost_is_no_flood_of_series(tmp_path: Path, play: Any) -> None:
+    player = play(open_file(recorded(tmp_path / "a.h5", 8, [], 8)), speed=math.inf, loop=True)
+    assert [type(message) for message in player.now()] == [Start, End]
+    assert player.source.due_ns() == player.clock() + LULL_NS
+
+
+@pytest.mark.parametrize("frame_time", [1e300, 1e9])
+def test_a_senseless_frame_time_is_none(play: Any, frame_time: float) -> None:
+    assert "says nothing about its pace" in play(Recording(frame_time=frame_time)).source.link().detail
+
+
 def test_nothing_is_played_before_everybody_is_ready(play: Any) -> None:
     player = play(go=False)
     assert player.now() == []
@@ -239,7 +282,7 @@ def test_nothing_is_played_before_everybody_is_ready(play: Any) -> None:
     assert isinstance(player.now()[0], Start)
 
 
-@pytest.mark.parametrize("speed", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("speed", [0.0, -1.0, math.nan, 1e-310, 1e-7, 1e7, 10**400])
 def test_a_wrong_speed_is_refused(speed: float) -> None:
     with pytest.raises(UsageError, match="above 0"):
         ReplaySource(ReplayOptions("a.h5", speed=speed))
@@ -344,15 +387,29 @@ def test_an_endless_speed_is_due_at_once() -> None:
 
 def test_each_round_of_a_loop_is_a_series(play: Any) -> None:
     player = play(speed=math.inf, loop=True)
-    numbers: list[int] = []
-    while len(numbers) < 3:
-        message = player.source.receive()
-        if isinstance(message, Start):
-            numbers.append(message.series.key.number)
-        elif message is None:
-            select.select(player.source.pollables(), [], [], PATIENCE_S)
+    numbers = []
+    for _ in range(3):
+        start, *frames, end = player.forward(LULL_NS / 1e9)
+        assert indices(frames) == list(range(20))
+        assert end.key == start.series.key
+        numbers.append(start.series.key.number)
     assert numbers == [1, 2, 3]
     assert not player.tell("pause")["ended"]
+
+
+def test_a_loop_goes_on_as_from_frame_to_frame(play: Any) -> None:
+    player = play(Recording(60), loop=True)
+    player.to_the_end()
+    assert player.source.due_ns() == player.clock() + 10 * MS
+
+
+@pytest.mark.parametrize("speed", [1.0, math.inf])
+def test_a_loop_of_one_frame_is_no_flood_of_series(play: Any, speed: float) -> None:
+    player = play(Recording(1), speed=speed, loop=True)
+    for _ in range(3):
+        assert len(player.now()) == 3
+        assert player.source.due_ns() == player.clock() + LULL_NS
+        player.clock.ns += LULL_NS
 
 
 def test_a_round_with_holes_is_given_time_to_end(play: Any) -> None:
@@ -410,6 +467,37 @@ def test_a_step_back_is_a_series_that_begins_there(play: Any) -> None:
     assert (end.count, start.series.count) == (6, 20)
     assert (skipped.reason, skipped.first, skipped.count) == (Reason.NOT_REPLAYED, 0, 4)
     assert (batch.first, batch.count) == (4, 1)
+
+
+@pytest.mark.parametrize("gone", ["holes", "damaged"])
+@pytest.mark.parametrize("encoded", [True, False])
+def test_steps_back_cross_what_is_missing(play: Any, gone: str, encoded: bool) -> None:
+    player = play(Recording(encoded=encoded, **{gone: (0, 5, 6, 7, 8)}))
+    player.now()
+    player.tell("seek", 10)
+    assert indices(player.now()) == [10]
+    shown = []
+    for _ in range(6):
+        player.tell("step", -1)
+        shown += indices(player.now())
+    assert shown == [9, 4, 3, 2, 1, 1]
+    player.tell("step", 1)
+    assert indices(player.now()) == [2]
+    player.tell("seek", 12)
+    player.now()
+    player.tell("step", -5)
+    assert indices(player.now()) == [4]
+
+
+def test_the_search_for_a_frame_in_a_damaged_recording_ends(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_reader, "LOOKS", 3)
+    player = play(Recording(damaged=(5, 6, 7, 8)), start_paused=True)
+    player.tell("seek", 9)
+    player.tell("step", -1)
+    player.now()
+    assert player.source.position()["index"] == 10  # none of the three was readable: the next that is
 
 
 def test_a_seek_while_playing_goes_on_from_there(play: Any) -> None:
