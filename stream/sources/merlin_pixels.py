@@ -139,6 +139,8 @@ def _raw_format(header: FrameHeader) -> PixelFormat | Fault:
         return Reason.BAD_SHAPE, f"raw {header.depth}-bit rows of {width} pixels are no whole words"
     gap = GAP if quad and header.layout.endswith("G") else 0
     shape = (2 * height + gap, width // 2 + gap) if quad else (height, width)
+    if max(shape) > MAX_DIM:
+        return Reason.BAD_SHAPE, f"a frame of {shape[0]} x {shape[1]} pixels, put together from four chips"
     return PixelFormat("R64", header.depth, shape, dtype, wire_bytes, quad, gap)
 
 

@@ -82,6 +82,9 @@ def changed(**fields: object) -> FrameHeader:
     return FrameHeader(**{**values, **fields})
 
 
+QUAD = {"kind": "R64", "chips": 4, "layout": "2x2"}
+
+
 @pytest.mark.parametrize(
     ("header", "reason", "words"),
     [
@@ -94,6 +97,7 @@ def changed(**fields: object) -> FrameHeader:
         (changed(kind="R64", depth=12, chips=3, layout="Nx1"), Reason.BAD_SHAPE, "3 chips"),
         (changed(kind="R64", depth=24, width=256), Reason.BAD_SHAPE, "512 columns"),
         (changed(kind="R64", depth=24, width=1024, chips=4, layout="2x2"), Reason.BAD_SHAPE, "4 chips"),
+        (changed(**QUAD, depth=6, width=32, height=40_000), Reason.BAD_SHAPE, "80000 x 16"),
         (changed(kind="R64", depth=1, width=96), Reason.BAD_SHAPE, "whole words"),
         (changed(kind="R64", depth=6, width=36, chips=4, layout="2x2"), Reason.BAD_SHAPE, "whole words"),
     ],
