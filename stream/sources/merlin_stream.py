@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..messages import DEFAULT_LIMITS, Limits, Message, Reason, Rejected
+from ..messages import DEFAULT_LIMITS, Limits, Message, Reason
 from ..series import Series
 from .merlin_header import (
     FIXED_BYTES,
@@ -179,17 +179,20 @@ class MerlinStream:
             sequence, places = 1, places[1:]
         if not len(places):
             return
-        text_at = int(places[0]) + PREFIX_BYTES
-        text_end = text_at + template.header.header_bytes
         run = Run(
             template.header,
             template.format,
             sequence,
             len(places),
             lambda: template.format.unpack(self._buffer, places + template.pixels_at),
-            lambda: time_in(bytes(self._memory[text_at:text_end])),
+            lambda: self._time_at(template, int(places[0])),
+            lambda: self._time_at(template, int(places[-1])),
         )
         self._book.frames(run)
+
+    def _time_at(self, template: _Template, place: int) -> int | None:
+        text_at = place + PREFIX_BYTES
+        return time_in(bytes(self._memory[text_at : text_at + template.header.header_bytes]))
 
     # -- one message at a time ---------------------------------------------------------------------------
 
@@ -305,12 +308,7 @@ class MerlinStream:
     # -- what is not understood --------------------------------------------------------------------------
 
     def _reject(self, reason: Reason, detail: str, header: FrameHeader | None) -> None:
-        key = self._book.key
-        if header is None or key is None or header.sequence < 1:
-            self._book.queue.append(Rejected(reason, detail, count=1))
-            return
-        self._book.queue.append(Rejected(reason, detail, key, header.index, 1))
-        self._book.passed(header.sequence)
+        self._book.reject(reason, detail, header)
 
     def _refuse(self, reason: Reason, detail: str, header: FrameHeader | None = None) -> bool:
         """Reject the message that begins here, and go on with the next."""

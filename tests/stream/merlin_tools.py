@@ -30,9 +30,9 @@ def content(index: int, readout: Readout = READOUT) -> np.ndarray:
     return ((index + np.arange(h * w).reshape(h, w)) % top).astype(readout.dtype)
 
 
-def frame(index: int, readout: Readout = READOUT) -> bytes:
+def frame(index: int, readout: Readout = READOUT, time_ns: int | None = None) -> bytes:
     pixels = pixel_bytes(content(index, readout), readout)
-    text = frame_text(readout, index + 1, NS + index)
+    text = frame_text(readout, index + 1, NS + index if time_ns is None else time_ns)
     return message(len(text) + len(pixels)) + text + pixels
 
 

@@ -11,6 +11,7 @@ from merlin_tools import NS, READOUT, acquisition, content, drain, feed, frame, 
 from livem.stream.messages import End, FrameBatch, Limits, Reason, Rejected, Start
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.merlin_frames import Readout, frame_text, message
+from livem.stream.sources.merlin_series import _Running
 from livem.stream.sources.merlin_stream import BATCH_BYTES, MerlinStream
 
 FRAME = len(frame(0))
@@ -231,6 +232,133 @@ def test_frames_of_an_acquisition_that_began_before_are_counted_and_not_shown():
     assert sum(each.count for each in messages) == 3
     assert "began before" in stream.note
     assert kinds(feed(stream, acquisition(2))) == ["Start", "FrameBatch", "End"]
+
+
+HOUR = 3600 * 10**9
+MS = 10**6
+
+
+def at_pace(indices, begun: int = NS) -> bytes:
+    """Frames of an acquisition at 1,000 a second."""
+    return b"".join(frame(i, time_ns=begun + i * MS) for i in indices)
+
+
+def without_clock(index: int) -> bytes:
+    return frame(index).replace(b"MQ1A", b"\0\0\0\0")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def interrupted(data: bytes, seconds: float, monkeypatch) -> MerlinStream:
+    """A stream that has lost its connection behind these bytes, so long ago."""
+    stream, clock = MerlinStream(), Clock()
+    monkeypatch.setattr(stream._book, "_clock", clock)
+    feed(stream, data)
+    stream.line_lost(orderly=False)
+    clock.now += seconds
+    return stream
+
+
+@pytest.mark.parametrize("seconds", [1, 3600])
+@pytest.mark.parametrize(
+    ("first", "begun", "joined"),
+    [
+        (10, NS, True),
+        (10_000, NS, True),
+        (10_000, NS + 40 * MS, True),
+        (30, NS + HOUR, False),
+        (30, NS + 3000 * MS, False),
+        (3, NS + 3000 * MS, False),
+        (30, NS - HOUR, False),
+    ],
+)
+def test_behind_an_interruption_the_detectors_clock_tells_whose_frames_they_are(
+    first, begun, joined, seconds, monkeypatch
+):
+    stream = interrupted(hdr(20_000) + at_pace(range(100)), seconds, monkeypatch)
+    messages = feed(stream, at_pace(range(first, first + 11), begun))
+    if joined:
+        assert sorted(frames_in(messages)) == list(range(first, first + 11))
+    else:
+        assert kinds(messages) == ["End", *["Rejected"] * (len(messages) - 1)]
+        assert {each[0] for each in rejections(messages)} == {Reason.UNKNOWN_SERIES}
+        assert "began before this connection" in stream.note
+
+
+@pytest.mark.parametrize(("index", "seconds", "joined"), [(5, 1, True), (1, 1, False), (5, 60, False)])
+def test_without_a_clock_only_a_short_interruption_is_bridged(index, seconds, joined, monkeypatch):
+    stream = interrupted(hdr(9) + b"".join(map(without_clock, range(3))), seconds, monkeypatch)
+    messages = feed(stream, without_clock(index))
+    assert kinds(messages) == (["FrameBatch"] if joined else ["End", "Rejected"])
+
+
+@given(
+    period=st.integers(20_000, 10**9),
+    seen=st.integers(2, 100_000),
+    missed=st.integers(0, 100_000),
+    pause=st.integers(0, 10 * HOUR),
+    to=st.integers(1, 200_000),
+)
+def test_the_same_pace_goes_on_and_an_acquisition_begun_anew_does_not(period, seen, missed, pause, to):
+    running = _Running(SeriesKey(b"8 bytes!", 1), (8, 16), "uint16", None, furthest=seen)
+    running.tick(1, NS)
+    running.tick(seen, NS + (seen - 1) * period)
+    later = seen + 1 + missed
+    assert running.goes_on(later, NS + (later - 1) * period, soon=False)
+    begun = NS + seen * period + pause
+    assert not running.goes_on(to, begun + (to - 1) * period, soon=False)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1, ["FrameBatch"]), (60, ["End", "Rejected"])])
+def test_a_resumed_series_waits_for_its_frames_some_seconds(seconds, expected, monkeypatch):
+    stream, clock = MerlinStream(), Clock()
+    monkeypatch.setattr(stream._book, "_clock", clock)
+    stream.resume(Series(SeriesKey(b"8 bytes!", 5), READOUT.shape, "uint16", count=9))
+    clock.now += seconds
+    assert kinds(feed(stream, frame(6))) == expected
+
+
+def short(index: int) -> bytes:
+    """A frame that has lost its last bytes."""
+    return frame(index)[:-40]
+
+
+def test_a_bad_first_frame_belongs_to_the_series_that_the_next_one_names():
+    start, *rest = feed(MerlinStream(), hdr(4) + short(0) + short(1) + frame(2) + frame(3))
+    assert isinstance(start, Start)
+    assert kinds(rest) == ["Rejected", "Rejected", "FrameBatch", "FrameBatch", "End"]
+    assert rejections(rest) == [(Reason.PAYLOAD_SIZE, 0, 1), (Reason.PAYLOAD_SIZE, 1, 1)]
+    assert {each.key for each in rest} == {start.series.key}
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_bad_frame_behind_an_interruption_waits_for_a_good_one(joined, monkeypatch):
+    stream = interrupted(hdr(9) + at_pace(range(3)), 1, monkeypatch)
+    assert feed(stream, lying(4, kind=b"U64")) == []
+    assert "waiting for a good first frame" in stream.note
+    messages = feed(stream, at_pace([5], NS if joined else NS + HOUR))
+    if joined:
+        assert kinds(messages) == ["Rejected", "FrameBatch"]
+        assert rejections(messages) == [(Reason.BAD_DTYPE, 4, 1)]
+        assert stream.note == ""
+    else:
+        assert kinds(messages) == ["End", "Rejected", "Rejected"]
+        assert rejections(messages) == [(Reason.BAD_DTYPE, None, 1), (Reason.UNKNOWN_SERIES, None, 1)]
+
+
+def test_bad_frames_are_told_even_if_no_good_one_comes():
+    stream = MerlinStream()
+    assert feed(stream, hdr(100) + b"".join(map(short, range(5)))) == []
+    assert "waiting for a good first frame: frame " in stream.note
+    told = rejections(feed(stream, b"".join(map(short, range(5, 20)))))
+    assert told[:9] == [(Reason.PAYLOAD_SIZE, None, 1)] * 9
+    stream.line_lost(orderly=False)
+    assert len(told) + len(drain(stream)) == 20
 
 
 def test_a_first_frame_without_any_header_begins_an_open_series():
