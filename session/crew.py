@@ -81,8 +81,10 @@ def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator
         yield ProcessSpec(config.name, run_worker, (options, ring.reader_port(config.name)))
 
 
-def recorder(folder: Path, pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> ProcessSpec:
-    """The process that keeps the stream."""
+def recorder(
+    folder: Path, pipeline: Pipeline, addresses: HubAddresses, ring: Ring, notes: Path
+) -> ProcessSpec:
+    """The process that keeps the stream; ``notes`` is what one that dies leaves for the next."""
     from ..stream.recording.recorder import RecorderOptions, run_recorder
 
     options: dict[str, Any] = {
@@ -91,6 +93,7 @@ def recorder(folder: Path, pipeline: Pipeline, addresses: HubAddresses, ring: Ri
         "compression": pipeline.record.compression,
         "continuous": pipeline.record.continuous,
         "name": RECORDER,
+        "notes": str(notes),
     }
     return ProcessSpec(RECORDER, run_recorder, (RecorderOptions(**options), ring.reader_port(RECORDER)))
 

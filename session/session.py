@@ -140,7 +140,8 @@ class Session:
         for spec in crew.workers(self.pipeline, addresses, self.ring):
             start(spec)
         if self.options.record is not None:
-            start(crew.recorder(self.options.record, self.pipeline, addresses, self.ring))
+            notes = self.directory / "recorder.json"
+            start(crew.recorder(self.options.record, self.pipeline, addresses, self.ring, notes))
         if self._plan.spec is not None:
             self._sender = OwnSender(self._plan, self.options.sender, self.processes)
         if self.options.karabo_out is not None:

@@ -400,6 +400,12 @@ class RingReader:
         for reason, frames in dropped.items():
             record[E_DROPPED + DROP_REASONS.index(reason)] += np.uint64(frames)
 
+    def recount(self, serial: int, frames: int, reason: str) -> None:
+        """Frames that were counted as dropped for ``reason`` were processed after all."""
+        record = self._edge(serial)
+        record[E_DROPPED + DROP_REASONS.index(reason)] -= np.uint64(frames)
+        record[E_PROCESSED] += np.uint64(frames)
+
     def count_error(self) -> None:
         self._words[R_ERRORS] += np.uint64(1)
 

@@ -88,6 +88,34 @@ def test_the_last_seconds_are_kept_on_request(tmp_path):
     np.testing.assert_array_equal(kept.frames(int(indices[0]), 1)[0], frames[indices[0] % 256])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX's")
+def test_a_killed_recorder_leaves_its_file_and_its_switch_to_the_next(tmp_path):
+    pipeline = a_pipeline(consumers=TOTAL, record={"continuous": False}, ring={"bytes": 1 << 20})
+    url = f"{TINY}&fps=500&repeats=0"
+    session = Session(pipeline, SessionOptions(url, record=tmp_path, out=tmp_path / "out"))
+    with session:
+        session.start()
+        step_until(session, lambda: session.accounts.entered()[0])
+        session._answer({"do": "set", "consumer": "recorder", "name": "recording", "value": True})
+        step_until(
+            session, lambda: session.reports.recording.get("frames", 0) > 600
+        )  # more than the ring has
+        os.kill(session.processes.pid("recorder"), signal.SIGKILL)
+        session._ready.discard("recorder")
+        step_until(session, lambda: "recorder" in session._ready)
+        step_until(session, lambda: session.reports.recording.get("frames", 0) > 100)
+        session.stop("enough")
+        session.finish()
+        (account,) = session.settling.settled
+    first, second = map(open_recording, account["recordings"])
+    edge = account["edges"]["recorder"]
+    assert identity_holds(account)
+    assert edge["processed"] > 700
+    for recording in (first, second):
+        assert recording.rows > 100
+        recording.close()
+
+
 def test_every_trouble_of_the_recorder_is_an_alarm_and_fails_the_run_in_the_end():
     alarms: list[str] = []
     for said in (

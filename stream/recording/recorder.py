@@ -36,6 +36,8 @@ class RecorderOptions:
     fsync_s: float = 1.0
     """At most so much is lost when the power fails."""
     name: str = RECORDER
+    notes: str | None = None
+    """A file that one process of this recorder leaves for the next, should it die."""
 
 
 def run_recorder(options: RecorderOptions, port: ReaderPort) -> None:

@@ -17,10 +17,12 @@ import zmq
 from ..child import Child
 from ..ledger import SeriesLedger
 from ..ring import ReaderPort, attach_views
+from ..ring_layout import E_FINAL, E_PROCESSED, E_SERIAL, SERIES_KEPT, Views, merge_dropped
 from ..ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..ring_table import ledger_of
 from ..series import Series
 from .keeper import FLUSH_BYTES, Keeper
+from .notes import Notes
 from .past import Past
 from .recorder import RecorderOptions
 
@@ -34,19 +36,20 @@ class Recorder:
     """One reader, one open file, one line to the supervisor."""
 
     def __init__(self, options: RecorderOptions, port: ReaderPort, child: Child) -> None:
-        self._options, self._child = options, child
-        self._reader = RingReader(port)
+        self._options, self._child, self._row = options, child, port.row
         self._segment, self._views = attach_views(port.segment, port.layout)
+        self._former = former_counts(self._views, port.row)
+        self._reader = RingReader(port)  # begins its counts anew
+        self._notes = Notes.read(options.notes, options.continuous)
         # Leases gate the writer: what waits for a flush stays a small part of the ring.
         self._keeper = Keeper(options, min(FLUSH_BYTES, port.layout.data_bytes // 8))
+        self._keeper.enabled = self._notes.enabled
         self._past = Past(options)
         self._pending: list[Lease] = []
         """Blocks that are written but not yet flushed."""
         self._series: Series | None = None
         self._serial = -1
         self._ended = True
-        self._files: list[str] = []
-        """That hold frames of the open series."""
         self._from = 0
         """The first block that the open file holds."""
         self._live_next = True
@@ -124,7 +127,7 @@ class Recorder:
 
     def _open(self, start: SeriesStart) -> None:
         self._series, self._serial, self._ended = start.series, start.serial, False
-        self._files = []
+        self._notes.open(start.serial)
         if self._keeper.enabled:
             self._begin_file()
 
@@ -133,10 +136,26 @@ class Recorder:
             return
         self._from = self._reader.position
         if self._keeper.begin(self._series) and self._keeper.file is not None:
-            self._files.append(str(self._keeper.file.path))
+            self._note_file(str(self._keeper.file.path))
         self._report()
 
+    def _note_file(self, path: str) -> None:
+        self._notes.files.append(path)
+        self._notes.keep()
+
+    def _adopt(self, serial: int) -> None:
+        """What a dead predecessor had flushed is in its file, though the ring no longer has it.
+
+        Of the frames that are missing at the beginning, no more than it had counted as dropped were not kept.
+        """
+        processed, dropped = self._former.pop(serial)
+        missing = merge_dropped(self._views.edge(self._row, serial)).get("restart", 0)
+        kept = min(processed, max(0, missing - dropped))
+        self._reader.recount(serial, kept, "restart")
+
     def _take(self, lease: Lease) -> None:
+        if lease.serial in self._former:
+            self._adopt(lease.serial)
         if self._keeper.write(lease.block):
             if lease.whole:
                 self._pending.append(lease)
@@ -169,6 +188,8 @@ class Recorder:
 
     def _close(self, end: SeriesEnd) -> None:
         self._ended = True
+        if end.serial in self._former:
+            self._adopt(end.serial)
         self._close_file("complete" if end.complete else "incomplete", end.reason)
         self._reader.finalised(end)
         self._report_done(end.serial)
@@ -210,7 +231,9 @@ class Recorder:
         self._child.link.report("recording", **self._keeper.status(), kept=kept)
 
     def _report_done(self, serial: int) -> None:
-        self._child.link.report("series_done", serial=serial, topics=[], files=self._files, decode_errors={})
+        self._child.link.report(
+            "series_done", serial=serial, topics=[], files=self._notes.files, decode_errors={}
+        )
 
     def _parameters(self) -> dict[str, Any]:
         return {
@@ -247,7 +270,8 @@ class Recorder:
 
     def _switch(self, on: bool) -> None:
         """Begin to keep what comes from now on, or stop: the file holds a part of the series then."""
-        self._keeper.enabled = on
+        self._keeper.enabled = self._notes.enabled = on
+        self._notes.keep()
         if on and self._keeper.file is None:
             self._begin_file()
         elif not on:
@@ -262,5 +286,15 @@ class Recorder:
         stop = self._from if self._keeper.file is not None else self._reader.position
         error = self._past.begin(self._reader, self._series, self._serial, stop, seconds)
         if error is None and (kept := self._past.status()) is not None:
-            self._files.append(kept["file"])
+            self._note_file(kept["file"])
         return error
+
+
+def former_counts(views: Views, row: int) -> dict[int, tuple[int, int]]:
+    """Frames that an earlier process of this row had kept and not kept, by the open series' serial."""
+    counts = {}
+    for place in range(SERIES_KEPT):
+        record = views.edge(row, place)
+        if record[E_SERIAL] and not record[E_FINAL]:
+            counts[int(record[E_SERIAL]) - 1] = int(record[E_PROCESSED]), sum(merge_dropped(record).values())
+    return counts

@@ -13,6 +13,7 @@ from livem.stream.files.recordings import open_recording
 from livem.stream.recording import keeper as keeping
 from livem.stream.recording import nexus
 from livem.stream.recording.keeper import free_path
+from livem.stream.recording.notes import Notes
 from livem.stream.recording.recording_file import RecordingFile
 from livem.stream.series import Scan
 
@@ -316,6 +317,70 @@ def test_a_restarted_recorder_keeps_what_the_ring_still_holds(stage):
     assert second != first
     assert content(second) == s.sent
     assert s.edge() == (40, {})
+
+
+def test_what_a_dead_recorder_had_flushed_is_counted_and_its_file_is_named(stage, tmp_path):
+    """The ring holds only the end of what came; the rest is in the first file."""
+    s = stage(ring_bytes=1 << 20, notes=str(tmp_path / "notes.json"))
+    s.start(a_series(count=6000))
+    for first in range(0, 4000, 50):
+        s.frames(first, 50)
+        s.work()
+    s.recorder._keeper.flush()
+    s.recorder._settle()
+    s.attach()
+    s.work()
+    for first in range(4000, 6000, 50):
+        s.frames(first, 50)
+        s.work()
+    s.end(6000)
+    s.work()
+    assert s.edge() == (6000, {})
+    first, second = s.files()
+    assert content(first).keys() | content(second).keys() == set(range(6000))
+
+
+def test_what_a_dead_recorder_did_not_keep_stays_not_kept(stage, tmp_path):
+    s = stage(ring_bytes=1 << 20, continuous=False, notes=str(tmp_path / "notes.json"))
+    s.start(a_series(count=6000))
+    for first in range(0, 4000, 50):
+        if first == 1000:
+            s.tell(do="set", name="recording", value=True)
+        s.frames(first, 50)
+        s.work()
+    s.recorder._keeper.flush()
+    s.recorder._settle()
+    s.attach()
+    s.work()
+    s.end(4000)
+    s.work()
+    processed, dropped = s.edge()
+    assert processed + sum(dropped.values()) == 4000
+    assert processed <= 3000  # 1000 were not kept
+    assert dropped.keys() == {"restart"}
+
+
+def test_a_switch_outlives_its_recorder(stage, tmp_path):
+    s = stage(continuous=False, notes=str(tmp_path / "notes.json"))
+    s.start(a_series(count=200))
+    s.tell(do="set", name="recording", value=True)
+    s.frames(0, 50)
+    s.work()
+    s.attach()
+    s.frames(50, 150)
+    s.end(200)
+    s.work()
+    assert s.edge() == (200, {})
+    assert len(s.files()) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"enabled": 1}', '{"enabled": true, "serial": "x", "files": 3}']
+)
+def test_notes_that_make_no_sense_are_none(text, tmp_path):
+    (tmp_path / "notes.json").write_text(text)
+    notes = Notes.read(str(tmp_path / "notes.json"), enabled=False)
+    assert (notes.enabled, notes.serial, notes.files) == (False, -1, [])
 
 
 def test_a_stopped_recorder_closes_its_file(stage):
