@@ -275,7 +275,7 @@ class Recorder:
         if on and self._keeper.file is None:
             self._begin_file()
         elif not on:
-            self._close_file("open", "recording was switched off")
+            self._close_file("incomplete", "recording was switched off")
 
     def _keep_last(self, seconds: float) -> str | None:
         """Write what the ring still holds of the last seconds, without what the open file holds already."""

@@ -26,6 +26,7 @@ from ..files.superblock import OPEN_FOR_SWMR, SIZE, BrokenSuperblockError, Super
 from .nexus import LIBRARY
 
 BATCH = 256
+PIECE = 1 << 20
 ROOT = 48
 """Where the root group of every recording lies: right behind the superblock."""
 NOWHERE = (1 << 64) - 1
@@ -73,7 +74,7 @@ def repair(path: str | PathLike[str]) -> RepairReport:
     ------
     SourceError
         When it is no recording, is being written at this moment, is damaged where nothing can be read
-        without it, or cannot be written.
+        without it, cannot be read as a whole at this moment, or cannot be written.
     """
     where = Path(path)
     try:
@@ -90,11 +91,10 @@ def _repair(path: Path) -> RepairReport:
     cut_off = max(0, header.base + header.end - size)
     with _mended_header(path, header, lost or cut_off or not header.clean):
         recording = open_recording(path)
-    try:
-        recorded, damaged = _verify(recording)
-        rows, accounts = recording.rows, recording.accounts
-    finally:
-        recording.close()
+    recorded, damaged, rows, accounts = _look_through(recording)
+    if damaged:  # for good, or had the disk or the network a bad moment?
+        read_through(path)
+        recorded, damaged, rows, accounts = _look_through(open_recording(path))
     is_open = accounts.get("state", "open") == "open"
     if damaged or is_open:
         closed = _closed_accounts(accounts, recorded - len(damaged)) if is_open else accounts
@@ -142,6 +142,14 @@ def _mended_header(path: Path, header: Superblock, needed: object) -> Iterator[N
         raise
 
 
+def _look_through(recording: Recording) -> tuple[int, list[int], int, dict[str, Any]]:
+    """Frames that were written, those that are not sound, all rows, the accounts; closes the recording."""
+    try:
+        return *_verify(recording), recording.rows, recording.accounts
+    finally:
+        recording.close()
+
+
 def _verify(recording: Recording) -> tuple[int, list[int]]:
     """Frames that were written, and those of them that are not sound."""
     recorded, damaged = 0, []
@@ -154,8 +162,16 @@ def _verify(recording: Recording) -> tuple[int, list[int]]:
     return recorded, damaged
 
 
+def read_through(path: Path) -> None:
+    """Read a whole file as it lies. Raises OSError where the disk does not give it: that is no damage."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(PIECE):
+            pass
+
+
 def _closed_accounts(accounts: dict[str, Any], sound: int) -> dict[str, Any]:
-    reason = "the recorder was stopped before the series ended (a kill, a crash or a power failure)"
+    killed = "the recorder was stopped before the series ended (a kill, a crash or a power failure)"
+    reason = accounts.get("reason") or killed
     return {**accounts, "state": "incomplete", "reason": reason, "recorded": sound}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 
 from livem.errors import SourceError
-from livem.stream.files.recordings import open_recording
+from livem.stream.files.recordings import Recording, open_recording
 from livem.stream.files.superblock import Superblock, lookup3
+from livem.stream.recording import repair as repairing
 from livem.stream.recording.repair import repair
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -56,6 +58,51 @@ def test_a_whole_recording_is_left_as_it_is(finished, tmp_path):
     report = repair(path)
     assert (report.changed, report.recorded, report.sound) == (False, FRAMES, FRAMES)
     assert path.read_bytes() == before
+
+
+def test_a_disk_that_has_a_bad_moment_costs_no_frame(finished, tmp_path, monkeypatch):
+    path = copy(finished[0], tmp_path)
+    before, real, calls = path.read_bytes(), Recording._stored, iter(range(10**6))
+
+    def once_broken(self, index):
+        if next(calls) < 5:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, index)
+
+    monkeypatch.setattr(Recording, "_stored", once_broken)
+    assert not repair(path).changed
+    assert path.read_bytes() == before
+
+
+def test_a_disk_that_cannot_be_read_is_no_damage(finished, tmp_path, monkeypatch):
+    path = copy(finished[0], tmp_path)
+    before = path.read_bytes()
+
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Recording, "_stored", broken)
+    monkeypatch.setattr(repairing, "read_through", broken)
+    with pytest.raises(SourceError, match="Input/output error"):
+        repair(path)
+    assert path.read_bytes() == before
+
+
+def test_a_recording_that_was_switched_off_says_so_before_and_after_repair(tmp_path):
+    stage = Stage(tmp_path)
+    stage.start(a_series(count=20))
+    stage.frames(0, 10)
+    stage.work()
+    stage.tell(do="set", name="recording", value=False)
+    stage.frames(10, 10)
+    stage.end(20)
+    stage.work()
+    (path,) = stage.files()
+    stage.close()
+    assert not repair(path).changed
+    recording = open_recording(path)
+    assert (recording.state, recording.accounts["reason"]) == ("incomplete", "recording was switched off")
+    recording.close()
 
 
 def test_a_killed_recording_opens_in_a_plain_program_afterwards(killed, tmp_path):
