@@ -60,7 +60,7 @@ class LazyStack:
         if self._kept is None or not self._kept[0][0] <= frame < self._kept[0][1]:
             try:
                 self._kept = self._read(frame)
-            except (OSError, RuntimeError, ValueError) as error:
+            except Exception as error:  # whatever a library makes of damaged bytes
                 raise SourceError(
                     f"{self._name}: the frames from {frame} on cannot be read: {error}"
                 ) from error

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import LivemError
 from ..files.acquisition import Acquisition, Positions
 from ..series import IndexArray
 
@@ -31,8 +30,6 @@ AHEAD = 3
 LOOKS = 1000
 """Damaged frames that are passed over at a step back: each is read, 0.1 ms or more."""
 PAGE = 4096
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, LivemError)
-"""What h5py, numpy and our own readers raise for damaged data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +89,19 @@ class FrameReader:
         stop, looks = min(index + 1, self.count), LOOKS
         while stop > 0 and looks > 0:
             first = max(0, stop - MAX_FRAMES)
-            there = self._acquisition.recorded(first, stop - first)
+            there = self._recorded(first, stop - first)
             offsets = np.arange(stop - first) if there is None else np.flatnonzero(there)
             for frame in (first + offsets[::-1][:looks]).tolist():
                 if any(isinstance(part, Piece) for part in self._read(frame, 1)):
                     return int(frame)
             stop, looks = first, looks - len(offsets)
         return index
+
+    def _recorded(self, first: int, n: int) -> npt.NDArray[np.bool_] | None:
+        try:
+            return self._acquisition.recorded(first, n)
+        except Exception:  # noqa: BLE001 - as in _read; then each frame is looked at
+            return None
 
     def _frames_at_once(self) -> int:
         wanted = int(self._read_bytes / max(self._stored_bytes, 1.0))
@@ -107,7 +110,7 @@ class FrameReader:
     def _read(self, first: int, n: int) -> list[Part]:
         try:
             return list(self._pieces(first, n))
-        except UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001 - libraries raise anything for damaged bytes, and ingest goes on
             if n == 1:
                 return [Damage(first, 1, f"{type(error).__name__}: {error}"[:300])]
         return [part for frame in range(first, first + n) for part in self._read(frame, 1)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import select
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,19 @@ def test_a_recording_whose_frames_were_all_lost_is_no_flood_of_series(tmp_path: 
 @pytest.mark.parametrize("frame_time", [1e300, 1e9])
 def test_a_senseless_frame_time_is_none(play: Any, frame_time: float) -> None:
     assert "says nothing about its pace" in play(Recording(frame_time=frame_time)).source.link().detail
+
+
+def test_whatever_a_library_raises_costs_one_frame(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Recording, first: int, n: int) -> None:
+        if first <= 4 < first + n:
+            raise zlib.error("Error -3 while decompressing")
+
+    monkeypatch.setattr(Recording, "_fail", fail)
+    messages = play(Recording(), speed=math.inf).now()
+    (rejected,) = (m for m in messages if isinstance(m, Rejected))
+    assert (rejected.first, rejected.count) == (4, 1)
+    assert "decompressing" in rejected.detail
+    assert indices(messages) == [i for i in range(20) if i != 4]
 
 
 def test_nothing_is_played_before_everybody_is_ready(play: Any) -> None:
