@@ -1,4 +1,4 @@
-"""What a reader finds in a file of frames, and the readers of .npy, .npz and .tif.
+"""What a reader finds in a file of frames, and the readers of .npy and .npz.
 
 Knows nothing of wire dtypes; file_acquisition.py makes acquisitions of what is found.
 """
@@ -27,6 +27,8 @@ META_NUMBERS = (
     "read_noise",
     "beam_energy",
 )
+MEMORY_BYTES = 1 << 30
+"""Of one array that can be read as a whole only."""
 VALID = "valid"
 """How livem export calls the array that says which frames were there."""
 META_TEXTS = ("pixel_unit", "scan_unit", "detector", "sample", "title")
@@ -67,11 +69,12 @@ class Content:
 def read_npy(path: Path, key: str) -> Content:
     no_key(path, key)
     frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    return Content(frames, valid=_valid_beside(path, frames.shape))
+    return Content(frames, valid=valid_beside(path, frames.shape))
 
 
 def read_npz(path: Path, key: str) -> Content:
     with np.load(path, allow_pickle=False) as archive:
+        _check_memory(path, archive)
         names = list(archive.files)
         meta = _npz_meta({name: archive[name] for name in names if _is_scalar(archive, name)})
         if key:
@@ -91,23 +94,14 @@ def read_npz(path: Path, key: str) -> Content:
     )
 
 
-def read_tiff(path: Path, key: str) -> Content:
-    import tifffile
-
-    no_key(path, key)
-    try:
-        with tifffile.TiffFile(path) as file:
-            if not file.series:
-                raise SourceError(f"{path} holds no image")
-            series = file.series[0]
-            if series.axes.endswith("S"):
-                raise SourceError(f"{path} holds colour images {series.shape}; convert it to grey values")
-            meta = _imagej_meta(file.imagej_metadata or {})
-            frames = series.asarray(out="memmap") if series.dataoffset is not None else series.asarray()
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
-    frames = frames.reshape(-1, *frames.shape[-2:]) if frames.ndim > 4 else frames
-    return Content(frames, meta, valid=_valid_beside(path, frames.shape))
+def _check_memory(path: Path, archive: Any) -> None:
+    """Raises SourceError where an array is too large to be unpacked in memory."""
+    largest = max((info.file_size for info in archive.zip.infolist()), default=0)
+    if largest > MEMORY_BYTES:
+        raise SourceError(
+            f"{path} holds an array of {largest / 2**20:,.0f} MiB, which an archive gives out as a whole "
+            f"only; the limit is {MEMORY_BYTES / 2**20:,.0f} MiB; save it as .npy or .h5 instead"
+        )
 
 
 def no_key(path: Path, key: str) -> None:
@@ -166,7 +160,7 @@ def valid_frames(flags: Any, shape: Sequence[int]) -> npt.NDArray[np.bool_] | No
     return valid
 
 
-def _valid_beside(path: Path, shape: Sequence[int]) -> npt.NDArray[np.bool_] | None:
+def valid_beside(path: Path, shape: Sequence[int]) -> npt.NDArray[np.bool_] | None:
     """From OUT.valid.npy for OUT.npy or OUT.tif."""
     beside = path.with_name(f"{path.stem}.{VALID}.npy")
     if len(shape) < 3 or not beside.is_file():
@@ -205,11 +199,6 @@ def _npz_meta(scalars: Mapping[str, Array]) -> dict[str, Any]:
         if name in scalars:
             meta["pixel_size"], meta["pixel_unit"] = float(scalars[name].item()), unit
     return meta
-
-
-def _imagej_meta(tags: Mapping[str, Any]) -> dict[str, Any]:
-    interval = tags.get("finterval")
-    return {"frame_time": float(interval)} if isinstance(interval, int | float) and interval > 0 else {}
 
 
 def _sparse_table(path: Path, archive: Any, names: list[str], meta: dict[str, Any]) -> Content:

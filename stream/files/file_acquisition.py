@@ -12,12 +12,11 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import SourceError
+from ...errors import LivemError, SourceError
 from ..series import DTYPES, MAX_DIM, Encoding, IndexArray
 from .acquisition import Acquisition, Array, FrameBank, Positions, Stack
 from .contents import Content, raster_of
@@ -33,8 +32,8 @@ LOAD_BYTES = 1 << 30
 READERS: Mapping[str, tuple[str, str]] = {
     ".npy": ("contents", "read_npy"),
     ".npz": ("contents", "read_npz"),
-    ".tif": ("contents", "read_tiff"),
-    ".tiff": ("contents", "read_tiff"),
+    ".tif": ("tiff_files", "read_tiff"),
+    ".tiff": ("tiff_files", "read_tiff"),
     ".h5": ("hdf5_files", "read_hdf5"),
     ".hdf5": ("hdf5_files", "read_hdf5"),
     ".nxs": ("hdf5_files", "read_hdf5"),
@@ -48,8 +47,6 @@ READERS: Mapping[str, tuple[str, str]] = {
     SESSION: ("dectris_session", "read_session"),
 }
 """Module and function by suffix; imported when a file of that kind is opened."""
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile, MemoryError)
-"""What numpy, HDF5, zip and Zarr raise on a file that is not what its name says, or damaged."""
 FOLDERS = (".zarr", ".zspy")
 """Kinds of files that may be folders."""
 
@@ -79,8 +76,14 @@ class FileAcquisition(Acquisition):
         try:
             content = reader(path, key)
             acquisition = cls(path.name, content)
-        except UNREADABLE as error:
-            raise SourceError(f"{path} cannot be read as {path.suffix}: {error}") from error
+        except LivemError:
+            raise
+        except Exception as error:
+            # Whatever numpy, HDF5, zip, TIFF and Zarr make of damaged bytes: zlib.error, struct.error,
+            # IndexError, ZeroDivisionError, tokenize.TokenError were all seen, and the list has no end.
+            raise SourceError(
+                f"{path} cannot be read as {path.suffix}: {str(error) or type(error).__name__}"
+            ) from error
         acquisition.files = (path, *content.files)
         return acquisition
 
@@ -183,6 +186,11 @@ def _stack(name: str, content: Content) -> Stack:
     ready = isinstance(frames, np.ndarray) and _is_ready(frames)
     if frames.ndim > 2 and not ready and (nbytes > LOAD_BYTES or content.stored is not None):
         return LazyStack(frames, lazy_dtype(name, frames.dtype), name)
+    if nbytes > LOAD_BYTES and frames.ndim == 2 and not ready:
+        raise SourceError(
+            f"{name}: a frame of {nbytes / 2**20:,.0f} MiB is beyond the limit of "
+            f"{LOAD_BYTES / 2**20:,.0f} MiB"
+        )
     loaded = frames if isinstance(frames, np.ndarray) else np.asarray(frames[:])
     _close(frames)
     flat = lossless(name, loaded)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import hdf5plugin
@@ -13,6 +16,7 @@ import pytest
 import tifffile
 
 from livem.errors import SourceError
+from livem.stream.files import contents
 from livem.stream.files import file_acquisition as files
 from livem.stream.series import Scan
 from livem.stream.simulate.catalogue import open_acquisition
@@ -102,6 +106,35 @@ def test_flags_beside_a_stack_that_are_not_its_own_say_nothing(tmp_path: Path) -
     present = open_acquisition(str(tmp_path / "m.npy")).present(0, 4)
     assert present is not None
     assert present.tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("load_bytes", [1 << 30, 500])
+@pytest.mark.parametrize("shape", [(6, 8, 10), (2, 3, 8, 10)])
+def test_a_compressed_tiff_is_read_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_bytes: int, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(files, "LOAD_BYTES", load_bytes)
+    frames = np.random.default_rng(1).integers(0, 9, shape).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "m.tif", frames, compression="zlib", photometric="minisblack")
+    movie = open_acquisition(str(tmp_path / "m.tif"))
+    assert (movie.count, movie.scan) == (6, Scan((2, 3)) if len(shape) == 4 else None)
+    np.testing.assert_array_equal(movie.frames(0, 6), frames.reshape(6, 8, 10))
+    np.testing.assert_array_equal(movie.frames(4, 3), frames.reshape(6, 8, 10)[[4, 5, 0]])
+    tifffile.imwrite(tmp_path / "one.tif", frames[0], compression="zlib", photometric="minisblack")
+    assert open_acquisition(str(tmp_path / "one.tif")).shape == (8, 10)
+
+
+def test_what_can_be_read_as_a_whole_only_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "m.npz", frames=np.zeros((100, 32, 32), np.uint16))
+    monkeypatch.setattr(contents, "MEMORY_BYTES", 100 << 10)
+    with pytest.raises(SourceError, match=r"m\.npz holds an array of 0 MiB.* save it as \.npy"):
+        open_acquisition(str(tmp_path / "m.npz"))
+    monkeypatch.setattr(files, "LOAD_BYTES", 100)
+    tifffile.imwrite(tmp_path / "one.tif", MOVIE[0].repeat(9, 0), compression="zlib")
+    with pytest.raises(SourceError, match=r"one\.tif: a frame of .* beyond the limit"):
+        open_acquisition(str(tmp_path / "one.tif"))
 
 
 def test_hdf5_prefers_entry_data_data(tmp_path: Path) -> None:
@@ -215,6 +248,48 @@ def test_missing_unknown_and_broken_files(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", MOVIE)
     with pytest.raises(SourceError, match="single array; leave out #a"):
         open_acquisition(f"{tmp_path / 'm.npy'}#a")
+
+
+def intact(folder: Path) -> list[Path]:
+    """A small stack in several formats."""
+    frames = np.arange(20 * 16 * 16, dtype=np.uint16).reshape(20, 16, 16)
+    np.save(folder / "a.npy", frames)
+    np.savez_compressed(folder / "a.npz", frames=frames)
+    tifffile.imwrite(folder / "a.tif", frames)
+    tifffile.imwrite(folder / "z.tif", frames, compression="zlib")
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_dataset("x", data=frames, chunks=(4, 16, 16), compression="gzip")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")  # of numpy and tifffile, about what they find
+def test_damaged_files_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flipped bits and cut ends: some show, some do not; whatever a library raises, the file is named."""
+    (tmp_path / "intact").mkdir()
+    chance = np.random.default_rng(2)
+    refused = 0
+    for path in intact(tmp_path / "intact"):
+        whole = path.read_bytes()
+        for number in range(60):
+            data = bytearray(whole)
+            for at in chance.integers(0, len(data) if number % 2 else 300, 1 + number % 3):
+                data[at] ^= 1 << int(chance.integers(8))
+            copy = tmp_path / f"{path.stem}{number}{path.suffix}"
+            copy.write_bytes(data[: int(chance.integers(len(data)))] if number % 5 == 0 else data)
+            monkeypatch.setattr(files, "LOAD_BYTES", 1 << 30 if number % 4 else 0)
+            with suppress(SourceError):
+                open_acquisition(str(copy)).frames(0, 4)
+                continue
+            refused += 1
+    assert refused > 60
+
+
+def test_any_error_of_a_library_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "m.npy", MOVIE)
+    for error in (ZeroDivisionError("division by zero"), IndexError(), struct.error("unpack")):
+        monkeypatch.setattr(contents.np, "load", Mock(side_effect=error))
+        with pytest.raises(SourceError, match=r"m\.npy cannot be read as \.npy: \w+"):
+            open_acquisition(str(tmp_path / "m.npy"))
 
 
 def test_colour_images_and_files_without_images_are_refused(tmp_path: Path) -> None:
