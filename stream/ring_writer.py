@@ -227,7 +227,8 @@ class RingWriter:
             drain(wake)
         self.beat()
         self._free_if_dead(row)
-        self._pass_if_standing(row)
+        if row not in self._dead_since:  # who died is waited for until another is there
+            self._pass_if_standing(row)
 
     def _free_if_dead(self, row: int) -> None:
         """A dead reader's cursor is freed after the lease timeout, so that nobody waits for ever."""

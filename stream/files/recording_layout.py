@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import SourceError
 from ..announcement import read_series, series_map
+from ..checksum import checksums
 from ..messages import DEFAULT_LIMITS
 from ..segment import Owner
 from ..series import Series, SeriesKey
@@ -57,6 +59,11 @@ ROWS: Mapping[str, np.dtype[Any]] = {
 unknown), bytes of its chunk, and their checksum. Scans by positions have ``position`` (n, 2) float32 too."""
 POSITION = "position"
 POSITION_TYPE = np.dtype("<f4")
+POSITION_SUM = "position_xxh64"
+"""Beside POSITION, its checksum; not in older recordings, 0 where a frame came without a position."""
+COLUMNS = (*ROWS, POSITION, POSITION_SUM)
+SUM = "xxh64"
+"""Attribute of SERIES and of the detector's tables: the checksum of their bytes; not in older recordings."""
 ROWS_PER_CHUNK = 1024
 
 FILTERS: Mapping[str, int] = {"bslz4": 32008, "lz4": 32004}
@@ -84,6 +91,12 @@ def frames_per_chunk(series: Series, encoding: str) -> int:
     if encoding != "raw" or series.frame_bytes >= SMALL_FRAME:
         return 1
     return SMALL_CHUNK // series.frame_bytes
+
+
+def position_sums(positions: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
+    """(n,) checksums of (n, 2) positions."""
+    data = np.ascontiguousarray(positions, POSITION_TYPE).view(np.uint8).reshape(-1)
+    return checksums(data, 8 * np.arange(1, len(positions) + 1, dtype=np.int64))
 
 
 def pack_series(series: Series) -> str:

@@ -19,25 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
-from ..checksum import checksums
+from ..checksum import checksum, checksums
 from ..messages import TABLES
 from ..series import DTYPES, ENCODINGS, MAX_DIM, IndexArray, Series
 from .acquisition import Acquisition, Array, FrameBank, Positions
 from .recording_layout import (
     ACCOUNTS,
     BOOKS,
+    COLUMNS,
     DATA,
     DETECTOR,
     ENCODING,
     FRAMES,
     POSITION,
-    ROWS,
+    POSITION_SUM,
     SERIES,
+    SUM,
     VERSION,
     VERSION_ATTRIBUTE,
     WRITER,
     frames_per_chunk,
     is_alive,
+    position_sums,
     unpack_series,
 )
 from .superblock import AsClosed, BrokenSuperblockError, Superblock
@@ -125,7 +128,7 @@ class Recording(Acquisition):
         if int(version) > VERSION:
             raise SourceError(f"{path} has version {version}, this livem reads up to {VERSION}: update livem")
         self.path, self._file, self._swmr = path, file, bool(file.swmr_mode)
-        announced = unpack_series(_text(file[SERIES]), str(path))
+        announced = unpack_series(_announcement(path, file[SERIES]), str(path))
         self._data = file[DATA]
         _check_data(path, self._data, announced)
         self.encoding = self._data.attrs[ENCODING]
@@ -133,7 +136,7 @@ class Recording(Acquisition):
         """As the detector announced it."""
         self.accounts = _accounts(file)
         """What was received, lost, rejected, and how the series ended; "state" is "open" after a kill."""
-        self._columns = {name: file[FRAMES][name] for name in (*ROWS, POSITION) if name in file[FRAMES]}
+        self._columns = {name: file[FRAMES][name] for name in COLUMNS if name in file[FRAMES]}
         self.rows = min(len(self._data), *(len(column) for column in self._columns.values()))
         """Frames that the last flush knew of, holes included."""
         self._per_chunk = frames_per_chunk(announced, self.encoding)
@@ -196,7 +199,8 @@ class Recording(Acquisition):
         """Pixel mask, flatfield, count rates, as far as the detector sent them."""
         group = self._file[DETECTOR]
         found = {name: group[name] for name in TABLES if name in group}
-        return {name: np.asarray(table) for name, table in found.items() if table.size <= MAX_TABLE}
+        tables = {name: np.asarray(table) for name, table in found.items() if table.size <= MAX_TABLE}
+        return {name: table for name, table in tables.items() if _is_whole(found[name], table.tobytes())}
 
     def truth(self) -> Mapping[str, Array]:
         """Nothing: a recording tells what was measured."""
@@ -241,12 +245,21 @@ class Recording(Acquisition):
         """Payloads that match their checksum. The last range is kept: who asks for one asks twice."""
         if self._last[0] != (start, stop):
             valid, sizes, sums = (self._rows_of(name, start, stop) for name in ("valid", "size", "xxh64"))
+            valid &= self._placed(start, stop)
             stored = [
                 self._payload(index) if there else b""
                 for index, there in zip(range(start, stop), valid.tolist(), strict=True)
             ]
             self._last = (start, stop), *_matching(stored, sizes, sums)
         return self._last[1]
+
+    def _placed(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """(n,) whether a frame's own position is as it was written; true where there is none."""
+        if POSITION_SUM not in self._columns:
+            return np.ones(stop - start, np.bool_)
+        positions, sums = (self._rows_of(name, start, stop) for name in (POSITION, POSITION_SUM))
+        placed: npt.NDArray[np.bool_] = (sums == position_sums(positions)) | (sums == 0)
+        return placed
 
     def _payload(self, index: int) -> bytes:
         try:
@@ -304,6 +317,19 @@ def _check_data(path: Path, data: Any, announced: Series) -> None:
 def _text(dataset: h5py.Dataset) -> str:
     value = dataset[()]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _announcement(path: Path, dataset: h5py.Dataset) -> str:
+    """A wrong axis or scan would be believed: one that is not as it was written is not read."""
+    text = _text(dataset)
+    if not _is_whole(dataset, text.encode()):
+        raise SourceError(f"{path}: its announcement ({SERIES}) is damaged: what its frames are is not sure")
+    return text
+
+
+def _is_whole(dataset: h5py.Dataset, data: bytes) -> bool:
+    """Whether data are as they were written; true in recordings from before they had a checksum."""
+    return bool(dataset.attrs.get(SUM, checksum(data)) == checksum(data))
 
 
 def _accounts(file: h5py.File) -> dict[str, Any]:

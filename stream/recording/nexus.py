@@ -17,6 +17,7 @@ import hdf5plugin  # noqa: F401  (registers the filters that the data sets name)
 import numpy as np
 
 from ... import __version__
+from ..checksum import checksum
 from ..files.recording_layout import (
     ACCOUNTS,
     ACCOUNTS_BYTES,
@@ -27,11 +28,13 @@ from ..files.recording_layout import (
     FRAMES,
     HEADERS_MADE,
     POSITION,
+    POSITION_SUM,
     POSITION_TYPE,
     ROWS,
     ROWS_PER_CHUNK,
     SCAN,
     SERIES,
+    SUM,
     VERSION,
     VERSION_ATTRIBUTE,
     WRITER,
@@ -142,7 +145,7 @@ def _instrument(instrument: h5py.Group, series: Series) -> None:
             _number(detector, name, meta[name], "counts")
     for name in TABLES:
         if (table := series.table(name)) is not None:
-            detector.create_dataset(name, data=table)
+            _mark(detector.create_dataset(name, data=table), np.asarray(table).tobytes())
 
 
 def _group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
@@ -189,12 +192,19 @@ def _frames(group: h5py.Group, series: Series) -> None:
     group["size"].attrs["units"] = "bytes"
     if series.scan is not None and series.scan.order == "positions":
         table(POSITION, POSITION_TYPE, 2).attrs["units"] = "scan pixels (y, x)"
+        table(POSITION_SUM, np.dtype("<u8"))
+
+
+def _mark(dataset: h5py.Dataset, data: bytes) -> None:
+    dataset.attrs[SUM] = np.uint64(checksum(data))
 
 
 def _books(group: h5py.Group, series: Series) -> None:
     group.attrs["NX_class"] = "NXcollection"
     group.attrs[WRITER] = this_writer()
-    group.file[SERIES] = pack_series(series)
+    text = pack_series(series)
+    group.file[SERIES] = text
+    _mark(group.file[SERIES], text.encode())
     group.file.create_dataset(ACCOUNTS, data=b'{"state": "open"}', dtype=f"S{ACCOUNTS_BYTES}")
 
 

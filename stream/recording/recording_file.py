@@ -25,8 +25,10 @@ from ..files.recording_layout import (
     FRAMES,
     HEADERS_MADE,
     POSITION,
+    POSITION_SUM,
     SMALL_FRAME,
     frames_per_chunk,
+    position_sums,
 )
 from ..messages import BSLZ4_HEADER
 from ..series import Series
@@ -121,6 +123,7 @@ class RecordingFile:
         }
         if positions is not None:
             rows[POSITION] = np.array(positions, np.float32)
+            rows[POSITION_SUM] = position_sums(rows[POSITION])
         self._waiting.append(rows)
         self.frames += count
         self.bytes += stored.nbytes

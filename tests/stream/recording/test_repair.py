@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from livem.errors import SourceError
+from livem.stream.files.recording_layout import SERIES, SUM
 from livem.stream.files.recordings import Recording, open_recording
 from livem.stream.files.superblock import Superblock, lookup3
 from livem.stream.recording import repair as repairing
+from livem.stream.recording.recording_file import RecordingFile
 from livem.stream.recording.repair import repair
+from livem.stream.series import Scan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recorder_tools import Stage, a_series
@@ -58,6 +61,64 @@ def test_a_whole_recording_is_left_as_it_is(finished, tmp_path):
     report = repair(path)
     assert (report.changed, report.recorded, report.sound) == (False, FRAMES, FRAMES)
     assert path.read_bytes() == before
+
+
+def flipped(path: Path, text: bytes, into: bytes) -> None:
+    """One place of a file damaged."""
+    data = path.read_bytes()
+    assert data.count(text) == 1
+    path.write_bytes(data.replace(text, into))
+
+
+@pytest.mark.parametrize(
+    ("text", "into"),
+    [(b'"pixel_size": 0.0125', b'"pixel_size": 0.8125'), (b'"shape": [6, 10]', b'"shape": [6, 11]')],
+)
+def test_a_flip_in_the_announcement_gives_no_wrong_axis(tmp_path, text, into):
+    series = a_series(count=FRAMES, scan=Scan((6, 10)), meta={"pixel_size": 0.0125})
+    RecordingFile(tmp_path / "a.h5", series).close()
+    open_recording(tmp_path / "a.h5").close()
+    flipped(tmp_path / "a.h5", text, into)
+    with pytest.raises(SourceError, match=r"announcement .* is damaged"):
+        open_recording(tmp_path / "a.h5")
+
+
+def test_a_flip_in_a_position_costs_its_frame_and_moves_none(tmp_path):
+    stage = Stage(tmp_path)
+    stage.start(a_series(count=20, scan=Scan((64, 64), "positions")))
+    stage.frames(0, 20)
+    stage.end(20)
+    stage.work()
+    (path,) = stage.files()
+    stage.close()
+    recording = open_recording(path)
+    assert recording.present(0, 20).all()
+    recording.close()
+    place = np.array([[3.5, 2.25]], np.float32).tobytes()  # of frame 7
+    flipped(path, place, np.array([[4.5, 2.125]], np.float32).tobytes())
+    recording = open_recording(path)
+    assert np.flatnonzero(~recording.present(0, 20)).tolist() == [7]
+    recording.close()
+    assert repair(path).damaged == 1
+
+
+def test_a_flip_in_a_table_costs_the_table(tmp_path):
+    mask = np.arange(256, dtype=np.uint32).reshape(16, 16) * 65_537
+    np.save(tmp_path / "mask.npy", mask)
+    series = a_series(tables={"pixel_mask": str(tmp_path / "mask.npy")})
+    RecordingFile(tmp_path / "a.h5", series).close()
+    recording = open_recording(tmp_path / "a.h5")
+    np.testing.assert_array_equal(recording.tables()["pixel_mask"], mask)
+    recording.close()
+    flipped(tmp_path / "a.h5", mask[3].tobytes(), mask[4].tobytes())
+    assert open_recording(tmp_path / "a.h5").tables() == {}
+
+
+def test_recordings_without_these_checksums_are_read(finished, tmp_path):
+    path = copy(finished[0], tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file[SERIES].attrs[SUM]
+    assert open_recording(path).present(0, FRAMES).all()
 
 
 def test_a_disk_that_has_a_bad_moment_costs_no_frame(finished, tmp_path, monkeypatch):
