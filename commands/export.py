@@ -34,7 +34,7 @@ class FrameRange(click.ParamType):  # type: ignore[type-arg]  # generic from cli
 @click.argument("file")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
-@click.option("--force", is_flag=True, help="Replace OUT where it is already there.")
+@click.option("--force", is_flag=True, help="Replace OUT, and what lies beside it.")
 @opt.as_json
 def command(
     file: str, out: Path, frames: tuple[int | None, int | None] | None, force: bool, as_json: bool
