@@ -196,11 +196,17 @@ class Recording(Acquisition):
         return self._column(POSITION, first, n) if POSITION in self._columns else None
 
     def tables(self) -> Mapping[str, Array]:
-        """Pixel mask, flatfield, count rates, as far as the detector sent them."""
-        group = self._file[DETECTOR]
-        found = {name: group[name] for name in TABLES if name in group}
-        tables = {name: np.asarray(table) for name, table in found.items() if table.size <= MAX_TABLE}
-        return {name: table for name, table in tables.items() if _is_whole(found[name], table.tobytes())}
+        """Pixel mask, flatfield, count rates, as far as the detector sent them and they can be read."""
+        found = {name: self._table(name) for name in TABLES}
+        return {name: table for name, table in found.items() if table is not None}
+
+    def _table(self, name: str) -> Array | None:
+        try:
+            table = self._file[DETECTOR].get(name)
+            values = None if table is None or table.size > MAX_TABLE else np.asarray(table)
+            return values if values is None or _is_whole(table, values.tobytes()) else None
+        except (OSError, RuntimeError, KeyError):
+            return None  # this part of the file is gone: the frames are not
 
     def truth(self) -> Mapping[str, Array]:
         """Nothing: a recording tells what was measured."""

@@ -135,6 +135,20 @@ def test_tables_travel_with_the_file(tmp_path):
     np.testing.assert_array_equal(found["pixel_mask"], mask)
 
 
+def test_a_table_that_is_damaged_costs_no_frame(tmp_path):
+    tables = keep_tables(tmp_path / "tables", {"pixel_mask": np.arange(256, dtype=np.uint32).reshape(16, 16)})
+    payloads = write(tmp_path / "a.h5", a_series(tables=tables), [(0, 2)])
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        where = h5py.h5o.get_info(file["entry/instrument/detector/pixel_mask"].id).addr
+    data = bytearray((tmp_path / "a.h5").read_bytes())
+    data[where + 20] ^= 255
+    (tmp_path / "a.h5").write_bytes(data)
+    recording = open_recording(tmp_path / "a.h5")
+    assert recording.tables() == {}
+    assert recording.payloads(0, 2) == [payloads[0], payloads[1]]
+    recording.close()
+
+
 @pytest.mark.parametrize("scan", [None, Scan((3, 4), "serpentine", 2, 3), Scan((5, 5), "positions")])
 def test_the_announcement_survives(scan):
     series = a_series(3, count=9, scan=scan, dtype="float32", meta=META)
