@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from livem.cli import main
+from livem.errors import SourceError
 from livem.stream.files.open_file import open_file
 from livem.stream.files.recordings import DATA, Recording, open_recording
 from livem.stream.messages import End, FrameBatch, Message, Start
@@ -188,14 +189,13 @@ def test_a_recording_is_replayed_as_it_was_received(encoding: str, tmp_path: Pat
     assert end == End(start.series.key, 24)
 
 
-def test_a_recording_without_frames_is_a_series_without_frames(tmp_path: Path) -> None:
+def test_a_recording_without_frames_has_nothing_to_replay_and_is_read_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "empty.h5"
     file = RecordingFile(path, Series(KEY, (64, 64), "uint16", "raw", 24))
     file.write_accounts({"state": "incomplete", "reason": "the sender is gone", "sent": None})
     file.close()
-    start, end = played(path)
-    assert isinstance(start, Start)
-    assert end == End(start.series.key, 0)
+    with pytest.raises(SourceError, match="nothing to replay"):
+        played(path)
     assert json.loads(livem("info", path, "--json").stdout)["recording"]["recorded"] == 0
     assert "nothing to repair" in livem("repair", path).stdout
     assert livem("export", path, tmp_path / "a.npy").exit_code == 0
