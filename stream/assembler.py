@@ -106,6 +106,8 @@ class Assembler:
         if series.frame_bytes > self._max_frame_bytes(series):
             return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
         series = self._with_tables(series, message)
+        if misfit := scan_misfit(series):
+            self._on_trouble(misfit)
         try:
             self._begin(series, SeriesLedger(series.count), now_ns)
         except ValueError as error:  # a shape or metadata beyond what livem can write down
@@ -530,6 +532,21 @@ def _offsets(batch: FrameBatch, frame_bytes: int) -> np.ndarray:
     if batch.sizes is None:
         return np.arange(batch.count + 1, dtype=np.int64) * frame_bytes
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.sizes)])
+
+
+def scan_misfit(series: Series) -> str:
+    """What is wrong with the scan's size for the frames that are announced; empty when they agree.
+
+    Nothing is refused for it: what belongs to a pixel is shown there, and no frame is moved to another.
+    """
+    frames = None if series.scan is None else series.scan.frame_count
+    if series.scan is None or frames is None or series.count in (None, frames):
+        return ""
+    ny, nx = series.scan.shape
+    head = f"series {series.key.number}: {series.count} frames announced, the scan {ny}x{nx} takes {frames}: "
+    if series.count > frames:
+        return f"{head}{series.count - frames} frames belong to no pixel; check --scan or [scan]"
+    return f"{head}its last {frames - series.count} will not come, and stay empty; check --scan or [scan]"
 
 
 def _why_incomplete(ledger: SeriesLedger) -> str:

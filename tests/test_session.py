@@ -301,3 +301,20 @@ def test_a_real_sparse_scan_shows_exactly_its_samples(tmp_path):
     image = load(account, "vd.value")
     np.testing.assert_array_equal(np.isfinite(image), ~missing)
     np.testing.assert_array_equal(image[~missing], truth[~missing].astype(np.float64))
+
+
+@pytest.mark.parametrize(("scan", "filled"), [([16, 8], 128), ([32, 16], 256)])
+def test_peer_fault_a_scan_of_another_size_goes_on_and_says_so(scan, filled, tmp_path):
+    """A movie of 256 frames under a scan too small, then too large: no frame stands at a wrong pixel."""
+    movie = open_acquisition(TINY).frames(0, 256)
+    path = tmp_path / "movie.npy"
+    np.save(path, movie)
+    detectors = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
+    pipeline = a_pipeline(scan={"shape": scan}, consumers=detectors)
+    summary = run(str(path), tmp_path / "out", pipeline)
+    (account,) = summary["series"]
+    assert (account["state"], account["received"]) == ("complete", 256)
+    image = load(account, "vd.all").reshape(-1)
+    assert np.isfinite(image).sum() == filled
+    np.testing.assert_array_equal(image[:filled], movie.sum((1, 2), dtype=np.int64)[:filled])
+    assert any("check --scan" in alarm for alarm in summary["alarms"])

@@ -14,7 +14,7 @@ from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.kernels.bslz4 import encode
 from livem.stream import wire
 from livem.stream.accounting import Accounts
-from livem.stream.assembler import Assembler
+from livem.stream.assembler import Assembler, scan_misfit
 from livem.stream.ingest import MS, AssemblerOptions
 from livem.stream.messages import Start
 from livem.stream.ring import Ring
@@ -530,3 +530,20 @@ def test_a_series_that_cannot_be_written_down_is_counted(bench):
     assert b.unascribed() == {"bad_header": 1}
     b.after(10)
     assert b.account()["received"] == 5
+
+
+@pytest.mark.parametrize(
+    ("scan", "words"),
+    [
+        (Scan((4, 4)), ""),
+        (Scan((3, 4)), "4 frames belong to no pixel"),
+        (Scan((5, 4)), "its last 4 will not come"),
+        (Scan((2, 4), repeats=2), ""),
+        (Scan((4, 4), repeats=0), ""),
+        (None, ""),
+    ],
+)
+def test_peer_fault_a_scan_of_another_size_is_told(scan, words):
+    """The peer gives nothing for a scan that is too large, and drops frames in silence for a small one."""
+    said = scan_misfit(a_series(count=16, scan=scan))
+    assert (words in said) if words else not said
