@@ -47,11 +47,14 @@ def paint(window: ViewerWindow) -> None:
     """Lay out and draw everything now: a window that was never shown has no sizes, and blank pictures."""
     from PySide6.QtCore import Qt
     from PySide6.QtWidgets import QApplication
+    from shiboken6 import isValid
 
     if not window.isVisible():
         window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
         window.show()
     for _ in range(LAYOUT_PASSES):
+        if not isValid(window):  # closed by an event of the last pass: its widgets are gone
+            return
         window.settle()
         QApplication.processEvents()
 

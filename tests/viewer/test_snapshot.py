@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QImage
 
 from livem.errors import SessionError
+from livem.viewer import qt
+from livem.viewer.models.feed import FeedState, GivenResults
 from livem.viewer.snapshot import save_snapshot, snapshot_from_results
 
 
@@ -77,6 +80,8 @@ def test_a_file_that_cannot_be_written_is_an_error(qapp: Any, make: Any, tmp_pat
 ALONE = """
 import sys, pathlib, numpy as np
 from livem.stream.results import Result
+from livem.viewer import qt
+from livem.viewer.models.feed import FeedState, GivenResults
 from livem.viewer.snapshot import snapshot_from_results
 attrs = {"factor": 1, "shape": [9, 9]}
 frame = Result("p.frame", "image", None, (0, 1), 1, {"image": np.eye(9)}, attrs=attrs)
@@ -98,3 +103,17 @@ def test_a_process_without_a_display_makes_a_snapshot(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (brightness(QImage(str(path)), 0.1, 0.9) > 200).mean() > 0.02
+
+
+def test_a_window_that_closes_while_it_is_painted_leaves_no_picture(qapp: Any, tmp_path: Path) -> None:
+    """A close that waits in the event queue is taken by the first pass of painting."""
+    from livem.viewer.window import ViewerWindow
+
+    qt.application(headless=True)
+    window = ViewerWindow(GivenResults({}, FeedState("live")))
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    window.show()
+    QTimer.singleShot(0, window.close)
+    QTimer.singleShot(0, qt.finish_deletions)
+    save_snapshot(window, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
