@@ -254,7 +254,7 @@ def run_sender(options: SenderOptions, arm: sockets.socket | None = None) -> Non
 def _step_back() -> None:
     """A real detector takes nothing of this machine's processors: a session's own one takes what is left."""
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(15)
 
 
 def _armed(arm: sockets.socket) -> bool:
