@@ -7,11 +7,12 @@ exactly one bin of its ledger; what belongs to no series is counted as unascribe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from .batch_parts import offsets_of, part_of, whole
 from .block_builder import BlockBuilder, Capacity, Chunk
 from .ingest import AssemblerOptions
 from .ledger import SeriesLedger
@@ -27,25 +28,13 @@ from .messages import (
     Start,
     check,
 )
+from .open_series import OpenSeries
 from .ring_layout import S_END_SEQ, S_START_SEQ
 from .ring_table import ledger_of, received_in_ring, series_of, state_of
 from .ring_writer import RingWriter
 from .series import Series, SeriesKey
 from .tables import keep_tables
-
-
-@dataclass(slots=True)
-class _OpenSeries:
-    series: Series
-    serial: int
-    ledger: SeriesLedger
-    heard_ns: int
-    expected: int = 0
-    """First index that has been neither delivered nor given up."""
-    held: dict[int, tuple[FrameBatch, int]] = field(default_factory=dict)
-    held_bytes: int = 0
-    ended_ns: int | None = None
-    """When its END message came."""
+from .verdicts import scan_misfit, why_incomplete
 
 
 class Assembler:
@@ -74,8 +63,8 @@ class Assembler:
         self._limits = limits or DEFAULT_LIMITS
         self._tables_folder, self._on_trouble = tables_folder, on_trouble
         self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger)
-        self._open: _OpenSeries | None = None
-        self._closed: _OpenSeries | None = None
+        self._open: OpenSeries | None = None
+        self._closed: OpenSeries | None = None
         self._may_reopen = False
         self._link_lost_ns: int | None = None
 
@@ -134,7 +123,7 @@ class Assembler:
 
     def _begin(self, series: Series, ledger: SeriesLedger, now_ns: int) -> None:
         serial = self._writer.open_series(series, now_ns, ledger.snapshot())
-        self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
+        self._open = OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
         self._builder.begin(serial, self._capacity(series))
 
     def _capacity(self, series: Series) -> Capacity:
@@ -156,7 +145,10 @@ class Assembler:
             at = self._good_part(batch, current, rejection)
             if not at:
                 return self._reject_frames(current, rejection, batch.first, batch.count)
-            for part in (_part(batch, 0, at, current.series), _part(batch, at, batch.count, current.series)):
+            for part in (
+                part_of(batch, 0, at, current.series),
+                part_of(batch, at, batch.count, current.series),
+            ):
                 self._frames(part, now_ns)
             return None
         if batch.first > current.expected and self._hold(current, batch, now_ns):
@@ -165,7 +157,7 @@ class Assembler:
         self._deliver_held(current)
         return None
 
-    def _good_part(self, batch: FrameBatch, current: _OpenSeries, rejection: Rejected) -> int:
+    def _good_part(self, batch: FrameBatch, current: OpenSeries, rejection: Rejected) -> int:
         """Where to part a batch that was refused for some of its frames only; 0 = refused as a whole.
 
         Frames of a batch share nothing but their message: one bad blob must not cost its neighbours.
@@ -176,7 +168,7 @@ class Assembler:
             return batch.count // 2
         return 0
 
-    def _beyond(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+    def _beyond(self, batch: FrameBatch, current: OpenSeries) -> Rejected | None:
         announced = current.series.count
         if announced is None:
             return self._wild(batch, current)
@@ -185,7 +177,7 @@ class Assembler:
         detail = f"frames {batch.first}..{batch.first + batch.count - 1} of {announced} announced"
         return Rejected(Reason.BEYOND_COUNT, detail, batch.key, batch.first, batch.count)
 
-    def _too_large(self, batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+    def _too_large(self, batch: FrameBatch, current: OpenSeries) -> Rejected | None:
         """An encoded frame that is larger than a block (larger than raw, too)."""
         capacity = self._builder.capacity.payload
         if batch.sizes is None or batch.payload.nbytes <= capacity or batch.sizes.max() <= capacity:
@@ -194,7 +186,7 @@ class Assembler:
         return Rejected(Reason.FRAME_TOO_LARGE, detail, batch.key, batch.first, batch.count)
 
     @staticmethod
-    def _wild(batch: FrameBatch, current: _OpenSeries) -> Rejected | None:
+    def _wild(batch: FrameBatch, current: OpenSeries) -> Rejected | None:
         """In an open-ended series nothing else bounds what one absurd index would count as lost."""
         ahead = batch.first - current.ledger.high_water
         if ahead <= MAX_AHEAD:
@@ -202,7 +194,7 @@ class Assembler:
         detail = f"frame {batch.first} is {ahead} frames ahead of all others"
         return Rejected(Reason.BAD_INDEX, detail, batch.key, batch.first, batch.count)
 
-    def _series_of(self, key: SeriesKey, frames: int, now_ns: int) -> _OpenSeries | None:
+    def _series_of(self, key: SeriesKey, frames: int, now_ns: int) -> OpenSeries | None:
         """The open series with this key; otherwise the frames are counted as unascribed."""
         if self._open is not None and self._open.series.key == key:
             return self._open
@@ -214,13 +206,13 @@ class Assembler:
         self._count_unascribed(Reason.AFTER_END, frames)
         return None
 
-    def _reopen(self, closed: _OpenSeries, now_ns: int) -> _OpenSeries | None:
+    def _reopen(self, closed: OpenSeries, now_ns: int) -> OpenSeries | None:
         """A sender that was lost goes on with the series: so do we, under a new serial."""
         self._begin(closed.series, closed.ledger, now_ns)
         self._closed = None
         return self._open
 
-    def _hold(self, current: _OpenSeries, batch: FrameBatch, now_ns: int) -> bool:
+    def _hold(self, current: OpenSeries, batch: FrameBatch, now_ns: int) -> bool:
         """Keep a batch that came too early; False when the window is full and the gap is given up."""
         former = current.held.get(batch.first)
         if former is not None:
@@ -238,7 +230,7 @@ class Assembler:
         return True
 
     @staticmethod
-    def _hold_longer(current: _OpenSeries, former: FrameBatch, batch: FrameBatch, now_ns: int) -> bool:
+    def _hold_longer(current: OpenSeries, former: FrameBatch, batch: FrameBatch, now_ns: int) -> bool:
         """Of two batches with the same first frame keep the longer; the other is a duplicate."""
         current.ledger.count_duplicate(min(former.count, batch.count))
         if batch.count > former.count:
@@ -246,13 +238,13 @@ class Assembler:
             current.held_bytes += batch.payload.nbytes - former.payload.nbytes
         return True
 
-    def _give_up_gap(self, current: _OpenSeries) -> None:
+    def _give_up_gap(self, current: OpenSeries) -> None:
         """Go on behind the gap: what is missing is lost for now, and late if it still comes."""
         if current.held:
             current.expected = min(current.held)
             self._deliver_held(current)
 
-    def _deliver_held(self, current: _OpenSeries) -> None:
+    def _deliver_held(self, current: OpenSeries) -> None:
         while current.held:
             first = min(current.held)
             if first > current.expected:
@@ -261,10 +253,10 @@ class Assembler:
             current.held_bytes -= batch.payload.nbytes
             self._deliver(current, batch, arrival_ns)
 
-    def _deliver(self, current: _OpenSeries, batch: FrameBatch, arrival_ns: int) -> None:
+    def _deliver(self, current: OpenSeries, batch: FrameBatch, arrival_ns: int) -> None:
         """Put the frames that are new into blocks; the others are duplicates."""
         if batch.first >= current.ledger.high_water and self._builder.capacity.holds(batch):
-            self._enter(current, _whole(batch, arrival_ns))  # what nearly every message is: one piece, new
+            self._enter(current, whole(batch, arrival_ns))  # what nearly every message is: one piece, new
             current.expected = batch.first + batch.count
             return
         new = 0
@@ -276,19 +268,19 @@ class Assembler:
             current.ledger.count_duplicate(batch.count - new)
         current.expected = max(current.expected, batch.first + batch.count)
 
-    def _enter(self, current: _OpenSeries, chunk: Chunk) -> None:
+    def _enter(self, current: OpenSeries, chunk: Chunk) -> None:
         """Into a block, then the account, then perhaps out: the account never knows more than the ring."""
         self._builder.append(chunk)
         current.ledger.receive(chunk.first, chunk.count)
         self._builder.publish_if_full()
 
     def _chunks(
-        self, current: _OpenSeries, batch: FrameBatch, first: int, stop: int, arrival_ns: int
+        self, current: OpenSeries, batch: FrameBatch, first: int, stop: int, arrival_ns: int
     ) -> Iterator[Chunk]:
         """Cut a range of a batch into pieces that fit a block."""
         capacity = self._builder.capacity
         at, end = first - batch.first, stop - batch.first
-        offsets = _offsets(batch, current.series.frame_bytes)
+        offsets = offsets_of(batch, current.series.frame_bytes)
         while at < end:
             fits = int(np.searchsorted(offsets, offsets[at] + capacity.payload, "right")) - 1
             upto = min(end, at + capacity.frames, max(fits, at + 1))
@@ -314,7 +306,7 @@ class Assembler:
         assert message.count is not None
         self._reject_frames(current, message, message.first, message.count)
 
-    def _reject_frames(self, current: _OpenSeries, rejection: Rejected, first: int, count: int) -> None:
+    def _reject_frames(self, current: OpenSeries, rejection: Rejected, first: int, count: int) -> None:
         """Enter rejected frames into the ledger; an absurd index must not inflate the series."""
         announced = current.series.count
         horizon = current.ledger.high_water + MAX_AHEAD
@@ -343,10 +335,10 @@ class Assembler:
         closed = self._closed
         if closed is None or closed.series.key != message.key or closed.ended_ns is not None:
             return False
-        return _is_through(closed) and message.count in (None, closed.series.count)
+        return closed.is_through and message.count in (None, closed.series.count)
 
     @staticmethod
-    def _frames_so_far(current: _OpenSeries) -> int:
+    def _frames_so_far(current: OpenSeries) -> int:
         """Frames that a detector must have sent which does not say how many: up to the highest that came."""
         held = (first + batch.count for first, (batch, _) in current.held.items())
         return max(current.ledger.high_water, *held, 0)
@@ -375,18 +367,18 @@ class Assembler:
             due.append(self._oldest_held(current) + options.reorder_ns)
         if current.ended_ns is not None:
             due.append(current.ended_ns + options.end_grace_ns)
-        elif _is_through(current):
+        elif current.is_through:
             due.append(current.heard_ns + self._end_patience_ns(current))
         if self._link_lost_ns is not None:
             due.append(max(self._link_lost_ns, current.heard_ns) + options.link_grace_ns)
         return min(time for time in due if time is not None)
 
-    def _end_patience_ns(self, current: _OpenSeries) -> int:
+    def _end_patience_ns(self, current: OpenSeries) -> int:
         """How long a series whose last announced frame came may stay without its END message."""
         return self._options.end_grace_ns * (STRAGGLERS if current.ledger.lost else 1)
 
     @staticmethod
-    def _oldest_held(current: _OpenSeries) -> int:
+    def _oldest_held(current: OpenSeries) -> int:
         return min(arrival for _, arrival in current.held.values())
 
     def tick(self, now_ns: int) -> None:
@@ -401,7 +393,7 @@ class Assembler:
             self._builder.publish()
         if current.ended_ns is not None:
             self._close_if_done(current, now_ns)
-        elif _is_through(current) and now_ns >= current.heard_ns + self._end_patience_ns(current):
+        elif current.is_through and now_ns >= current.heard_ns + self._end_patience_ns(current):
             current.ledger.end(current.series.count)
             self.close("", now_ns)
         elif self._link_lost_ns is not None:
@@ -411,7 +403,7 @@ class Assembler:
             silent = options.idle_timeout_ns / 1e9
             self.close(f"no frames for {silent:g} s", now_ns, may_reopen=True)
 
-    def _close_if_done(self, current: _OpenSeries, now_ns: int) -> None:
+    def _close_if_done(self, current: OpenSeries, now_ns: int) -> None:
         assert current.ended_ns is not None
         overdue = now_ns >= current.ended_ns + self._options.end_grace_ns
         if overdue or not current.ledger.lost:
@@ -431,7 +423,7 @@ class Assembler:
         self._writer.close_series(
             current.serial,
             complete=complete,
-            reason=reason or ("" if complete else _why_incomplete(ledger)),
+            reason=reason or ("" if complete else why_incomplete(ledger)),
             ledger=ledger.snapshot(),
             received=self._builder.entered,
             arrival_ns=now_ns,
@@ -461,7 +453,7 @@ class Assembler:
             self._writer.publish_start(serial, now_ns)
         series = series_of(views, serial)
         ledger = self._published_ledger(serial, series)
-        self._open = _OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
+        self._open = OpenSeries(series, serial, ledger, now_ns, expected=ledger.high_water)
         self._builder.begin(serial, self._capacity(series), received_in_ring(views, serial))
         return series
 
@@ -492,71 +484,3 @@ MAX_AHEAD = 1 << 20
 
 STRAGGLERS = 10
 """Times the grace after an END: a last frame says less than an END while others are still missing."""
-
-
-def _is_through(current: _OpenSeries) -> bool:
-    """Whether the last announced frame is received or rejected: a detector may end without saying so."""
-    announced = current.series.count
-    return bool(announced) and current.ledger.high_water >= (announced or 0)
-
-
-def _whole(batch: FrameBatch, arrival_ns: int) -> Chunk:
-    return Chunk(
-        batch.first,
-        batch.count,
-        batch.payload,
-        batch.sizes,
-        batch.positions,
-        batch.time_ns,
-        arrival_ns,
-        late=False,
-    )
-
-
-def _part(batch: FrameBatch, at: int, upto: int, series: Series) -> FrameBatch:
-    """Some frames of a batch, as a batch of their own."""
-    offsets = _offsets(batch, series.frame_bytes)
-    return replace(
-        batch,
-        first=batch.first + at,
-        count=upto - at,
-        time_ns=batch.time_ns if at == 0 else None,
-        sizes=None if batch.sizes is None else batch.sizes[at:upto],
-        payload=batch.payload[offsets[at] : offsets[upto]],
-        positions=None if batch.positions is None else batch.positions[at:upto],
-    )
-
-
-def _offsets(batch: FrameBatch, frame_bytes: int) -> np.ndarray:
-    """Byte offset of each payload in the batch, and the end: (n + 1,) int64."""
-    if batch.sizes is None:
-        return np.arange(batch.count + 1, dtype=np.int64) * frame_bytes
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.sizes)])
-
-
-def scan_misfit(series: Series) -> str:
-    """What is wrong with the scan's size for the frames that are announced; empty when they agree.
-
-    Nothing is refused for it: what belongs to a pixel is shown there, and no frame is moved to another.
-    """
-    frames = None if series.scan is None else series.scan.frame_count
-    if series.scan is None or frames is None or series.count in (None, frames):
-        return ""
-    ny, nx = series.scan.shape
-    head = f"series {series.key.number}: {series.count} frames announced, the scan {ny}x{nx} takes {frames}: "
-    if series.count > frames:
-        return f"{head}{series.count - frames} frames belong to no pixel; check --scan or [scan]"
-    return f"{head}its last {frames - series.count} will not come, and stay empty; check --scan or [scan]"
-
-
-def _why_incomplete(ledger: SeriesLedger) -> str:
-    parts = []
-    if ledger.lost:
-        parts.append(f"{ledger.lost} frames lost")
-    if skipped := ledger.rejected.get(Reason.NOT_REPLAYED, 0):
-        parts.append(f"played from frame {skipped} on")
-    if rejected := sum(ledger.rejected.values()) - skipped:
-        parts.append(f"{rejected} rejected")
-    if ledger.announced is not None and ledger.sent is not None and ledger.sent < ledger.announced:
-        parts.append(f"ended after {ledger.sent} of {ledger.announced} announced frames")
-    return ", ".join(parts)

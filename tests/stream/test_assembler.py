@@ -14,7 +14,7 @@ from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.kernels.bslz4 import encode
 from livem.stream import wire
 from livem.stream.accounting import Accounts
-from livem.stream.assembler import Assembler, scan_misfit
+from livem.stream.assembler import Assembler
 from livem.stream.ingest import MS, AssemblerOptions
 from livem.stream.messages import Start
 from livem.stream.ring import Ring
@@ -24,6 +24,7 @@ from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.fault_spec import FaultSpec
 from livem.stream.simulate.faults import FaultInjector, Restart, Stall
 from livem.stream.simulate.outgoing import Outgoing
+from livem.stream.verdicts import scan_misfit
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ring_tools import EPOCH, a_series, frame_content, make_ring

@@ -70,8 +70,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
         if pid == 0:
             record(folder, number, note, payloads)
         while not any(folder.glob(f"series_{number}_*")):
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, LONGEST_S))
+            time.sleep(0.001)  # the child has yet to make its file: nothing wakes us for that
+        time.sleep(chance.uniform(0, LONGEST_S))  # the random moment of the kill: what is tested
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         (path,) = folder.glob(f"series_{number}_*")
