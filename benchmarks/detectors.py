@@ -38,7 +38,7 @@ from ..stream.ring_reader import Lease, RingReader
 from ..stream.series import SeriesKey
 from ..stream.simulate.compress import BlobCache
 from ..stream.simulate.dialects import Speech, dialect_of
-from ..stream.sources.dectris import DectrisSource
+from ..stream.sources.dectris.source import DectrisSource
 from ..stream.zmq_calls import find_calls
 from .figures import Gate, Measured, Row, Spread, at_least, at_most, ratios
 from .partner import Partner, requests

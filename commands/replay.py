@@ -25,7 +25,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
     name = "speed"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from ..stream.sources.replay_pace import FASTEST, SLOWEST
+        from ..stream.sources.replay.pace import FASTEST, SLOWEST
 
         try:
             number = math.inf if value == MAX else float(value)
@@ -90,7 +90,7 @@ def _require_file(spec: str) -> None:
 
 def _session_options(file: str, viewer: ViewerPlan, given: Mapping[str, Any]) -> SessionOptions:
     from ..session import SessionOptions
-    from ..stream.sources.replay import ReplayOptions, replay_plan
+    from ..stream.sources.replay.source import ReplayOptions, replay_plan
 
     control = {} if given["control"] is None else {"control": given["control"]}
     return SessionOptions(

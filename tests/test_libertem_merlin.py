@@ -18,7 +18,7 @@ from livem.stream.messages import End
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from livem.stream.ring_writer import RingWriter
 from livem.stream.simulate.merlin_frames import Readout, acquisition_text, frame_text, pixel_bytes
-from livem.stream.sources.merlin import MerlinSource
+from livem.stream.sources.merlin.source import MerlinSource
 
 sys.path.insert(0, str(Path(__file__).parent))
 from merlin_tools import format_of, unpack

@@ -15,7 +15,7 @@ from livem.session import Session, SessionOptions
 from livem.session.reports import Reports
 from livem.stream.files.recordings import open_recording
 from livem.stream.simulate.catalogue import open_acquisition
-from livem.stream.sources.replay import ReplayOptions, replay_plan
+from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, identity_holds, load, run, step_until

@@ -1,7 +1,7 @@
 """What a Merlin writes: the texts of acquisitions and frames, and pixels in its own order. For simulators and
 tests.
 
-The mirror image of sources/merlin_header.py and merlin_pixels.py, written in numpy and apart from them.
+The mirror image of sources/merlin/header.py and pixels.py, written in numpy and apart from them.
 """
 
 from __future__ import annotations

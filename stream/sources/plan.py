@@ -104,7 +104,7 @@ def _armer_of(url: DetectorUrl, settings: Mapping[str, str]) -> Armer:
 
 def _open_detector(url: DetectorUrl, limits: Limits) -> Source:
     """In the ingest process: each protocol is imported where it is used."""
-    module = import_module(f".{url.scheme}", __package__)
+    module = import_module(f".{url.scheme}.source", __package__)
     opened: Source = getattr(module, f"open_{url.scheme}")(url, limits)
     return opened
 

@@ -20,7 +20,7 @@ from livem.stream.messages import End, FrameBatch, Message, Start
 from livem.stream.recording.recording_file import RecordingFile
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.compress import compress_bslz4
-from livem.stream.sources.replay import ReplayOptions, ReplaySource
+from livem.stream.sources.replay.source import ReplayOptions, ReplaySource
 
 T0 = 1_700_000_000_000_000_000
 KEY = SeriesKey(bytes(range(8)), 5)

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from livem.cli import main
 from livem.session import Session, SessionOptions
 from livem.stream.desk import Deferred
-from livem.stream.sources.replay import ReplayOptions, replay_plan
+from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from session_tools import a_pipeline, identity_holds, load, step_until

@@ -25,7 +25,7 @@ from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from livem.stream.ring_writer import RingWriter
-from livem.stream.sources.dectris import DectrisSource
+from livem.stream.sources.dectris.source import DectrisSource
 
 PATIENCE_S = 20.0
 SHAPE = (12, 16)

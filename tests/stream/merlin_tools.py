@@ -9,9 +9,9 @@ import numpy as np
 
 from livem.stream.messages import FrameBatch, Message
 from livem.stream.simulate.merlin_frames import Readout, acquisition_text, frame_text, message, pixel_bytes
-from livem.stream.sources.merlin_header import FrameHeader, parse_frame
-from livem.stream.sources.merlin_pixels import PixelFormat, pixel_format
-from livem.stream.sources.merlin_stream import MerlinStream
+from livem.stream.sources.merlin.header import FrameHeader, parse_frame
+from livem.stream.sources.merlin.pixels import PixelFormat, pixel_format
+from livem.stream.sources.merlin.stream import MerlinStream
 
 READOUT = Readout("uint16", (8, 16))
 NS = 1_700_000_000_000_000_000

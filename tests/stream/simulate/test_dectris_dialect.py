@@ -31,9 +31,9 @@ from livem.stream.simulate.faults import FaultInjector
 from livem.stream.simulate.outgoing import Outgoing
 from livem.stream.simulate.sender import Sender, SenderOptions
 from livem.stream.simulate.simplon_payloads import compress_lz4
-from livem.stream.sources.dectris_v1 import DectrisV1Parser
-from livem.stream.sources.dectris_v2 import DectrisV2Parser
-from livem.stream.sources.series_namer import SeriesNamer
+from livem.stream.sources.dectris.series_namer import SeriesNamer
+from livem.stream.sources.dectris.v1 import DectrisV1Parser
+from livem.stream.sources.dectris.v2 import DectrisV2Parser
 
 ENCODINGS: tuple[Encoding, ...] = ("raw", "bslz4", "lz4")
 THREE = pytest.mark.parametrize(

@@ -28,8 +28,8 @@ from livem.stream.simulate.karabo_dialect import Karabo, KaraboLine, KaraboPub, 
 from livem.stream.simulate.outgoing import Outgoing
 from livem.stream.simulate.sender import Sender, SenderOptions
 from livem.stream.sources.detector_url import parse_detector_url
-from livem.stream.sources.karabo import KaraboSource, open_karabo
-from livem.stream.sources.karabo_series import Reading, TrainReader
+from livem.stream.sources.karabo.series import Reading, TrainReader
+from livem.stream.sources.karabo.source import KaraboSource, open_karabo
 
 PATIENCE_S = 20.0
 KEY = SeriesKey(b"8 bytes!", 1)

@@ -26,7 +26,7 @@ from livem.stream.simulate.merlin_frames import Readout
 from livem.stream.simulate.merlin_line import ServerLine
 from livem.stream.simulate.outgoing import Outgoing
 from livem.stream.simulate.sender import Sender, SenderOptions
-from livem.stream.sources.merlin_stream import MerlinStream
+from livem.stream.sources.merlin.stream import MerlinStream
 
 PATIENCE_S = 20.0
 KEY = SeriesKey(b"8 bytes!", 1)

@@ -1,0 +1,1 @@
+"""DECTRIS SIMPLON streams: v1 (JSON parts) and v2 (CBOR) over ZeroMQ."""

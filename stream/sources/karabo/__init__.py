@@ -1,0 +1,1 @@
+"""karabo-bridge: trains of dictionaries over ZeroMQ."""

@@ -1,0 +1,1 @@
+"""Quantum Detectors Merlin: MQ1 texts and pixels over TCP."""

@@ -1,0 +1,1 @@
+"""Recordings and files of other programs, played as if they were measured now."""
