@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..stream.results import Kind
-from ..stream.series import IndexArray, Series
+from ..stream.series import Block, IndexArray, Series
 
 PartialT = TypeVar("PartialT")
 
@@ -42,6 +42,52 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class Decoder(Protocol):
+    """What turns encoded frames into pixels when a consumer wants a few of them after all."""
+
+    def decode_range(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
+        """Frames ``start`` to ``stop`` of a block, and how many could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Consecutive frames of one series as the detector compressed them; valid like `Frames`."""
+
+    series: Series
+    indices: IndexArray
+    """(n,) int64 frame numbers in the series."""
+    payload: npt.NDArray[np.uint8]
+    """(b,) read-only; holds these frames' payloads and others'."""
+    offsets: npt.NDArray[np.int64]
+    """(n + 1,) frame i is ``payload[offsets[i]:offsets[i + 1]]``."""
+    positions: npt.NDArray[np.float32] | None
+    late: bool
+    block: Block
+    start: int
+    decoder: Decoder
+
+    @classmethod
+    def of(
+        cls, block: Block, offsets: npt.NDArray[np.int64], start: int, stop: int, decoder: Decoder
+    ) -> Encoded:
+        """Frames ``start`` to ``stop`` of a block; ``offsets`` are of all its frames."""
+        positions = None if block.positions is None else block.positions[start:stop]
+        indices = np.arange(block.first + start, block.first + stop, dtype=np.int64)
+        cut = offsets[start : stop + 1]
+        return cls(block.series, indices, block.payload, cut, positions, block.late, block, start, decoder)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def decoded(self, start: int, stop: int) -> Frames:
+        """Some of these frames as pixels, without those that cannot be decoded; until the next such call."""
+        return self.decoder.decode_range(self.block, self.start + start, self.start + stop)[0]
+
+
+class SelfCheckError(Exception):
+    """A consumer's encoded path and its decoded one differ: the worker says so, and goes on decoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +129,15 @@ class Consumer(ABC, Generic[PartialT]):
     @abstractmethod
     def process(self, frames: Frames) -> PartialT:
         """Reduce a block. Pure: changes nothing in self; may run in any order and on several threads."""
+
+    def process_encoded(self, encoded: Encoded) -> tuple[PartialT, npt.NDArray[np.int8]] | None:
+        """Reduce frames without decoding them where that is possible; None (the default): decode them.
+
+        Returns the partial, equal to the bit to what ``process`` makes of the same frames, and (n,) the
+        ``kernels.bslz4.Status`` code of each frame; those that are not 0 are not in the partial. Pure, like
+        ``process``. Raises SelfCheckError when a comparison with the decoded path fails.
+        """
+        return None
 
     @abstractmethod
     def merge(self, partial: PartialT) -> Sequence[Output]:

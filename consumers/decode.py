@@ -39,13 +39,20 @@ class FrameDecoder:
         """All frames of a block, and how many could not be decoded (their indices are left out)."""
         return self._decode(block, 0, block.count)
 
-    def tiles(self, block: Block, max_bytes: int = TILE_BYTES) -> Iterator[tuple[Frames, int]]:
+    def decode_range(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
+        """The same of frames ``start`` to ``stop`` of the block."""
+        return self._decode(block, start, stop)
+
+    def tiles(
+        self, block: Block, max_bytes: int = TILE_BYTES, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Frames, int]]:
         """The same in pieces of at most ``max_bytes`` decoded: memory stays bounded, frames stay in cache."""
+        stop = block.count if stop is None else stop
         step = max(1, max_bytes // self.series.frame_bytes)
         if self.series.encoding == "raw":
-            step = max(1, block.count)
-        for start in range(0, block.count, step):
-            yield self._decode(block, start, min(start + step, block.count))
+            step = max(1, stop - start)
+        for first in range(start, stop, step):
+            yield self._decode(block, first, min(first + step, stop))
 
     def _decode(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
         if self.series.encoding == "raw":

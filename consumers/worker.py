@@ -24,6 +24,8 @@ class WorkerOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     expected: tuple[Series, ...] = ()
     """Series like those to come: the consumer warms up on them before the session says ready."""
+    threads: int = 0
+    """That reduce frames; 0 = the machine's cores less one, at most 4."""
     folder: str | None = None
     """Folder of the pipeline file, for ``module:Class``."""
 

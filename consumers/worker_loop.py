@@ -22,9 +22,10 @@ from ..stream.results import Result
 from ..stream.ring import ReaderPort
 from ..stream.ring_layout import SERIES_KEPT
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
-from ..stream.series import Series
-from .base import Consumer, Frames, Output
-from .decode import FrameDecoder
+from ..stream.series import IndexArray, Series
+from .analysis import Analysis, Part
+from .base import Consumer, Output
+from .pool import Pool, default_threads
 from .registry import create
 from .worker import WorkerOptions
 
@@ -42,11 +43,11 @@ RETRY_S = 0.01
 class Outlet:
     """Publishes a consumer's outputs by time, and notes how old the frames in them were.
 
-    An output that the bus cannot carry is left out; ``on_error`` is called while its exception is handled.
+    An output that the bus cannot carry is left out; ``on_error`` gets its exception.
     """
 
     def __init__(
-        self, name: str, reader: RingReader, publisher: Publisher, on_error: Callable[[], None]
+        self, name: str, reader: RingReader, publisher: Publisher, on_error: Callable[[Exception], None]
     ) -> None:
         self._name, self._reader, self._publisher = name, reader, publisher
         self._on_error = on_error
@@ -60,14 +61,16 @@ class Outlet:
         self._span = (0, 0)
         self._due_ns = 0
 
-    def take(self, outputs: Sequence[Output], lease_serial: int, frames: Frames, arrival_ns: int) -> None:
+    def take(
+        self, outputs: Sequence[Output], lease_serial: int, indices: IndexArray, arrival_ns: int
+    ) -> None:
         """New outputs, which now cover these frames too."""
         self._outputs = outputs
-        if len(frames):
-            first, stop = int(frames.indices[0]), int(frames.indices[-1]) + 1
+        if len(indices):
+            first, stop = int(indices[0]), int(indices[-1]) + 1
             low, high = self._span
             self._span = (min(low, first), max(high, stop)) if high else (first, stop)
-            self._arrivals.append((lease_serial, len(frames), arrival_ns))
+            self._arrivals.append((lease_serial, len(indices), arrival_ns))
 
     def replace(self, outputs: Sequence[Output]) -> None:
         """Outputs that changed though no live frame came (history was read again)."""
@@ -108,8 +111,8 @@ class Outlet:
             self._publisher.publish(result)
         except SessionError:  # nobody takes results any more: that is no fault of the consumer
             raise
-        except Exception:  # noqa: BLE001 - a consumer's error must not take the worker down
-            self._on_error()
+        except Exception as error:  # noqa: BLE001 - a consumer's error must not take the worker down
+            self._on_error(error)
             return ""
         return result.topic
 
@@ -139,6 +142,7 @@ class Worker:
     def __init__(self, options: WorkerOptions, port: ReaderPort, child: Child) -> None:
         self._child, self._options = child, options
         self._consumer: Consumer[Any] = create(options.type, options.name, dict(options.params))
+        self._pool = Pool(options.threads or default_threads())
         self._warm_up()
         self._reader = RingReader(port)
         self._publisher = Publisher(options.results_address)
@@ -183,6 +187,7 @@ class Worker:
         self._reader.close()
         self._publisher.flush(2.0)
         self._publisher.close()
+        self._pool.close()
 
     def _time_left(self) -> bool:
         return time.monotonic() < self._deadline
@@ -228,7 +233,7 @@ class Worker:
         if self._series is not None and self._series.key == start.series.key and self._fit:
             return  # a sender that was lost goes on with the series: so does the picture
         self._series, self._first_serial = start.series, start.serial
-        self._decoder = FrameDecoder(start.series)
+        self._analysis = Analysis(self._consumer, start.series, self._pool, self._reader.policy.n)
         self._outlet.reset()
         self._backfill.begin(range(0))
         try:
@@ -239,9 +244,9 @@ class Worker:
         except PipelineError as error:
             self._fit = False
             self._child.link.report("misfit", error=str(error), series=start.series.key.number)
-        except Exception:  # noqa: BLE001 - a consumer's error must not take the session down
+        except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._fit = False
-            self._count_error()
+            self._count_error(error)
 
     def _catch_up(self, start: SeriesStart) -> None:
         """A worker that was restarted in mid-series has missed what the former one saw.
@@ -266,8 +271,8 @@ class Worker:
             return []
         try:
             last = tuple(self._consumer.close())
-        except Exception:  # noqa: BLE001 - as above; what it had before is its last word then
-            self._count_error()
+        except Exception as error:  # noqa: BLE001 - as above; what it had before is its last word then
+            self._count_error(error)
             last = ()
         if last:
             self._outlet.replace(last)
@@ -275,7 +280,7 @@ class Worker:
 
     def _report_done(self, serial: int, topics: Iterable[str]) -> None:
         self._child.link.report(
-            "series_done", serial=serial, topics=list(topics), decode_errors=dict(self._decoder.rejected)
+            "series_done", serial=serial, topics=list(topics), decode_errors=dict(self._analysis.rejected)
         )
 
     def _process(self, lease: Lease) -> None:
@@ -286,47 +291,41 @@ class Worker:
         if block.late and self._consumer.needs_order:
             lease.release()
             return self._reader.count(serial, late=block.count)
-        chosen: list[tuple[Frames, Any]] = []
-        undecodable = failed = passed_over = 0
-        for frames, bad in self._decoder.tiles(block):
-            undecodable += bad
-            selected = self._select(frames)
-            passed_over += len(frames) - len(selected)
-            try:
-                chosen.append((selected, self._consumer.process(selected)))
-            except Exception:  # noqa: BLE001 - as above
-                failed += len(selected)
-                self._count_error()
+        part = self._reduce(lease)
         arrival_ns, count = block.arrival_ns, block.count
         if not lease.release():
             return self._reader.count(serial, torn=1, lapped=count)
-        done = sum(self._merge(frames, partial, serial, arrival_ns) for frames, partial in chosen)
-        failed += sum(len(frames) for frames, _ in chosen) - done
+        done = sum(self._merge(indices, partial, serial, arrival_ns) for indices, partial in part.pieces)
+        raised = sum(len(indices) for indices, _ in part.pieces) - done
         return self._reader.count(
-            serial, processed=done, undecodable=undecodable, consumer_error=failed, policy=passed_over
+            serial,
+            processed=done,
+            undecodable=part.undecodable,
+            consumer_error=part.failed + raised,
+            policy=part.passed_over,
         )
 
-    def _merge(self, frames: Frames, partial: Any, serial: int, arrival_ns: int) -> int:
+    def _reduce(self, lease: Lease) -> Part:
+        part = self._analysis.run(lease.block)
+        for error in part.errors:
+            self._count_error(error)
+        if self._analysis.alarm:
+            self._child.link.report("alarm", text=self._analysis.alarm)
+            self._analysis.alarm = ""
+        return part
+
+    def _merge(self, indices: IndexArray, partial: Any, serial: int, arrival_ns: int) -> int:
         """Frames that reached the consumer's state: all of them, or none if it raised."""
         try:
             outputs = tuple(self._consumer.merge(partial))
-        except Exception:  # noqa: BLE001 - as above
-            self._count_error()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._count_error(error)
             return 0
         if serial < 0:
             self._outlet.replace(outputs)
         else:
-            self._outlet.take(outputs, serial, frames, arrival_ns)
-        return len(frames)
-
-    def _select(self, frames: Frames) -> Frames:
-        """The frames that an every_nth edge lets through."""
-        n = self._reader.policy.n
-        if n == 1:
-            return frames
-        keep = frames.indices % n == 0
-        positions = None if frames.positions is None else frames.positions[keep]
-        return Frames(frames.series, frames.indices[keep], frames.data[keep], positions, frames.late)
+            self._outlet.take(outputs, serial, indices, arrival_ns)
+        return len(indices)
 
     def _review(self, seq: int) -> None:
         """Feed the consumer a block of history; a block that the writer took meanwhile is left out."""
@@ -336,16 +335,10 @@ class Worker:
         if lease.block.series.key != self._series.key or not self._fit:
             lease.release()
             return
-        try:
-            tiles = [self._select(frames) for frames, _ in self._decoder.tiles(lease.block)]
-            partials = [(frames, self._consumer.process(frames)) for frames in tiles]
-        except Exception:  # noqa: BLE001 - as above
-            self._count_error()
-            lease.release()
-            return
+        part = self._reduce(lease)
         if lease.release():
-            for frames, partial in partials:
-                self._merge(frames, partial, -1, 0)
+            for indices, partial in part.pieces:
+                self._merge(indices, partial, -1, 0)
 
     def _obey(self) -> None:
         while (command := self._child.link.receive()) is not None:
@@ -367,7 +360,7 @@ class Worker:
             self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
             return
         except Exception as error:  # noqa: BLE001 - as above
-            self._count_error()
+            self._count_error(error)
             text = f"{name!r} could not be set: {type(error).__name__}: {error}"
             self._child.link.reply(command, ok=False, error=text)
             return
@@ -384,8 +377,8 @@ class Worker:
     def _parameters(self) -> dict[str, Any]:
         try:
             return dict(self._consumer.parameters())
-        except Exception:  # noqa: BLE001 - as above
-            self._count_error()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._count_error(error)
             return {}
 
     def _tell_alarms(self) -> None:
@@ -393,12 +386,14 @@ class Worker:
         try:
             for text in self._consumer.alarms():
                 self._child.link.report("alarm", text=text)
-        except Exception:  # noqa: BLE001 - as above
-            self._count_error()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._count_error(error)
 
-    def _count_error(self) -> None:
+    def _count_error(self, error: Exception) -> None:
         """Count; report the 1st, 2nd, 4th, 8th, ... with its traceback."""
         self._errors += 1
         self._reader.count_error()
         if self._errors & (self._errors - 1) == 0:
-            self._child.link.report("consumer_error", times=self._errors, traceback=traceback.format_exc())
+            self._child.link.report(
+                "consumer_error", times=self._errors, traceback="".join(traceback.format_exception(error))
+            )

@@ -36,6 +36,16 @@ class Status(Enum):
     CORRUPT = "corrupt"
     """The decoder refused the data."""
 
+    @classmethod
+    def of_code(cls, code: int) -> Status:
+        """The status that a compiled decoder says by its place in this list: 0 is OK."""
+        return tuple(cls)[code]
+
+    @property
+    def code(self) -> int:
+        """Its number for compiled code (int8)."""
+        return tuple(type(self)).index(self)
+
 
 def frame_header(blob: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
     """(raw size, block size) in bytes as the first 12 bytes say; None when there are fewer."""
