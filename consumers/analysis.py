@@ -41,6 +41,8 @@ class Analysis:
     def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int = 1) -> None:
         self._consumer, self._series, self._pool, self._every = consumer, series, pool, every
         self._decoders = [FrameDecoder(series) for _ in range(pool.threads)]
+        self._helpers = [FrameDecoder(series) for _ in range(pool.threads)]
+        """For consumers that take frames encoded and look at a few: what these reject, the status says."""
         self._bad: Counter[str] = Counter()
         self._encoded = series.encoding != "raw" and every == 1
         self.alarm = ""
@@ -62,7 +64,7 @@ class Analysis:
         self, block: Block, offsets: npt.NDArray[np.int64] | None, thread: int, start: int, stop: int
     ) -> Part:
         if self._encoded and offsets is not None:
-            part = self._part_encoded(Encoded.of(block, offsets, start, stop, self._decoders[thread]))
+            part = self._part_encoded(Encoded.of(block, offsets, start, stop, self._helpers[thread]))
             if part is not None:
                 return part
         return self._part_decoded(block, self._decoders[thread], start, stop)

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from livem.consumers.analysis import Analysis
+from livem.consumers.pool import Pool
 from livem.consumers.preview import Preview
 from livem.consumers.testing import (
     example_frames,
@@ -19,7 +21,9 @@ from livem.consumers.testing import (
 )
 from livem.errors import PipelineError
 from livem.kernels import reference
+from livem.kernels.bslz4 import encode
 from livem.kernels.display import live_areas, reduce_for_display
+from livem.stream.series import Block
 
 
 def test_shows_the_newest_frame_reduced():
@@ -197,3 +201,22 @@ def test_wrong_parameters_are_named(params, words):
         Preview("live", **params)
     with pytest.raises(PipelineError, match=words):
         Preview("live").set(*next(iter(params.items())))
+
+
+def test_of_compressed_frames_the_newest_that_can_be_decoded_is_shown():
+    series = replace(example_series(), encoding="bslz4")
+    stack = np.random.default_rng(3).poisson(4, (6, *series.shape)).astype(series.numpy_dtype)
+    blobs = [encode(frame) for frame in stack]
+    blobs[5] = blobs[5][:14]
+    sizes = np.array([len(blob) for blob in blobs], np.int64)
+    block = Block(series, 0, 6, np.frombuffer(b"".join(blobs), np.uint8), sizes, None, None, 0, 0)
+    consumer, pool = Preview("live"), Pool(1)
+    consumer.open(series)
+    part = Analysis(consumer, series, pool).run(block)
+    ((indices, partial),) = part.pieces
+    (output,) = consumer.merge(partial)
+    assert output.attrs["index"] == 4
+    np.testing.assert_array_equal(output.arrays["image"], stack[4])
+    assert part.undecodable == 1
+    assert indices.tolist() == [0, 1, 2, 3, 4]
+    pool.close()
