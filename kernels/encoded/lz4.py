@@ -1,0 +1,183 @@
+"""One LZ4 block into memory, safe against any bytes and fast on what bit planes look like.
+
+The format: https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md. Frames of counts end each block in a
+zero run of thousands of bytes, which decoders that copy from ``offset`` back do 8 bytes at a time; here a run
+is recognised and splatted, 64 bytes a store. Knows nothing of planes or frames.
+
+A block is refused wherever liblz4 (LZ4_decompress_safe) refuses it: its last 5 bytes must be literals and no
+match may begin in its last 12 bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+from .vector import (
+    address,
+    is_zero,
+    load16,
+    load64,
+    load_i64,
+    load_u8,
+    load_u16,
+    put,
+    shuffle16,
+    store_u8,
+    zeros64,
+)
+
+SLACK = 64
+"""Bytes behind ``size`` that ``dst`` must have: whole vectors are stored."""
+TRUNCATED = -1
+"""The compressed bytes end within a sequence."""
+BAD_OFFSET = -2
+"""A match of offset 0, or from before the start of the block."""
+BAD_SIZE = -3
+"""The block holds more or fewer bytes than asked for."""
+BAD_ARGUMENTS = -4
+"""``begin``, ``end`` or ``size`` do not fit the arrays."""
+
+LAST_LITERALS = 5
+MATCH_LIMIT = 12
+"""Bytes before the end of the block behind which no match may begin."""
+REPEAT = np.array([[i % offset if offset else 0 for i in range(16)] for offset in range(16)], np.uint8)
+"""(16, 16) byte order that repeats the first ``offset`` bytes of 16."""
+STEP = np.array([16 - 16 % offset if offset else 16 for offset in range(16)], np.int64)
+"""(16,) bytes after which that repetition begins anew, at most 16."""
+
+
+@njit(nogil=True, cache=True)
+def _extension(ip, end):
+    """Rest of a length of 15 or more -> (ip, length); ip is TRUNCATED where the bytes end first."""
+    length = np.int64(0)
+    while ip + 8 <= end and load_i64(ip) == -1:
+        ip += 8
+        length += 8 * 255
+    while ip < end:
+        byte = load_u8(ip)
+        ip += 1
+        length += byte
+        if byte != 255:
+            return ip, length
+    return np.int64(TRUNCATED), length
+
+
+@njit(nogil=True, cache=True)
+def _copy_literals(ip, op, length, readable):
+    """Copy; writes up to 15 bytes too many, reads them only where they lie before ``readable``."""
+    if ip + length + 15 <= readable:
+        for i in range(0, length, 16):
+            put(op + i, load16(ip + i))
+    else:
+        for i in range(length):
+            store_u8(op + i, load_u8(ip + i))
+
+
+@njit(nogil=True, cache=True)
+def _splat(op, length):
+    for i in range(0, length, 64):
+        put(op + i, zeros64())
+
+
+@njit(nogil=True, cache=True)
+def _repeat(op, offset, length):
+    pattern = shuffle16(load16(op - offset), load16(address(REPEAT) + 16 * offset))
+    if is_zero(pattern):
+        _splat(op, length)
+    else:
+        for i in range(0, length, STEP[offset]):
+            put(op + i, pattern)
+
+
+@njit(nogil=True, cache=True)
+def _copy_match(op, offset, length):
+    """Copy from ``offset`` back; writes up to 63 bytes too many."""
+    if offset < 16:
+        _repeat(op, offset, length)
+    elif offset < 64:
+        for i in range(0, length, 16):
+            put(op + i, load16(op + i - offset))
+    else:
+        for i in range(0, length, 64):
+            put(op + i, load64(op + i - offset))
+
+
+@njit(nogil=True, cache=True)
+def _sequence(ip, end, readable, op, start, stop):
+    """Decode one sequence with every check -> (ip, op); ip is a negative code where it is refused."""
+    token = load_u8(ip)
+    ip += 1
+    literals = token >> 4
+    if literals == 15:
+        ip, more = _extension(ip, end)
+        if ip < 0:
+            return ip, op
+        literals += more
+    if literals > end - ip:
+        return np.int64(TRUNCATED), op
+    if literals > stop - op:
+        return np.int64(BAD_SIZE), op
+    _copy_literals(ip, op, literals, readable)
+    ip += literals
+    op += literals
+    if ip == end:
+        return ip, op
+    if end - ip < 2:
+        return np.int64(TRUNCATED), op
+    offset = load_u16(ip)
+    ip += 2
+    if offset == 0 or offset > op - start:
+        return np.int64(BAD_OFFSET), op
+    length = token & 15
+    if length == 15:
+        ip, more = _extension(ip, end)
+        if ip < 0:
+            return ip, op
+        length += more
+    length += 4
+    if op > stop - MATCH_LIMIT or length > stop - LAST_LITERALS - op:
+        return np.int64(BAD_SIZE), op
+    _copy_match(op, offset, length)
+    return ip, op + length
+
+
+@njit(nogil=True, cache=True)
+def decode_at(ip, end, readable, start, size):
+    """`decode_lz4` at addresses: compressed bytes [ip, end), readable up to ``readable``, to ``start``."""
+    op = start
+    stop = start + size
+    while ip < end:
+        ip, op = _sequence(ip, end, readable, op, start, stop)
+        if ip < 0:
+            return ip
+    return size if op == stop else np.int64(BAD_SIZE)
+
+
+BYTES = types.Array(types.uint8, 1, "C")
+READABLE = types.Array(types.uint8, 1, "C", readonly=True)
+
+
+@njit(
+    types.int64(READABLE, types.int64, types.int64, BYTES, types.int64),
+    nogil=True,
+    cache=True,
+)
+def decode_lz4(src, begin, end, dst, size):
+    """Decode one LZ4 block.
+
+    Parameters
+    ----------
+    src : (b,) uint8, may be read-only; nothing outside of it is read, whatever it holds.
+    begin, end : where the compressed bytes lie in ``src``.
+    dst : (s,) uint8 with s >= size + SLACK; the bytes behind ``size`` may be overwritten.
+    size : bytes that the block must hold, > 0.
+
+    Returns
+    -------
+    int64 : ``size``, or one of the negative codes above; then ``dst`` holds anything.
+    """
+    if not (0 <= begin <= end <= src.size and 0 < size <= dst.size - SLACK):
+        return np.int64(BAD_ARGUMENTS)
+    base = address(src)
+    return decode_at(base + begin, base + end, base + src.size, address(dst), size)
