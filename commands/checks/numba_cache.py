@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...kernel_cache import VARIABLE, is_own
 from .finding import Finding
 
 FIX = "set NUMBA_CACHE_DIR to a directory that you may write to"
@@ -21,7 +22,7 @@ def cache() -> Finding:
 
     if numba.config.DISABLE_JIT:
         return Finding("numba cache", "note", "not looked at: NUMBA_DISABLE_JIT is set")
-    given = os.environ.get("NUMBA_CACHE_DIR")
+    given = os.environ.get(VARIABLE)
     if given and not _writable(Path(given)):
         return Finding("numba cache", "problem", f"NUMBA_CACHE_DIR {given} cannot be written", FIX)
     try:
@@ -31,8 +32,15 @@ def cache() -> Finding:
         return Finding("numba cache", "problem", f"does not work: {error}", FIX)
     path = Path(probe.stats.cache_path)
     if any(path.glob("*_probe*.nbi")):
-        return Finding("numba cache", "ok", f"works: {path}")
+        return _works(given or str(path))
     return Finding("numba cache", "problem", f"nothing was written to {path}", FIX)
+
+
+def _works(directory: str) -> Finding:
+    if is_own(directory):
+        return Finding("numba cache", "ok", f"works: {directory}")
+    text = f"works: {directory}, which is not livem's own: after an update it may hold outdated kernels"
+    return Finding("numba cache", "note", text, f"empty it after every update, or unset {VARIABLE}")
 
 
 def _probe(x: int) -> int:
