@@ -39,7 +39,7 @@ class Analysis:
     """Reduces blocks of one series with one consumer; merging is the caller's."""
 
     def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int = 1) -> None:
-        self._consumer, self._series, self._pool, self._every = consumer, series, pool, every
+        self._consumer, self.series, self._pool, self._every = consumer, series, pool, every
         self._decoders = [FrameDecoder(series) for _ in range(pool.threads)]
         self._helpers = [FrameDecoder(series) for _ in range(pool.threads)]
         """For consumers that take frames encoded and look at a few: what these reject, the status says."""

@@ -22,9 +22,10 @@ from ..stream.results import Result
 from ..stream.ring import ReaderPort
 from ..stream.ring_layout import SERIES_KEPT
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
-from ..stream.series import IndexArray, Series
+from ..stream.series import Block, IndexArray, Series
 from .analysis import Analysis, Part
 from .base import Consumer, Output
+from .lookback import Lookback
 from .pool import Pool, default_threads
 from .registry import create
 from .worker import WorkerOptions
@@ -36,6 +37,9 @@ PUBLISH_SHARE = 5
 PATIENCE_S = 0.2
 LAST_WORK_S = 2.0
 """How long a worker that is told to stop goes on with what is in the ring, before it gives what it has."""
+LOOKBACK_S = 2.0
+"""How long the end of a series waits for frames that a changed consumer has to see again: the next series
+gathers in the ring meanwhile."""
 RETRY_S = 0.01
 """Between two attempts to hand over last results that the supervisor was too busy to take."""
 
@@ -117,25 +121,6 @@ class Outlet:
         return result.topic
 
 
-class Backfill:
-    """Block numbers of the open series that a consumer has to see again, newest last."""
-
-    def __init__(self) -> None:
-        self._range = range(0)
-
-    def begin(self, numbers: range) -> None:
-        self._range = numbers
-
-    def pop(self) -> int | None:
-        if not self._range:
-            return None
-        seq, self._range = self._range[0], self._range[1:]
-        return seq
-
-    def __bool__(self) -> bool:
-        return bool(self._range)
-
-
 class Worker:
     """One consumer, one reader, one publisher, one line to the supervisor."""
 
@@ -147,7 +132,7 @@ class Worker:
         self._reader = RingReader(port)
         self._publisher = Publisher(options.results_address)
         self._outlet = Outlet(options.name, self._reader, self._publisher, self._count_error)
-        self._backfill = Backfill()
+        self._lookback = Lookback()
         self._series: Series | None = None
         self._serial = self._first_serial = -1
         """Of the open series: a sender that was lost and comes back goes on under a new one."""
@@ -194,13 +179,11 @@ class Worker:
 
     def _step(self) -> bool:
         """Do one piece of work; False when there is none."""
-        event = self._reader.next() if self._live_next or not self._backfill else None
-        self._live_next = not self._live_next or not self._backfill
+        event = self._reader.next() if self._live_next or not self._lookback else None
+        self._live_next = not self._live_next or not self._lookback
         if event is not None:
             self._handle(event)
-        elif (seq := self._backfill.pop()) is not None:
-            self._review(seq)
-        else:
+        elif not self._look_back():
             return False
         self._publish_if_due()
         return True
@@ -233,9 +216,9 @@ class Worker:
         if self._series is not None and self._series.key == start.series.key and self._fit:
             return  # a sender that was lost goes on with the series: so does the picture
         self._series, self._first_serial = start.series, start.serial
-        self._analysis = Analysis(self._consumer, start.series, self._pool, self._reader.policy.n)
+        self._analysis = self._recorded_as = self._analysis_of(start.series)
         self._outlet.reset()
-        self._backfill.begin(range(0))
+        self._lookback.clear()
         try:
             self._consumer.open(start.series)
             self._fit = True
@@ -248,13 +231,17 @@ class Worker:
             self._fit = False
             self._count_error(error)
 
+    def _analysis_of(self, series: Series) -> Analysis:
+        return Analysis(self._consumer, series, self._pool, self._reader.policy.n)
+
     def _catch_up(self, start: SeriesStart) -> None:
         """A worker that was restarted in mid-series has missed what the former one saw.
 
         A lossless edge gives that again by itself; one that wants only the newest does not want it.
         """
         if self._reader.policy.kind == "every_nth" and not self._consumer.needs_order:
-            self._backfill.begin(self._reader.history_of(start.serial, self._reader.position - 1))
+            numbers = self._reader.history_of(start.serial, self._reader.position - 1)
+            self._lookback.begin(numbers, start.series)
 
     def _close(self, end: SeriesEnd) -> None:
         topics = self._last_word(end.series)
@@ -265,8 +252,11 @@ class Worker:
     def _last_word(self, series: Series) -> list[str]:
         """Publish the last results of a series; returns their topics."""
         self._ended = True
-        while self._time_left() and (seq := self._backfill.pop()) is not None:
-            self._review(seq)
+        patience = time.monotonic() + LOOKBACK_S
+        while self._time_left() and time.monotonic() < patience and self._look_back():
+            pass
+        if self._lookback:
+            self._child.link.report("alarm", text=self._unseen(series))
         if not self._fit:
             return []
         try:
@@ -277,6 +267,12 @@ class Worker:
         if last:
             self._outlet.replace(last)
         return self._outlet.publish(series, final=True)
+
+    def _unseen(self, series: Series) -> str:
+        return (
+            f"{self._options.name} was changed so late that series {series.key.number} ended before it had seen "
+            "all frames again: its last result lacks some; the picture goes on filling until the next series"
+        )
 
     def _report_done(self, serial: int, topics: Iterable[str]) -> None:
         self._child.link.report(
@@ -291,7 +287,7 @@ class Worker:
         if block.late and self._consumer.needs_order:
             lease.release()
             return self._reader.count(serial, late=block.count)
-        part = self._reduce(lease)
+        part = self._reduce(self._analysis, block)
         arrival_ns, count = block.arrival_ns, block.count
         if not lease.release():
             return self._reader.count(serial, torn=1, lapped=count)
@@ -305,13 +301,13 @@ class Worker:
             policy=part.passed_over,
         )
 
-    def _reduce(self, lease: Lease) -> Part:
-        part = self._analysis.run(lease.block)
+    def _reduce(self, analysis: Analysis, block: Block) -> Part:
+        part = analysis.run(block)
         for error in part.errors:
             self._count_error(error)
-        if self._analysis.alarm:
-            self._child.link.report("alarm", text=self._analysis.alarm)
-            self._analysis.alarm = ""
+        if analysis.alarm:
+            self._child.link.report("alarm", text=analysis.alarm)
+            analysis.alarm = ""
         return part
 
     def _merge(self, indices: IndexArray, partial: Any, serial: int, arrival_ns: int) -> int:
@@ -327,18 +323,33 @@ class Worker:
             self._outlet.take(outputs, serial, indices, arrival_ns)
         return len(indices)
 
-    def _review(self, seq: int) -> None:
-        """Feed the consumer a block of history; a block that the writer took meanwhile is left out."""
-        lease = self._reader.history(seq)
-        if lease is None or self._series is None:
-            return
-        if lease.block.series.key != self._series.key or not self._fit:
-            lease.release()
-            return
-        part = self._reduce(lease)
-        if lease.release():
-            for indices, partial in part.pieces:
-                self._merge(indices, partial, -1, 0)
+    def _look_back(self) -> bool:
+        """Feed the consumer some frames once more; False when there are none to be seen again."""
+        if not self._fit:
+            return False
+        lease = self._lookback.lease(self._reader)
+        if lease is None:
+            return self._look_into_files()
+        part = self._reduce(self._analysis, lease.block)
+        if lease.release():  # else the writer took it meanwhile: it is left out
+            self._merge_again(part)
+        return True
+
+    def _look_into_files(self) -> bool:
+        block = self._lookback.block()
+        if self._lookback.alarm:
+            self._child.link.report("alarm", text=self._lookback.alarm)
+            self._lookback.alarm = ""
+        if block is None:
+            return False
+        if block.series.encoding != self._recorded_as.series.encoding:
+            self._recorded_as = self._analysis_of(block.series)
+        self._merge_again(self._reduce(self._recorded_as, block))
+        return True
+
+    def _merge_again(self, part: Part) -> None:
+        for indices, partial in part.pieces:
+            self._merge(indices, partial, -1, 0)
 
     def _obey(self) -> None:
         while (command := self._child.link.receive()) is not None:
@@ -366,7 +377,8 @@ class Worker:
             return
         self._tell_alarms()
         if again and self._series is not None and not self._consumer.needs_order:
-            self._backfill.begin(self._history())
+            recordings = [str(path) for path in command.get("recordings", ())]
+            self._lookback.begin(self._history(), self._series, recordings)
         self._child.link.reply(command, parameters=self._parameters())
 
     def _history(self) -> range:

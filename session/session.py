@@ -344,7 +344,10 @@ class Session:
         if name not in {spec.name for spec in self._readers}:
             known = ", ".join(spec.name for spec in self._readers)
             return refusal(f"no consumer {name!r}; there are: {known}", 2)
-        return self.hub.forward(name, {key: value for key, value in request.items() if key != "id"})
+        command = {key: value for key, value in request.items() if key != "id"}
+        return self.hub.forward(
+            name, {**command, "recordings": self.settling.recordings(self.reports.recording)}
+        )
 
     # -- status --------------------------------------------------------------------------------------
 
@@ -479,10 +482,10 @@ class Session:
             self._let_go()
 
     def _let_go(self) -> None:
-        for name in list(self.processes):
-            self.processes.terminate(
-                name
-            )  # all at once: a session with an error should not end child by child
+        for name in list(
+            self.processes
+        ):  # all at once: a session with an error should not end child by child
+            self.processes.terminate(name)
         for name in list(self.processes):
             self.processes.stop(name, 1.0)
         if self._sender is not None:

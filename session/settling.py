@@ -93,6 +93,11 @@ class Settling:
         """Distinct series written down."""
         return self._count
 
+    def recordings(self, report: Mapping[str, object]) -> list[str]:
+        """Files that may hold frames of the last settled series, or (says the recorder) a later one."""
+        last = next(reversed(self._settled.values()), {}).get("recordings") or []
+        return [*last, *([str(report["file"])] if report.get("file") else [])]
+
     def take(self, result: Result) -> None:
         """Keep a result if it is the last of its kind, of a series that is not written down yet."""
         if result.series is not None and result.final and result.series in self._expected():
