@@ -181,9 +181,8 @@ def write_series(writer: RingWriter, shape: tuple[int, int], source: Source, blo
     serial = writer.open_series(series, time.monotonic_ns())
     room_bytes = source.block_bytes + trailer_bytes(source.frames, sizes=False, positions=False)
     for number in range(blocks):
-        room = writer.reserve(room_bytes)
-        assert room is not None
-        room[: source.block_bytes] = source.block(number)
+        writer.reserve(room_bytes)
+        writer.fill(source.block(number))
         first = number * source.frames
         writer.publish_frames(
             BlockHeader(serial, first, source.frames, source.block_bytes, first, time.monotonic_ns())

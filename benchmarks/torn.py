@@ -94,12 +94,13 @@ def write_on(pipe: Connection, port: WriterPort) -> None:
     serial = writer.open_series(series, time.monotonic_ns())
     pipe.send("ready")
     next(iter(requests(pipe)))
+    frame = np.empty(FRAME_BYTES, np.uint8)
     written = 0
     while not pipe.poll():
         for index in range(written, written + BURST):
-            room = writer.reserve(FRAME_BYTES)
-            assert room is not None
-            room.view(np.uint32)[:] = index
+            frame.view(np.uint32)[:] = index
+            writer.reserve(FRAME_BYTES)
+            writer.fill(frame)
             writer.publish_frames(BlockHeader(serial, index, 1, FRAME_BYTES, index, time.monotonic_ns()))
         written += BURST
     writer.close()

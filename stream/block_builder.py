@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .messages import FrameBatch
-from .ring_layout import Bytes
 from .ring_writer import BlockHeader, RingWriter, trailer_bytes
 from .series import Series
 
@@ -87,7 +86,7 @@ class BlockBuilder:
     ) -> None:
         self._writer, self._max_latency_ns = writer, max_latency_ns
         self._before_publish = before_publish
-        self._room: Bytes | None = None
+        self._is_open = False
         self._serial = self._entered = 0
 
     def begin(self, serial: int, capacity: Capacity, entered: int = 0) -> None:
@@ -96,17 +95,17 @@ class BlockBuilder:
 
     def discard(self) -> None:
         """Forget the open block: it was never published."""
-        self._room = None
+        self._is_open = False
 
     @property
     def due_ns(self) -> int | None:
         """When the open block must be published; None when there is none."""
-        return None if self._room is None else self._arrival_ns + self._max_latency_ns
+        return self._arrival_ns + self._max_latency_ns if self._is_open else None
 
     @property
     def entered(self) -> int:
         """Frames of this series that were published or stand in the open block."""
-        return self._entered + (self._count if self._room is not None else 0)
+        return self._entered + (self._count if self._is_open else 0)
 
     def append(self, chunk: Chunk) -> None:
         """Copy a chunk into the open block, or into a new one where it does not fit or follow.
@@ -114,12 +113,11 @@ class BlockBuilder:
         Publishes at most the block before: the chunk itself stays unpublished until its caller has entered it
         into the account (then ``publish_if_full``).
         """
-        if self._room is not None and not self._fits(chunk):
+        if self._is_open and not self._fits(chunk):
             self.publish()
-        if self._room is None:
+        if not self._is_open:
             self._open(chunk)
-        assert self._room is not None
-        self._room[self._used : self._used + chunk.payload.nbytes] = chunk.payload
+        self._writer.fill(chunk.payload, self._used)
         self._used += chunk.payload.nbytes
         self._count += chunk.count
         if chunk.sizes is not None:
@@ -130,7 +128,7 @@ class BlockBuilder:
 
     def publish_if_full(self) -> None:
         """Publish a block that the next chunk, likely as large as the last, would not fit."""
-        if self._room is None:
+        if not self._is_open:
             return
         if self._used + self._last_bytes > self.capacity.payload or self._count >= self.capacity.frames:
             self.publish()
@@ -144,7 +142,8 @@ class BlockBuilder:
         )
 
     def _open(self, chunk: Chunk) -> None:
-        self._room = self._writer.reserve(self.capacity.payload + self.capacity.trailer)
+        self._writer.reserve(self.capacity.payload + self.capacity.trailer)
+        self._is_open = True
         self._used = self._count = 0
         self._first, self._late, self._time_ns = chunk.first, chunk.late, chunk.time_ns
         self._arrival_ns = chunk.arrival_ns
@@ -153,7 +152,7 @@ class BlockBuilder:
 
     def publish(self) -> None:
         """Publish the open block, if there is one."""
-        if self._room is None:
+        if not self._is_open:
             return
         self._before_publish()
         header = BlockHeader(
@@ -166,7 +165,7 @@ class BlockBuilder:
             time_ns=self._time_ns,
             late=self._late,
         )
-        self._room = None
+        self._is_open = False
         self._writer.publish_frames(header, _joined(self._sizes), _joined(self._positions))
         self._entered += self._count
 

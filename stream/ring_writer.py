@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..errors import RingError
 from .atomics import announce_and_load, store
+from .bulk_copy import bulk_copy
 from .ring import WriterPort, attach_views, drain
 from .ring_layout import (
     COMPLETE,
@@ -127,7 +128,7 @@ class StoppedError(Exception):
 
 
 class RingWriter:
-    """The one writer. ``reserve`` room, fill it, ``publish_frames``; open and close series around it."""
+    """The one writer. ``reserve`` room, ``fill`` it, ``publish_frames``; open and close series around it."""
 
     def __init__(self, port: WriterPort, stop: Callable[[], bool] = lambda: False) -> None:
         self._pause = threading.Event()  # never set: Windows cannot select on nothing
@@ -139,6 +140,7 @@ class RingWriter:
         self._wakes = port.wakes
         self._values = np.zeros(SLOT_WORDS, np.uint64)
         self._descriptor = self._values[D_BEGIN:].data.cast("B")
+        self._arena_at = int(self._views.arena.ctypes.data)
         self._begin = self._end = 0
         self._words_serial, self._words = -1, self._views.header
         header = self._views.header
@@ -199,6 +201,19 @@ class RingWriter:
         offset = begin % capacity
         room: Bytes = views.arena[offset : offset + nbytes]
         return room
+
+    def fill(self, payload: Bytes, at: int = 0) -> None:
+        """Copy ``payload`` (n,) into the last reservation, ``at`` bytes from its beginning.
+
+        Faster than writing to the view that ``reserve`` gives (bulk_copy.py). Raises RingError where the
+        reservation ends before the payload does.
+        """
+        begin = self._begin + at
+        if at < 0 or begin + len(payload) > self._end:
+            raise RingError(
+                f"{len(payload)} bytes at {at} do not fit a reservation of {self._end - self._begin} bytes"
+            )
+        bulk_copy(self._arena_at + begin % self.layout.data_bytes, payload)
 
     def _wait_for_room(self, row: int, limit: int, stop: Callable[[], bool]) -> None:
         views = self._views

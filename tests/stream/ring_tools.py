@@ -42,10 +42,10 @@ class Feeder:
 
     def frames(self, first: int, count: int, *, sizes=None, positions=None, late=False) -> None:
         data = frame_content(self.series, first, count)
-        room = self.writer.reserve(
+        self.writer.reserve(
             data.nbytes + trailer_bytes(count, sizes=sizes is not None, positions=positions is not None)
         )
-        room[: data.nbytes] = data.reshape(-1).view(np.uint8)
+        self.writer.fill(data.reshape(-1).view(np.uint8))
         header = BlockHeader(
             self.serial, first, count, data.nbytes, self.entered, time.monotonic_ns(), 1_700_000_000, late
         )

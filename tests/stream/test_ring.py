@@ -245,6 +245,10 @@ def test_sizes_and_room_are_checked(ring):
     writer = RingWriter(ring(MIB, vd="lossless").writer_port())
     with pytest.raises(RingError, match="a quarter of the ring"):
         writer.reserve(MIB // 2)
+    writer.reserve(100)
+    for nbytes, at in ((101, 0), (50, 51), (50, -1)):
+        with pytest.raises(RingError, match="do not fit a reservation of 100 bytes"):
+            writer.fill(np.zeros(nbytes, np.uint8), at)
     with pytest.raises(RingError, match="has no reader 'x'"):
         ring(vd="lossless").reader_port("x")
 
