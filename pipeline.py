@@ -18,6 +18,9 @@ from .stream.policy import Policy
 from .stream.series import MAX_DIM, ORDERS, Scan
 
 MAX_CONSUMERS = 16
+MAX_THREADS = 64
+EDGE_KEYS = ("name", "type", "policy", "threads")
+"""Keys of a consumer's table that are not its own."""
 PATH_KEYS = ("path", "curve_key")
 """Values that are files: relative to the pipeline file."""
 COMPRESSIONS = ("as_received", "bslz4")
@@ -33,6 +36,8 @@ class ConsumerConfig:
     policy: Policy | None = None
     """None: the consumer's own default."""
     params: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 0
+    """That reduce its frames; 0 = the machine's cores less one, at most 4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,5 +287,6 @@ def _consumer(table: Mapping[str, Any]) -> ConsumerConfig:
     policy = table.get("policy")
     if policy is not None and not isinstance(policy, str):
         raise PipelineError(f"'policy' of consumer {name!r} is {policy!r}; it must be a text")
-    params = {key: value for key, value in table.items() if key not in ("name", "type", "policy")}
-    return ConsumerConfig(name, table["type"], Policy.parse(policy) if policy else None, params)
+    threads = _whole(table, "threads", f"consumer {name!r}", 0, MAX_THREADS, 0)
+    params = {key: value for key, value in table.items() if key not in EDGE_KEYS}
+    return ConsumerConfig(name, table["type"], Policy.parse(policy) if policy else None, params, threads)

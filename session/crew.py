@@ -76,6 +76,7 @@ def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator
             addresses.children,
             config.params,
             WARM_UP,
+            config.threads,
             _folder(pipeline),
         )
         yield ProcessSpec(config.name, run_worker, (options, ring.reader_port(config.name)))

@@ -189,3 +189,12 @@ def test_record_and_arm_tables_are_read() -> None:
     for wrong in ({"record": {"compression": "zip"}}, {"record": {"continuous": 1}}, {"arm": {"x": [1]}}):
         with pytest.raises(PipelineError):
             parse(wrong)
+
+
+def test_a_consumer_may_name_its_threads():
+    table = {"name": "vd", "type": "virtual_detectors"}
+    (many,) = parse({"consumers": [{**table, "threads": 3}]}).consumers
+    (free,) = parse({"consumers": [table]}).consumers
+    assert (many.threads, many.params, free.threads) == (3, {}, 0)
+    with pytest.raises(PipelineError, match=r"'threads' in consumer 'vd' is 65; .* from 0 to 64"):
+        parse({"consumers": [{**table, "threads": 65}]})
