@@ -19,7 +19,9 @@ import numpy as np
 
 from ...errors import SourceError
 from ..series import MAX_DIM, Scan
+from . import contents
 from .contents import Content
+from .gatan_axes import Signal, with_frame_axes
 
 READERS: Mapping[str, str] = {
     ".mrc": "mrc",
@@ -32,7 +34,11 @@ READERS: Mapping[str, str] = {
     ".dm4": "digitalmicrograph",
 }
 """rosettasciio's name of the reader, by suffix."""
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"zspy": {"mode": "r"}}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "zspy": {"mode": "r"},
+    # Of a Velox file the spectra are left alone: unpacking their stream takes minutes and another package.
+    "emd": {"select_type": "images", "load_SI_image_stack": True},
+}
 PACKAGES = {"rsciio": "rosettasciio", "skimage": "scikit-image"}
 """Packages whose name is not that of their module."""
 INVENTED = ("correctness not guaranteed", "larger than file size")
@@ -50,7 +56,9 @@ def reading(path: Path) -> Iterator[None]:
         try:
             yield
         except ModuleNotFoundError as missing:
-            package = (missing.name or "rsciio").partition(".")[0]
+            if missing.name is None:  # a reader's own words, which name the package
+                raise SourceError(f"{path} cannot be read as {path.suffix}: {missing}") from missing
+            package = missing.name.partition(".")[0]
             package = PACKAGES.get(package, package)
             raise SourceError(
                 f"{path} needs the package {package}, which is not installed; get it with: "
@@ -78,17 +86,42 @@ def _words(error: Exception) -> str:
 def read_microscope(path: Path, key: str) -> Content:
     """The frames of a file, or of its signal number ``key`` (from 0)."""
     with reading(path):
-        name = READERS[path.suffix.lower()]
-        module = import_module(f"rsciio.{name}")
-        signals = module.file_reader(str(path), lazy=True, **OPTIONS.get(name, {}))
+        signals = _signals(path, READERS[path.suffix.lower()])
     chosen = _chosen(path, key, signals)
+    _check_order(path, chosen)
     with reading(path):
         content = _content(path, chosen)
         _try_the_end(content.frames)
     return content
 
 
-def _chosen(path: Path, key: str, signals: list[dict[str, Any]]) -> dict[str, Any]:
+def _signals(path: Path, name: str) -> list[Signal]:
+    read = import_module(f"rsciio.{name}").file_reader
+    signals: list[Signal] = read(str(path), lazy=True, **OPTIONS.get(name, {}))
+    if name == "digitalmicrograph":
+        return [with_frame_axes(signal) for signal in signals]
+    if name == "emd" and not signals:  # so that the refusal can tell what there is
+        return list(read(str(path), lazy=True, select_type="single_spectrum"))
+    return signals
+
+
+def _check_order(path: Path, signal: Signal) -> None:
+    """Every frame of a large .dm4 scan in GMS's older order is spread over the whole file.
+
+    Seconds a frame; LiberTEM refuses such files, too.
+    """
+    data, chosen = signal["data"], _signal_axes(signal)
+    spread = path.suffix.lower() in (".dm3", ".dm4") and chosen == (0, 1) and data.ndim > 2
+    if spread and data.nbytes > contents.MEMORY_BYTES:
+        raise SourceError(
+            f"{path} holds {data.nbytes / 2**20:,.0f} MiB in the older order of DigitalMicrograph, where a "
+            "frame's pixels lie far apart; beyond "
+            f"{contents.MEMORY_BYTES / 2**20:,.0f} MiB turn it into .npy first (convert_dm4_transposed of "
+            "LiberTEM does)"
+        )
+
+
+def _chosen(path: Path, key: str, signals: list[Signal]) -> Signal:
     """The signal asked for; otherwise the one with the most pixels of those that hold frames."""
     if key:
         if not key.isdigit() or int(key) >= len(signals):
@@ -103,7 +136,7 @@ def _chosen(path: Path, key: str, signals: list[dict[str, Any]]) -> dict[str, An
     return frames[-1]
 
 
-def _inventory(signals: list[dict[str, Any]]) -> str:
+def _inventory(signals: list[Signal]) -> str:
     listed = [
         f"#{number} {_general(signal).get('title', '')} {signal['data'].shape} {signal['data'].dtype}"
         for number, signal in enumerate(signals)
@@ -111,17 +144,17 @@ def _inventory(signals: list[dict[str, Any]]) -> str:
     return ", ".join(listed[:12]) or "no signals"
 
 
-def _general(signal: Mapping[str, Any]) -> Mapping[str, Any]:
+def _general(signal: Signal) -> Mapping[str, Any]:
     general = signal.get("metadata", {}).get("General", {})
     return general if isinstance(general, Mapping) else {}
 
 
-def _holds_frames(signal: Mapping[str, Any]) -> bool:
+def _holds_frames(signal: Signal) -> bool:
     data = signal["data"]
     return data.ndim >= 2 and data.dtype.kind in "biuf" and _signal_axes(signal) is not None
 
 
-def _signal_axes(signal: Mapping[str, Any]) -> tuple[int, ...] | None:
+def _signal_axes(signal: Signal) -> tuple[int, ...] | None:
     """Which two axes of the array are the frame's; None where a signal has another number of them."""
     marked = [bool(axis.get("navigate")) for axis in signal["axes"]]
     ndim = signal["data"].ndim
@@ -131,7 +164,7 @@ def _signal_axes(signal: Mapping[str, Any]) -> tuple[int, ...] | None:
     return chosen if len(chosen) == 2 else None
 
 
-def _content(path: Path, signal: Mapping[str, Any]) -> Content:
+def _content(path: Path, signal: Signal) -> Content:
     data, chosen = signal["data"], _signal_axes(signal)
     if chosen is None:
         raise ValueError("the signal has not 2 dimensions, so these are no frames")
@@ -188,18 +221,36 @@ def _positive(value: Any) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
-def _metadata(signal: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(signal: Signal) -> dict[str, Any]:
     """Title and beam energy (keV)."""
     meta: dict[str, Any] = {}
     title = _general(signal).get("title")
     if isinstance(title, str) and title:
         meta["title"] = title[:200]
+    energy = _positive(_beam_energy(signal))
+    if energy is not None:
+        meta["beam_energy"] = energy
+    return meta
+
+
+def _beam_energy(signal: Signal) -> Any:
+    """From the metadata, or (Gatan, Velox) through ``mapping``: where it stands as the program wrote it."""
     instrument = signal.get("metadata", {}).get("Acquisition_instrument", {})
     for kind in ("TEM", "SEM"):
-        energy = _positive(instrument.get(kind, {}).get("beam_energy"))
-        if energy is not None:
-            meta["beam_energy"] = energy
-    return meta
+        if "beam_energy" in instrument.get(kind, {}):
+            return instrument[kind]["beam_energy"]
+    for place, (name, converted) in signal.get("mapping", {}).items():
+        value = _at(signal.get("original_metadata", {}), place)
+        if name.endswith(".beam_energy") and value is not None:
+            return converted(value) if converted else value
+    return None
+
+
+def _at(tags: Any, place: str) -> Any:
+    """What stands in nested mappings at ``a.b.c``; None where nothing does."""
+    for name in place.split("."):
+        tags = tags.get(name) if isinstance(tags, Mapping) else None
+    return tags
 
 
 def _try_the_end(frames: Any) -> None:
