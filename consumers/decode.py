@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels.bslz4 import Algorithm, Status, decode_into
+from ..kernels.bslz4 import Algorithm, Status
+from ..kernels.encoded.frames import decode_frames
 from ..stream.series import Block, Series
 from .base import Frames
 
@@ -57,20 +58,17 @@ class FrameDecoder:
     def _decode(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
         if self.series.encoding == "raw":
             return self._view(block, start, stop)
-        algorithm: Algorithm = "lz4" if self.series.encoding == "lz4" else "bslz4"
         if block.sizes is None:
             raise ValueError(f"block of {self.series.encoding} frames from {block.first} comes without sizes")
-        ends = np.cumsum(block.sizes)
-        tile = self._tile_of(stop - start)
-        kept: list[int] = []
-        for i in range(start, stop):
-            payload = block.payload[ends[i - 1] if i else 0 : ends[i]]
-            status = decode_into(payload, tile[len(kept)], algorithm)
-            if status is Status.OK:
-                kept.append(i)
-            else:
-                self.rejected[status.value] += 1
-        return self._frames(block, tile[: len(kept)], np.array(kept, np.int64)), stop - start - len(kept)
+        offsets = np.zeros(block.count + 1, np.int64)
+        np.cumsum(block.sizes, out=offsets[1:])
+        tile, status = self._tile_of(stop - start), np.empty(stop - start, np.int8)
+        algorithm: Algorithm = "lz4" if self.series.encoding == "lz4" else "bslz4"
+        decode_frames(block.payload, offsets[start : stop + 1], tile, status, algorithm)
+        good = np.flatnonzero(status == Status.OK.code)
+        bad = status[status != Status.OK.code]
+        self.rejected.update(Status.of_code(code).value for code in bad.tolist())
+        return self._frames(block, tile[good] if len(bad) else tile, good + start), len(bad)
 
     def _view(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
         whole = min(stop, block.payload.nbytes // self.series.frame_bytes)

@@ -10,6 +10,8 @@ match may begin in its last 12 bytes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 
@@ -41,14 +43,18 @@ BAD_ARGUMENTS = -4
 LAST_LITERALS = 5
 MATCH_LIMIT = 12
 """Bytes before the end of the block behind which no match may begin."""
-REPEAT = np.array([[i % offset if offset else 0 for i in range(16)] for offset in range(16)], np.uint8)
-"""(16, 16) byte order that repeats the first ``offset`` bytes of 16."""
+SHORT_INPUT = 1 + 14 + 8
+"""Bytes left from which a short sequence cannot be the last one."""
+SHORT_OUTPUT = 14 + 16 + MATCH_LIMIT
+"""Bytes to come from which a short sequence breaks no rule of the end."""
+REPEAT = np.array([[i % offset if offset else 0 for i in range(16)] for offset in range(17)], np.uint8)
+"""(17, 16) byte order that repeats the first ``offset`` bytes of 16."""
 STEP = np.array([16 - 16 % offset if offset else 16 for offset in range(16)], np.int64)
 """(16,) bytes after which that repetition begins anew, at most 16."""
 
 
 @njit(nogil=True, cache=True)
-def _extension(ip, end):
+def _extension(ip: Any, end: Any) -> Any:
     """Rest of a length of 15 or more -> (ip, length); ip is TRUNCATED where the bytes end first."""
     length = np.int64(0)
     while ip + 8 <= end and load_i64(ip) == -1:
@@ -64,7 +70,7 @@ def _extension(ip, end):
 
 
 @njit(nogil=True, cache=True)
-def _copy_literals(ip, op, length, readable):
+def _copy_literals(ip: Any, op: Any, length: Any, readable: Any) -> None:
     """Copy; writes up to 15 bytes too many, reads them only where they lie before ``readable``."""
     if ip + length + 15 <= readable:
         for i in range(0, length, 16):
@@ -75,13 +81,13 @@ def _copy_literals(ip, op, length, readable):
 
 
 @njit(nogil=True, cache=True)
-def _splat(op, length):
+def _splat(op: Any, length: Any) -> None:
     for i in range(0, length, 64):
         put(op + i, zeros64())
 
 
 @njit(nogil=True, cache=True)
-def _repeat(op, offset, length):
+def _repeat(op: Any, offset: Any, length: Any) -> None:
     pattern = shuffle16(load16(op - offset), load16(address(REPEAT) + 16 * offset))
     if is_zero(pattern):
         _splat(op, length)
@@ -91,7 +97,7 @@ def _repeat(op, offset, length):
 
 
 @njit(nogil=True, cache=True)
-def _copy_match(op, offset, length):
+def _copy_match(op: Any, offset: Any, length: Any) -> None:
     """Copy from ``offset`` back; writes up to 63 bytes too many."""
     if offset < 16:
         _repeat(op, offset, length)
@@ -104,7 +110,7 @@ def _copy_match(op, offset, length):
 
 
 @njit(nogil=True, cache=True)
-def _sequence(ip, end, readable, op, start, stop):
+def _sequence(ip: Any, end: Any, readable: Any, op: Any, start: Any, stop: Any) -> Any:
     """Decode one sequence with every check -> (ip, op); ip is a negative code where it is refused."""
     token = load_u8(ip)
     ip += 1
@@ -143,11 +149,38 @@ def _sequence(ip, end, readable, op, start, stop):
 
 
 @njit(nogil=True, cache=True)
-def decode_at(ip, end, readable, start, size):
+def _short_sequences(ip: Any, end: Any, op: Any, start: Any, stop: Any) -> Any:
+    """Decode sequences of less than 15 literals and a match of at most 16 bytes, up to one that is not.
+
+    These are nine in ten, and branches on their lengths would be guessed wrong: both copies are of 16 bytes,
+    whatever the lengths. Returns (ip, op); ip is a negative code where a sequence is refused.
+    """
+    repeat = address(REPEAT)
+    while ip <= end - SHORT_INPUT and op <= stop - SHORT_OUTPUT:
+        token = load_u8(ip)
+        length = token & 15
+        if (token >= 0xF0) | (length > 12):
+            break
+        put(op, load16(ip + 1))
+        ip += (token >> 4) + 3
+        op += token >> 4
+        offset = load_u16(ip - 2)
+        if (offset == 0) | (offset > op - start):
+            return np.int64(BAD_OFFSET), op
+        put(op, shuffle16(load16(op - offset), load16(repeat + 16 * min(offset, 16))))
+        op += length + 4
+    return ip, op
+
+
+@njit(nogil=True, cache=True)
+def decode_at(ip: Any, end: Any, readable: Any, start: Any, size: Any) -> Any:
     """`decode_lz4` at addresses: compressed bytes [ip, end), readable up to ``readable``, to ``start``."""
     op = start
     stop = start + size
     while ip < end:
+        ip, op = _short_sequences(ip, end, op, start, stop)
+        if ip < 0:
+            return ip
         ip, op = _sequence(ip, end, readable, op, start, stop)
         if ip < 0:
             return ip
@@ -163,7 +196,7 @@ READABLE = types.Array(types.uint8, 1, "C", readonly=True)
     nogil=True,
     cache=True,
 )
-def decode_lz4(src, begin, end, dst, size):
+def decode_lz4(src: Any, begin: Any, end: Any, dst: Any, size: Any) -> Any:
     """Decode one LZ4 block.
 
     Parameters

@@ -1,7 +1,7 @@
-"""Memory and short vectors as numba does not offer them: unaligned loads and stores at an address, byte shuffles.
+"""Memory and vectors as numba does not offer them: loads and stores at any address, byte shuffles.
 
-Addresses are int64 (`address` gives that of an array). Nothing here checks anything: whoever calls has made sure
-that the bytes are there. Knows no format.
+Addresses are int64 (`address` gives that of an array). Nothing here checks anything: whoever calls has made
+sure that the bytes are there. Knows no format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.extending import intrinsic, register_model
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+class Lanes(types.Type):
     """A vector of ``count`` bytes, held in registers."""
 
     def __init__(self, count: int) -> None:
@@ -26,7 +26,7 @@ class Lanes(types.Type):  # type: ignore[misc]
 
 
 @register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: Lanes) -> None:
         super().__init__(manager, lanes, bytes_type(lanes.count))
 
@@ -93,6 +93,19 @@ def store_u8(typingctx: Any, at: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), code
+
+
+@intrinsic
+def copy_bytes(typingctx: Any, to: Any, at: Any, count: Any) -> Any:
+    """Copy ``count`` bytes from ``at`` to ``to``, which do not overlap."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, at, count = arguments
+        pointer = I8.as_pointer()
+        cgutils.raw_memcpy(builder, builder.inttoptr(to, pointer), builder.inttoptr(at, pointer), count, 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), code
 
 
 def _vector_loader(lanes: Lanes) -> Any:
