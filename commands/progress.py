@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
+
+import click
 
 Status = Mapping[str, Any]
 
@@ -61,6 +64,22 @@ class Progress:
         self._stream.write("\r" + text[:width].ljust(width))
         self._stream.flush()
         self._open_line = True
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, to be told (done, count); nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, count: None
+        return
+    bar: Any = click.progressbar(length=1, label=f"livem: {name}", file=sys.stderr)
+
+    def say(done: int, count: int) -> None:
+        bar.length = count
+        bar.update(done - bar.pos)
+
+    with bar:
+        yield say
 
 
 def status_line(status: Status) -> str:

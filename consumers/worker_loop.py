@@ -270,8 +270,8 @@ class Worker:
 
     def _unseen(self, series: Series) -> str:
         return (
-            f"{self._options.name} was changed so late that series {series.key.number} ended before it had seen "
-            "all frames again: its last result lacks some; the picture goes on filling until the next series"
+            f"{self._options.name} was changed so late that series {series.key.number} ended before it had "
+            "seen all frames again: its last result lacks some; the picture goes on filling for now"
         )
 
     def _report_done(self, serial: int, topics: Iterable[str]) -> None:

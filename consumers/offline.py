@@ -1,0 +1,210 @@
+"""A pipeline's consumers over a file, as fast as it can be read: the same numbers as live, without a session.
+
+Runs in this process, on threads of its own. Knows consumers and frames; it knows no ring and no window.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import LivemError
+from ..stream.files.acquisition import Acquisition
+from ..stream.results import Result
+from ..stream.series import Block, Series
+from ..stream.sources.replay.frame_reader import Damage, FrameReader
+from .analysis import Analysis
+from .base import Consumer, Output
+from .pool import Pool
+
+READ_BYTES = 4 << 20
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the frames of one consumer; like an edge of a live account."""
+
+    processed: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    decode_errors: Counter[str] = field(default_factory=Counter)
+    first_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """A file's results."""
+
+    series: Series
+    frames: int
+    """That were read whole."""
+    damaged: int
+    """Recorded frames that cannot be read."""
+    tallies: Mapping[str, Tally]
+    results: Mapping[str, Result]
+    """By topic."""
+    alarms: tuple[str, ...]
+    seconds: float
+
+
+class _Run:
+    """One consumer on its way through a file."""
+
+    def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int) -> None:
+        consumer.open(series)
+        self.consumer, self.tally = consumer, Tally()
+        self.alarms: list[str] = list(consumer.alarms())
+        self._analysis = Analysis(consumer, series, pool, every)
+        self._indices: tuple[int, int] | None = None
+
+    def take(self, block: Block) -> None:
+        part = self._analysis.run(block)
+        merged = 0
+        for indices, partial in part.pieces:
+            try:
+                self.consumer.merge(partial)
+            except Exception as error:  # noqa: BLE001 - as live: a consumer's error is counted, never fatal
+                part.errors.append(error)
+                part.failed += len(indices)
+            else:
+                merged += len(indices)
+        self._count(merged, part.undecodable, part.failed, part.passed_over)
+        if part.errors and not self.tally.first_error:
+            self.tally.first_error = f"{type(part.errors[0]).__name__}: {part.errors[0]}"
+        if self._analysis.alarm:
+            self.alarms.append(self._analysis.alarm)
+            self._analysis.alarm = ""
+
+    def _count(self, merged: int, undecodable: int, failed: int, passed_over: int) -> None:
+        self.tally.processed += merged
+        found = {"undecodable": undecodable, "consumer_error": failed, "policy": passed_over}
+        self.tally.dropped.update({reason: n for reason, n in found.items() if n})
+
+    def outputs(self) -> Sequence[Output]:
+        self.tally.decode_errors = self._analysis.rejected
+        return tuple(self.consumer.close())
+
+
+def process(
+    acquisition: Acquisition,
+    series: Series,
+    count: int,
+    consumers: Mapping[str, tuple[Consumer[Any], int]],
+    pool: Pool,
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> Processed:
+    """Run consumers over all frames of a file.
+
+    Parameters
+    ----------
+    acquisition, series, count : the file, how it announces itself and how many frames it has.
+    consumers : by name: the consumer, and N of an every_nth edge (1 = all frames).
+    progress : told after each reading how many of how many frames are done.
+
+    Raises
+    ------
+    PipelineError
+        When a consumer's parameters do not fit the series.
+    """
+    started = time.monotonic()
+    runs = {name: _Run(consumer, series, pool, every) for name, (consumer, every) in consumers.items()}
+    reader = FrameReader(acquisition, count, READ_BYTES)
+    frames = damaged = top = 0
+    while parts := reader.read():
+        for part in parts:
+            top = part.first + part.count
+            if isinstance(part, Damage):
+                damaged += part.count
+                continue
+            frames += part.count
+            block = Block(
+                series, part.first, part.count, part.payload, part.sizes, part.positions, None, 0, 0
+            )
+            for run in runs.values():
+                run.take(block)
+        progress(top, count)
+    results = dict(_results(runs, series, top))
+    return Processed(
+        series,
+        frames,
+        damaged,
+        {name: run.tally for name, run in runs.items()},
+        results,
+        tuple(text for run in runs.values() for text in (*run.alarms, *_raised(run))),
+        time.monotonic() - started,
+    )
+
+
+def _results(runs: Mapping[str, _Run], series: Series, top: int) -> Iterator[tuple[str, Result]]:
+    for name, run in runs.items():
+        for output in run.outputs():
+            topic = f"{name}.{output.name}"
+            yield (
+                topic,
+                Result(
+                    topic=topic,
+                    kind=output.kind,
+                    series=series.key,
+                    frames=(0, top),
+                    t_ns=time.monotonic_ns(),
+                    arrays=output.arrays,
+                    units=output.units,
+                    attrs=output.attrs,
+                    final=True,
+                ),
+            )
+
+
+def _raised(run: _Run) -> Iterator[str]:
+    failed = run.tally.dropped["consumer_error"]
+    if failed:
+        yield f"{run.consumer.name} raised for {failed} frames, first {run.tally.first_error}"
+
+
+def account_of(processed: Processed, sent: int, policies: Mapping[str, str]) -> dict[str, Any]:
+    """The account of a file, with the fields that a live series has (DESIGN, section 5)."""
+    series, received = processed.series, processed.frames
+    rejected = {"damaged": processed.damaged} if processed.damaged else {}
+    return {
+        "series": series.key.number,
+        "epoch": series.key.epoch.hex(),
+        "state": "complete" if received == sent else "incomplete",
+        "reason": None if received == sent else f"{sent - received} frames are not in the file",
+        "announced": series.count,
+        "sent": sent,
+        "received": received,
+        "lost": sent - received - processed.damaged,
+        "duplicate": 0,
+        "late": 0,
+        "rejected": rejected,
+        "edges": {name: _edge(tally, policies[name]) for name, tally in processed.tallies.items()},
+        "latency_ms": {"p50": None, "p99": None},
+        "first_result_ms": None,
+        "last_result_ms": None,
+        "frames_per_second": round(received / max(processed.seconds, 1e-9), 1),
+        "results": {},
+    }
+
+
+def _edge(tally: Tally, policy: str) -> dict[str, Any]:
+    return {
+        "policy": policy,
+        "processed": tally.processed,
+        "dropped": dict(tally.dropped),
+        "in_flight": 0,
+        "decode_errors": dict(tally.decode_errors),
+    }
+
+
+def fails(processed: Processed) -> LivemError | None:
+    """Why a run is a failure although it ended: no frame could be read, or a consumer took none."""
+    from ..errors import SessionError, SourceError
+
+    if not processed.frames:
+        return SourceError("none of its frames can be read; `livem repair` tells what is in the file")
+    for name, tally in processed.tallies.items():
+        if not tally.processed:
+            return SessionError(f"consumer {name!r} could use none of the {processed.frames} frames")
+    return None
