@@ -6,6 +6,8 @@ and no frames; a mask that misses the frame is simply empty here, and the consum
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,8 @@ Mask = npt.NDArray[np.bool_]
 Distances = npt.NDArray[np.float64]
 Shape = tuple[int, int]
 Center = tuple[float, float]
+MAX_BINS = 65_536
+"""Of a profile: a frame has no more rings of one pixel than the longest diagonal."""
 
 
 def frame_center(shape: Shape) -> Center:
@@ -48,6 +52,52 @@ def rectangle(shape: Shape, top: float, left: float, height: float, width: float
     rows = (y >= top) & (y < top + height)
     columns = (x >= left) & (x < left + width)
     return rows[:, None] & columns[None, :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RadialBins:
+    """Which pixels make each value of a radial profile."""
+
+    index: npt.NDArray[np.int32]
+    """(h, w) the bin of each pixel; -1 for pixels that are in none."""
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.index.ndim != 2 or self.index.dtype != np.int32:
+            raise ValueError(f"bins are {self.index.dtype} of shape {self.index.shape}: wants int32 (h, w)")
+        low, high = int(self.index.min(initial=-1)), int(self.index.max(initial=-1))
+        if low < -1 or high >= self.count or not 0 < self.count <= MAX_BINS:
+            raise ValueError(
+                f"bins from {low} to {high} of {self.count}: wants -1 (none) to below the count, which is 1 "
+                f"to {MAX_BINS}"
+            )
+
+    @property
+    def pixels(self) -> npt.NDArray[np.int64]:
+        """(count,) pixels of each bin: a profile divided by them is the mean count of a pixel."""
+        return np.bincount(self.index[self.index >= 0], minlength=self.count).astype(np.int64)
+
+
+def radial_bins(
+    shape: Shape, center: Center | None = None, width: float = 1.0, live: Mask | None = None
+) -> RadialBins:
+    """Rings around a point, each ``width`` px wide: bin i has the pixels with i <= r / width < i + 1.
+
+    Parameters
+    ----------
+    shape : (h, w) of the frame in pixels.
+    center : (y, x) in px; default the middle of the frame.
+    width : px, greater than 0; a wider one where there would be more than `MAX_BINS` rings.
+    live : (h, w) bool, optional; the others are in no ring.
+    """
+    if not width > 0:
+        raise ValueError(f"rings of {width} px: they must be wider than 0")
+    y, x = _squared_distances(shape, center)
+    radius = np.sqrt(y[:, None] + x[None, :])
+    width = max(width, float(radius.max(initial=0.0)) / (MAX_BINS - 1))
+    index = np.floor(radius / width).astype(np.int32)
+    count = int(index.max(initial=0)) + 1
+    return RadialBins(index if live is None else np.where(live, index, np.int32(-1)), count)
 
 
 def row_runs(mask: npt.ArrayLike) -> npt.NDArray[np.int32]:

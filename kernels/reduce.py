@@ -1,28 +1,44 @@
-"""Sums and centres of mass of detector regions, frame by frame, for blocks of frames.
+"""Sums, centres of mass and radial profiles of frames, for blocks of frames.
 
 One call reduces a block with every region while each frame is in cache. Knows arrays only: what the regions
-mean, and where a frame belongs in a scan, is the consumer's business.
+mean, and where a frame belongs in a scan, is the consumer's business. Which kernel does it is up to `parts`:
+no integer result depends on that.
 
-Exactness: integer frames are summed in int64 (uint64 for uint32), which no frame of 65536 x 65536 pixels
-overflows. First moments are exact integers for 8 and 16 bit; for 32 bit the row and column sums are exact
-integers and their moments float64. Float frames are summed in float64, column by column and then along the
-row: always in the same order, on every machine and however frames are split into blocks.
+Exactness: integer frames are summed in 64 bit, which no frame of 65536 x 65536 pixels overflows, also times
+integer weights. First moments are exact integers too, rounded once to float64. Float frames and float
+weights are summed in float64, by 64 bytes of each row of the region and then along its rows: always in the
+same order, on every machine, however frames are split into blocks and whatever other regions there are.
 
-NaN and Inf: pixels that are not finite are left out and counted in ``Reduction.excluded``; a region whose
-pixels are all left out sums to NaN.
+NaN and Inf: pixels that are not finite are left out and counted in ``Reduction.excluded``; a region or bin
+whose pixels are all left out sums to NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import from_dtype, njit, types
 
-from .masks import Center, Mask, frame_center, row_runs
+from .cells import frozen
+from .masks import Center, Mask, RadialBins, frame_center, radial_bins
+from .parts import Arrays, Family, Part, Region, family, parts_for
+
+__all__ = [
+    "DTYPES",
+    "MAX_SIDE",
+    "Reduction",
+    "Region",
+    "Regions",
+    "center_of_mass",
+    "compile_regions",
+    "detector_sums",
+    "reduce_block",
+    "relative_centers",
+    "warm_up",
+]
 
 DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
 """Pixel types that every kernel here takes."""
@@ -30,34 +46,41 @@ MAX_SIDE = 65_536
 """Pixels in a row or column that the accumulators are sure to hold."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Region:
-    """Pixels of a frame that are reduced together."""
-
-    mask: Mask
-    """(h, w) bool."""
-    center: Center | None = None
-    """Not None: the centre of mass is wanted, relative to this point (y, x) in px."""
+MAX_WEIGHT = 1 << 31
+"""Sum of the magnitudes of integer weights: times pixels of 32 bit they stay in 63 bit."""
+CACHED_BYTES = 2 << 20
+"""Of frames that one kernel after the other takes: a share of a core in the last-level cache, 16 frames of
+256 x 256 uint16."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
-    """Regions made ready for the kernel; immutable, to be shared between threads."""
+    """Regions made ready for the kernels; immutable, to be shared between threads."""
 
     shape: tuple[int, int]
-    runs: npt.NDArray[np.int32]
-    """(r, 3) y, x0, x1, region after region."""
-    offsets: npt.NDArray[np.int64]
-    """(d + 1,) where the runs of each region begin."""
-    wanted: npt.NDArray[np.bool_]
-    """(d,) regions whose centre of mass is wanted."""
+    regions: tuple[Region, ...]
+    profile: RadialBins | None
     centers: npt.NDArray[np.float64]
-    """(d, 2) y, x in px; NaN where not wanted."""
+    """(d, 2) y, x in px; NaN where no centre of mass is wanted."""
     sizes: npt.NDArray[np.int64]
     """(d,) pixels of each region."""
+    _parts: dict[Family, tuple[Part, ...]] = field(default_factory=dict, repr=False)
+    """Made when the first block of such pixels comes."""
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.regions)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all sums over integer frames are integers: false with float weights."""
+        return all(region.is_exact for region in self.regions)
+
+    def parts(self, pixel: np.dtype[Any]) -> tuple[Part, ...]:
+        """How pixels of a type are reduced. Two threads may both make it; either's will do."""
+        kind = family(pixel)
+        if kind not in self._parts:
+            self._parts[kind] = parts_for(kind, self.shape, self.regions, self.profile)
+        return self._parts[kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,42 +88,58 @@ class Reduction:
     """What n frames and d regions reduce to."""
 
     sums: npt.NDArray[Any]
-    """(n, d) int64, uint64 (uint32 frames) or float64 (float frames); counts."""
+    """(n, d) counts: int64, uint64 (uint32 frames, no weights) or float64 (float frames, or any region with
+    float weights: integers are exact to 2^53 then)."""
     com: npt.NDArray[np.float64]
     """(n, d, 2) centre of mass (y, x) in px relative to the region's centre; NaN where its sum is zero (an
-    empty frame has no centre) and for regions that do not want one."""
+    empty frame has no centre: see ``empty``) and for regions that do not want one."""
     excluded: npt.NDArray[np.int64]
     """(n, d) pixels left out because they were not finite; zero for integer frames."""
+    profile: npt.NDArray[Any]
+    """(n, bins) counts of each ring: int64, uint64 (uint32 frames) or float64 (float frames); (n, 0) where
+    no profile is wanted."""
+
+    @property
+    def empty(self) -> npt.NDArray[np.bool_]:
+        """(n, d) whether a region summed to nothing, or had no finite pixel: it has no centre of mass."""
+        return np.asarray((self.sums == 0) | np.isnan(self.sums))
 
 
-def compile_regions(shape: tuple[int, int], regions: Sequence[Region]) -> Regions:
-    """Turn masks into runs, once per change of a detector.
+def compile_regions(
+    shape: tuple[int, int], regions: Sequence[Region], profile: RadialBins | None = None
+) -> Regions:
+    """Check regions and make them ready, once per change of a detector.
+
+    Parameters
+    ----------
+    shape : (h, w) of the frames in pixels.
+    regions : any number; they may overlap.
+    profile : sums of rings that are wanted beside them; `masks.radial_bins` makes them.
 
     Raises
     ------
     ValueError
-        When a mask has another shape than the frame, or the frame more than 65536 pixels in a row or column.
+        When a mask, weights or profile have another shape than the frame, weights are not numbers or together
+        too large, or the frame has more than 65536 pixels in a row or column.
     """
     if max(shape) > MAX_SIDE:
         raise ValueError(f"frames of {shape}: the kernels take up to {MAX_SIDE} pixels a side")
-    for region in regions:
-        if region.mask.shape != shape:
-            raise ValueError(f"mask of shape {region.mask.shape} for frames of shape {shape}")
-    tables = [row_runs(region.mask) for region in regions]
-    offsets = np.cumsum([0, *(len(table) for table in tables)])
+    for number, region in enumerate(regions):
+        _check_region(number, region, shape)
+    if profile is not None and profile.index.shape != shape:
+        raise ValueError(f"profile of shape {profile.index.shape} for frames of shape {shape}")
     centers = [(np.nan, np.nan) if region.center is None else region.center for region in regions]
     return Regions(
         shape,
-        _frozen(np.concatenate([np.empty((0, 3)), *tables]), np.int32),
-        _frozen(offsets, np.int64),
-        _frozen([region.center is not None for region in regions], np.bool_),
-        _frozen(np.array(centers).reshape(-1, 2), np.float64),
-        _frozen([np.count_nonzero(region.mask) for region in regions], np.int64),
+        tuple(regions),
+        profile,
+        frozen(np.array(centers).reshape(-1, 2), np.float64),
+        frozen([np.count_nonzero(region.mask) for region in regions], np.int64),
     )
 
 
 def reduce_block(block: npt.NDArray[Any], regions: Regions) -> Reduction:
-    """Sum every region of every frame, with centres of mass where wanted.
+    """Sum every region of every frame, with centres of mass and profile where wanted.
 
     Parameters
     ----------
@@ -113,29 +152,39 @@ def reduce_block(block: npt.NDArray[Any], regions: Regions) -> Reduction:
         When the block has another shape, dtype, order or alignment.
     """
     _check(block, regions.shape)
-    types_of = _accumulators(block.dtype)
-    n, d = len(block), len(regions)
-    sums = np.zeros((n, d), types_of.sums)
-    moments = np.zeros((n, d, 2), np.float64)
-    excluded = np.zeros((n, d), np.int64)
-    coordinates = np.arange(max(regions.shape), dtype=types_of.coordinates)
-    columns = np.empty((2, regions.shape[1]), types_of.columns)
-    kernel = _float_kernel if block.dtype.kind == "f" else _integer_kernel
-    kernel(
-        _read_only(block),
-        regions.runs,
-        regions.offsets,
-        regions.wanted,
-        coordinates,
-        columns,
-        sums,
-        moments,
-        excluded,
-    )
-    com = _relative(moments, sums, regions.centers)
+    block, parts = _read_only(block), regions.parts(block.dtype)
+    arrays = _arrays(block, regions)
+    step = len(block)
+    if len(parts) > 1:
+        step = max(CACHED_BYTES // max(block[:1].nbytes, 1), 1)
+    for start in range(0, len(block), max(step, 1)):
+        piece = arrays.piece(start, start + step)
+        for part in parts:
+            part.reduce(block[start : start + step], piece)
+    com = relative_centers(arrays.moments, arrays.sums, regions.centers)
     if block.dtype.kind == "f":
-        sums[(excluded == regions.sizes) & (excluded > 0)] = np.nan
-    return Reduction(sums, com, excluded)
+        arrays.sums[(arrays.excluded == regions.sizes) & (arrays.excluded > 0)] = np.nan
+    return Reduction(arrays.sums, com, arrays.excluded, arrays.profile)
+
+
+def relative_centers(
+    moments: npt.NDArray[Any], sums: npt.NDArray[Any], centers: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Centres of mass from first moments: for whoever has moments from elsewhere, the very same bits.
+
+    Parameters
+    ----------
+    moments : (n, d, 2) sums of y and of x times the counts; int64 or float64.
+    sums : (n, d) counts.
+    centers : (d, 2) as `Regions.centers`.
+
+    Returns
+    -------
+    (n, d, 2) (y, x) in px; NaN where the sum is zero.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        com = moments / sums[..., None] - centers
+    return np.where(np.isfinite(com), com, np.nan)
 
 
 def detector_sums(block: npt.NDArray[Any], masks: Sequence[Mask]) -> npt.NDArray[Any]:
@@ -155,50 +204,56 @@ def center_of_mass(
 
 
 def warm_up(dtype: npt.DTypeLike) -> None:
-    """Compile the kernel for one pixel type, or load it from numba's cache.
+    """Compile all kernels for one pixel type, or load them from numba's cache, by reducing a small block.
 
-    Per dtype and not for all seven at import: compiling costs 0.6-0.9 s each (a load 3 ms).
+    Per dtype and not for all seven at import: COMPILE_COST.
     """
-    pixel = np.dtype(dtype)
-    kernel = _float_kernel if pixel.kind == "f" else _integer_kernel
-    kernel.compile(_signature(pixel))
+    shape = (16, 16)
+    ragged = np.random.default_rng(0).random(shape) < 0.5
+    whole, weights = np.ones(shape, bool), np.ones(shape, np.int16)
+    regions = [Region(whole, (0.0, 0.0)), Region(ragged), Region(whole, weights=weights * 0.5)]
+    for most in (1, 1 << 20):
+        exact = Region(whole, weights=weights * np.int32(most))
+        compiled = compile_regions(shape, [*regions, exact], radial_bins(shape))
+        for frames in (1, 16):
+            reduce_block(np.zeros((frames, *shape), dtype), compiled)
 
 
-def _signature(pixel: np.dtype[Any]) -> tuple[types.Type, ...]:
-    used = _accumulators(pixel)
-    return (
-        types.Array(from_dtype(pixel), 3, "C", readonly=True),
-        types.Array(types.int32, 2, "C", readonly=True),
-        types.Array(types.int64, 1, "C", readonly=True),
-        types.Array(types.boolean, 1, "C", readonly=True),
-        types.Array(from_dtype(used.coordinates), 1, "C"),
-        types.Array(from_dtype(used.columns), 2, "C"),
-        types.Array(from_dtype(used.sums), 2, "C"),
-        types.Array(types.float64, 3, "C"),
-        types.Array(types.int64, 2, "C"),
+def _check_region(number: int, region: Region, shape: tuple[int, int]) -> None:
+    if region.mask.shape != shape:
+        raise ValueError(f"mask of shape {region.mask.shape} for frames of shape {shape}")
+    weights = region.weights
+    if weights is None:
+        return
+    if weights.shape != shape or weights.dtype.kind not in "iuf":
+        raise ValueError(
+            f"region {number}: weights {weights.dtype} of shape {weights.shape} for frames of shape {shape}: "
+            "wants integers or floats of that shape"
+        )
+    if region.center is not None:
+        raise ValueError(
+            f"region {number} has weights and a centre: of weighted pixels, take y and x times the weights "
+            "as regions of their own"
+        )
+    total = float(np.abs(weights[region.mask].astype(np.float64)).sum())
+    if not total < (MAX_WEIGHT if region.is_exact else np.inf):
+        raise ValueError(
+            f"region {number}: magnitudes of its {weights.dtype} weights sum to {total:g}: integers may to "
+            f"below {MAX_WEIGHT:g}, to be exact in 64 bit, and floats must be finite"
+        )
+
+
+def _arrays(block: npt.NDArray[Any], regions: Regions) -> Arrays:
+    n, d, pixel = len(block), len(regions), block.dtype
+    counts = np.dtype("f8" if pixel.kind == "f" else "u8" if pixel == np.uint32 else "i8")
+    weighted = any(region.weights is not None for region in regions.regions)
+    sums = counts
+    if weighted and pixel.kind != "f":
+        sums = np.dtype("i8" if regions.is_exact else "f8")
+    bins = 0 if regions.profile is None else regions.profile.count
+    return Arrays(
+        np.zeros((n, d), sums), np.zeros((n, d, 2)), np.zeros((n, d), np.int64), np.zeros((n, bins), counts)
     )
-
-
-class _Accumulators(NamedTuple):
-    """Types that a frame is summed in."""
-
-    columns: np.dtype[Any]
-    """Of sums along one row or column: 32 bits hold 65536 pixels of 16 bits (1.8 x faster than 64)."""
-    sums: np.dtype[Any]
-    """Of sums over a whole frame."""
-    coordinates: np.dtype[Any]
-    """Of the levers of the first moments, and so of the moments while they are summed."""
-
-
-def _accumulators(pixel: np.dtype[Any]) -> _Accumulators:
-    if pixel.kind == "f":
-        return _Accumulators(*[np.dtype(np.float64)] * 3)
-    signed = pixel.kind == "i"
-    if pixel.itemsize == 4:
-        whole = np.dtype(np.int64 if signed else np.uint64)
-        return _Accumulators(whole, whole, np.dtype(np.float64))
-    line = np.dtype(np.int32 if signed else np.uint32)
-    return _Accumulators(line, np.dtype(np.int64), np.dtype(np.int64))
 
 
 def _check(block: npt.NDArray[Any], shape: tuple[int, int]) -> None:
@@ -215,97 +270,3 @@ def _read_only(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = block.view()
     view.flags.writeable = False
     return view
-
-
-def _frozen(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    array = np.ascontiguousarray(values, dtype)
-    array.flags.writeable = False
-    return array
-
-
-def _relative(
-    moments: npt.NDArray[np.float64], sums: npt.NDArray[Any], centers: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        com = moments / sums[..., None] - centers
-    return np.where(np.isfinite(com), com, np.nan)
-
-
-@njit(nogil=True, cache=True)
-def _integer_kernel(block, runs, offsets, wanted, coordinates, columns, sums, moments, excluded):  # type: ignore[no-untyped-def]
-    for f in range(block.shape[0]):
-        frame = block[f]
-        for d in range(offsets.size - 1):
-            region = runs[offsets[d] : offsets[d + 1]]
-            if wanted[d]:
-                columns[0, :] = 0
-                _integer_moments(frame, region, coordinates, columns[0], sums[f, d : d + 1], moments[f, d])
-            else:
-                _integer_sum(frame, region, columns[0], sums[f, d : d + 1])
-
-
-# Unsigned, since numba then tests no index for being negative, and plain indices, since slicing costs more
-# than summing where dead pixels make many short runs: 256 x 256 uint16 with the default detectors take 9.6 us
-# a frame (10.3 us by slices), 14.6 us (17.1 us) with 1 % of the pixels dead.
-@njit(nogil=True, cache=True)
-def _place(region, r):  # type: ignore[no-untyped-def]
-    return np.uint64(region[r, 0]), np.uint64(region[r, 1]), np.uint64(region[r, 2])
-
-
-@njit(nogil=True, cache=True)
-def _integer_sum(frame, region, columns, total):  # type: ignore[no-untyped-def]
-    for r in range(region.shape[0]):
-        y, x0, x1 = _place(region, r)
-        row = columns.dtype.type(0)
-        for x in range(x0, x1):
-            row = columns.dtype.type(row + frame[y, x])
-        total[0] += row
-
-
-@njit(nogil=True, cache=True)
-def _integer_moments(frame, region, coordinates, columns, total, moments):  # type: ignore[no-untyped-def]
-    """Sum of the region, and of y * v and x * v. ``columns`` is zeroed scratch (w,)."""
-    vertical, horizontal = coordinates[0], coordinates[0]
-    for r in range(region.shape[0]):
-        y, x0, x1 = _place(region, r)
-        row = columns.dtype.type(0)
-        for x in range(x0, x1):
-            row = columns.dtype.type(row + frame[y, x])
-            columns[x] += frame[y, x]
-        total[0] += row
-        vertical += coordinates[y] * row
-    for x in range(columns.size):
-        horizontal += coordinates[x] * columns[x]
-    moments[0], moments[1] = vertical, horizontal
-
-
-@njit(nogil=True, cache=True)
-def _float_kernel(block, runs, offsets, wanted, coordinates, columns, sums, moments, excluded):  # type: ignore[no-untyped-def]
-    for f in range(block.shape[0]):
-        frame = block[f]
-        for d in range(offsets.size - 1):
-            region = runs[offsets[d] : offsets[d + 1]]
-            columns[:] = 0.0
-            excluded[f, d] = _float_columns(frame, region, coordinates, columns)
-            for x in range(columns.shape[1]):
-                sums[f, d] += columns[0, x]
-            if wanted[d]:
-                for x in range(columns.shape[1]):
-                    moments[f, d, 0] += columns[1, x]
-                    moments[f, d, 1] += coordinates[x] * columns[0, x]
-
-
-@njit(nogil=True, cache=True)
-def _float_columns(frame, region, coordinates, columns):  # type: ignore[no-untyped-def]
-    """Column sums of v and of y * v: columns are independent, so they vectorise in a fixed order."""
-    bad = 0
-    for r in range(region.shape[0]):
-        y, x0, x1 = _place(region, r)
-        for x in range(x0, x1):
-            value = np.float64(frame[y, x])
-            finite = value - value == 0.0
-            kept = value if finite else 0.0
-            bad += not finite
-            columns[0, x] += kept
-            columns[1, x] += coordinates[y] * kept
-    return bad

@@ -45,6 +45,24 @@ def center_of_mass(block: Any, mask: Any, center: Center, xp: Any = np) -> Any:
     return xp.stack([vertical, horizontal], axis=1)
 
 
+def weighted_sum(block: Any, mask: Any, weights: Any, xp: Any = np) -> Any:
+    """Sum of the masked pixels times ``weights`` (h, w): int64 if both are integers, else float64 (n,).
+
+    NaN and what is left out as for `detector_sum`.
+    """
+    values, _ = _clean(block, mask, xp)
+    exact = not _is_float(block, xp) and not _is_float(weights, xp)
+    kind = xp.int64 if exact else xp.float64
+    products = xp.asarray(values, dtype=kind) * xp.asarray(weights, dtype=kind)
+    total = xp.sum(products, axis=(1, 2))
+    return total if exact else total + 0 * detector_sum(block, mask, xp)
+
+
+def radial_profile(block: Any, index: Any, count: int, xp: Any = np) -> Any:
+    """Sum of each bin (n, count) of pixels with that ``index`` (h, w); each as `detector_sum` has it."""
+    return xp.stack([detector_sum(block, index == number, xp) for number in range(count)], axis=1)
+
+
 def area_mean(frame: Any, factor: int, xp: Any = np, live: Any = None) -> Any:
     """Mean of the finite pixels of each factor x factor area, edge areas cut off: float64; NaN where none.
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.kernels import reduce, reference
-from livem.kernels.masks import disk, frame_center
+from livem.kernels import lanes, reduce, reference, runs
+from livem.kernels.masks import disk, frame_center, radial_bins
 from livem.kernels.reduce import DTYPES, Region, center_of_mass, compile_regions, detector_sums, reduce_block
 
 INTEGERS = [name for name in DTYPES if not name.startswith("float")]
@@ -151,18 +151,29 @@ def test_answer_does_not_depend_on_how_frames_are_split(dtype):
     np.testing.assert_array_equal(whole.com, np.concatenate([piece.com for piece in pieces]))
 
 
+def compiled_kernels():
+    kernels = {name: kernel for module in (runs, lanes) for name, kernel in vars(module).items()}
+    return {
+        name: list(kernel.signatures) for name, kernel in kernels.items() if hasattr(kernel, "signatures")
+    }
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nothing_compiles_once_warm(dtype):
     reduce.warm_up(dtype)
-    kernel = reduce._float_kernel if dtype.startswith("float") else reduce._integer_kernel
-    known = list(kernel.signatures)
-    writable = np.ones((2, 6, 5), dtype)
+    known = compiled_kernels()
+    shape = (20, 30)
+    whole, weights = np.ones(shape, bool), np.arange(600).reshape(shape)
+    plain = [Region(whole), Region(whole, frame_center(shape)), Region(weights % 2 == 0)]
+    weighted = [Region(whole, weights=weights * factor) for factor in (1, 2000, 0.5)]
+    writable = np.ones((20, *shape), dtype)
     frozen = writable.copy()
     frozen.flags.writeable = False
     for block in (writable, frozen, frozen[:1], frozen[:0], frozen.astype(np.dtype(dtype).newbyteorder("<"))):
-        assert detector_sums(block, [np.ones((6, 5), bool)]).shape == (len(block), 1)
-        center_of_mass(block, frame_center((6, 5)))
-    assert list(kernel.signatures) == known
+        for regions in ([], plain, plain + weighted):
+            for profile in (None, radial_bins(shape)):
+                reduce_block(block, compile_regions(shape, regions, profile))
+    assert compiled_kernels() == known
 
 
 def test_shared_memory_views_of_bytes_are_taken():
