@@ -9,11 +9,13 @@ Knows planes and addresses; no blobs, no LZ4.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .vector import I8, I32, I64, LANES64, bytes_type, has_feature, load, load_u8, store, store_u8
@@ -70,10 +72,7 @@ def zipped(builder: Any, low: Any, high: Any) -> list[Any]:
     """Two vectors element by element, as two vectors."""
     count = low.type.count
     orders = ([i // 2 + start + count * (i % 2) for i in range(count)] for start in (0, count // 2))
-    return [
-        builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, count), list(order)))
-        for order in orders
-    ]
+    return [builder.shuffle_vector(low, high, _order(order)) for order in orders]
 
 
 def _byte_columns(builder: Any, rows: list[Any]) -> list[Any]:
@@ -97,16 +96,33 @@ def _transposed_bits(builder: Any, words: Any) -> Any:
     return builder.bitcast(x, bytes_type(64))
 
 
-def _times_unit(builder: Any, words: Any) -> Any:
+def _affine_width() -> int:
+    """Bytes that this processor transposes in one instruction; 0 where it has none for that."""
+    if not has_feature("gfni"):
+        return 0
+    return 64 if has_feature("avx512bw") else 32 if has_feature("avx2") else 0
+
+
+def _times_unit(builder: Any, words: Any, width: int) -> Any:
     """The same in one instruction: unit vectors times the bytes, in reverse order, as matrices."""
-    vector = bytes_type(64)
-    kind = ir.FunctionType(vector, [vector, vector, I8])
-    function = builder.module.globals.get(AFFINE) or ir.Function(builder.module, kind, AFFINE)
-    unit = builder.bitcast(_spread(UNIT), vector)
+    if width < words.type.count:
+        parts = [_times_unit(builder, part, width) for part in _halves(builder, words)]
+        return builder.shuffle_vector(*parts, _order(range(2 * width)))
+    name = f"llvm.x86.vgf2p8affineqb.{8 * width}"
+    kind = ir.FunctionType(words.type, [words.type, words.type, I8])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    unit = builder.bitcast(ir.Constant(ir.VectorType(I64, width // 8), [UNIT] * (width // 8)), words.type)
     return builder.call(function, [unit, words, ir.Constant(I8, 0)])
 
 
-AFFINE = "llvm.x86.vgf2p8affineqb.512"
+def _halves(builder: Any, vector: Any) -> list[Any]:
+    half = vector.type.count // 2
+    return [builder.shuffle_vector(vector, vector, _order(range(i, i + half))) for i in (0, half)]
+
+
+def _order(places: Iterable[int]) -> Any:
+    chosen = list(places)
+    return ir.Constant(ir.VectorType(I32, len(chosen)), chosen)
 
 
 @intrinsic
@@ -115,8 +131,8 @@ def bytes_of(typingctx: Any, planes: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = _rows(builder, arguments[0])
-        if has_feature("gfni") and has_feature("avx512bw"):
-            columns = [_times_unit(builder, words) for words in _byte_columns(builder, rows[::-1])]
+        if width := _affine_width():
+            columns = [_times_unit(builder, words, width) for words in _byte_columns(builder, rows[::-1])]
         else:
             columns = [_transposed_bits(builder, words) for words in _byte_columns(builder, rows)]
         return _packed(builder, context, columns)

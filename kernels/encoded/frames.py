@@ -10,6 +10,7 @@ There is no checksum: data damaged on the way may decode to wrong pixels.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def decode_frames(
         When the arrays do not fit together.
     """
     _check(payload, offsets, out, status)
-    frames = out.reshape(len(out), -1).view(np.uint8)
+    frames = out.reshape(len(out), prod(out.shape[1:])).view(np.uint8)
     _decode_batch(payload, offsets, frames, out.dtype.itemsize, algorithm == "lz4", status)
 
 
@@ -101,6 +102,15 @@ def block_end(ip: Any, end: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def ends_well(left: Any, rest: Any) -> Any:
+    """Whether ``left`` bytes may follow the blocks of a bslz4 frame with ``rest`` bytes of unshuffled elements.
+
+    As the C library has it: exactly those, and anything where there are none.
+    """
+    return left == rest or (rest == 0 and left > 0)
+
+
+@njit(nogil=True, cache=True)
 def _unshuffled(ip: Any, end: Any, readable: Any, out: Any, sizes: Any, scratch: Any) -> Any:
     """Decode the blocks of a bslz4 frame -> code; ``sizes``: bytes of frame, block and element."""
     frame_bytes, block, itemsize = sizes
@@ -112,9 +122,9 @@ def _unshuffled(ip: Any, end: Any, readable: Any, out: Any, sizes: Any, scratch:
             return CORRUPT
         unshuffle_at(scratch, size // (8 * itemsize), out + done, itemsize)
         ip = stop
-    if end - ip != frame_bytes - whole:
+    if not ends_well(end - ip, frame_bytes - whole):
         return CORRUPT
-    copy_bytes(out + whole, ip, end - ip)
+    copy_bytes(out + whole, ip, frame_bytes - whole)
     return OK
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils, codegen, config
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
@@ -183,11 +183,9 @@ def _byte_shuffle() -> str | None:
 
 
 def has_feature(name: str) -> bool:
-    """Whether the code that numba makes may use an extension of the instruction set."""
-    features = str(config.CPU_FEATURES or "")
-    if features:
-        return f"+{name}" in features.split(",")
-    return bool(binding.get_host_cpu_features().get(name, False))
+    """Whether the code that numba makes here may use an extension of the instruction set."""
+    features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return f"+{name}" in features.split(",")
 
 
 def _shuffle_by_element(builder: Any, value: Any, order: Any) -> Any:
