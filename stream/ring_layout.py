@@ -152,6 +152,8 @@ class Views:
         )
         self.slots = words(layout.slots_at, layout.arena_at, layout.slots, SLOT_WORDS)
         self.arena = memory[layout.arena_at : layout.arena_at + layout.data_bytes]
+        self.stored = self.arena[:]
+        self.stored.flags.writeable = False
 
     def series_words(self, serial: int) -> Words:
         return self._series[serial % SERIES_KEPT, : 8 * S_WORDS].view(np.uint64)

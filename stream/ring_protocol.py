@@ -15,9 +15,13 @@ from .atomics import exchange, full_fence, load_acquire, store_release
 from .ring_layout import (
     D_BEGIN,
     D_STAMP,
+    DROP_REASONS,
+    E_DROPPED,
+    E_PROCESSED,
     H_HEAD,
     H_TAIL,
     H_WRITER_WAITING,
+    R_AT_WORK,
     R_CURSOR,
     R_GATES,
     R_WAITING,
@@ -27,7 +31,10 @@ from .ring_layout import (
 
 _HEADER = uint64[::1]
 _TABLE = uint64[:, ::1]
+_DROPPED_END = E_DROPPED + len(DROP_REASONS)
 NOT_YET, READABLE, LAPPED = 0, 1, 2
+WHOLE, WAKE = 1, 2
+"""Bits of what ``give_back`` says."""
 
 
 @njit(nogil=True, cache=True)
@@ -136,3 +143,25 @@ def move_cursor(header: Words, rows: Words, row: int, cursor: int) -> bool:
     full_fence()
     waiting = _header_word(header, H_WRITER_WAITING)
     return bool(load_acquire(waiting) != 0 and exchange(waiting, np.uint64(0)) != 0)
+
+
+@njit(int64(_HEADER, _TABLE, int64, uint64, uint64), nogil=True, cache=True)
+def give_back(header: Words, rows: Words, row: int, seq: int, cursor: int) -> int:
+    """``still_readable`` of block ``seq``, then ``move_cursor``: WHOLE and WAKE, as bits.
+
+    In this order: behind the moved cursor the writer may take the block at once.
+    """
+    rows[row, R_AT_WORK] = 0
+    whole = still_readable(header, seq)
+    wake = move_cursor(header, rows, row, cursor)
+    said: int = WHOLE * whole | WAKE * wake
+    return said
+
+
+@njit(uint64(_HEADER), nogil=True, cache=True)
+def accounted(record: Words) -> np.uint64:
+    """Frames of an edge's record that were processed or dropped."""
+    frames: np.uint64 = record[E_PROCESSED]
+    for word in range(E_DROPPED, _DROPPED_END):
+        frames += record[word]
+    return frames

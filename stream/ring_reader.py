@@ -52,7 +52,18 @@ from .ring_layout import (
     Words,
     histogram_bin,
 )
-from .ring_protocol import LAPPED, NOT_YET, READABLE, move_cursor, read_slot, still_readable
+from .ring_protocol import (
+    LAPPED,
+    NOT_YET,
+    READABLE,
+    WAKE,
+    WHOLE,
+    accounted,
+    give_back,
+    move_cursor,
+    read_slot,
+    still_readable,
+)
 from .ring_table import block_of, is_known, received_in_ring, series_of, state_of
 from .segment import Owner
 from .series import Block, Series
@@ -137,6 +148,7 @@ class RingReader:
     def __init__(self, port: ReaderPort) -> None:
         self._segment, self._views = attach_views(port.segment, port.layout)
         self.name, self.policy, self._row = port.spec.name, port.spec.policy, port.row
+        self._newest_only = self.policy.newest_only
         # Kept, because making a view costs 0.3 us, and each block needs both several times.
         self._words: Words = self._views.rows[self._row]
         self._record_serial, self._record = 0, self._views.edge(self._row, 0)
@@ -158,7 +170,8 @@ class RingReader:
         self.beat()
         self._series: dict[int, Series] = {}
         self._serial = self._ended = self._last_finalised()
-        self._skip_reason = self._usual_skip
+        # Why this reader passes over frames when nothing went wrong.
+        self._usual_skip = self._skip_reason = "skipped" if self.policy.newest_only else "lapped"
         self._poisonous = self._find_poisonous() if restarted else frozenset()
         if restarted and self.policy.gates:
             self._resume()
@@ -198,11 +211,6 @@ class RingReader:
         """Serial of the last series whose final results this row has given out; -1 = none."""
         records = self._views.edges[self._row]
         return max((int(record[E_SERIAL]) - 1 for record in records if record[E_FINAL]), default=-1)
-
-    @property
-    def _usual_skip(self) -> str:
-        """Why this reader passes over frames when nothing went wrong."""
-        return "skipped" if self.policy.newest_only else "lapped"
 
     @property
     def head(self) -> int:
@@ -254,11 +262,11 @@ class RingReader:
         return self._events.popleft()
 
     def _choose(self) -> int | None:
+        if not self._newest_only:
+            return self._cursor
         head = self.head
         if self._cursor >= head:
             return None
-        if not self.policy.newest_only:
-            return self._cursor
         if self._sample_due_in() > 0:
             return None
         self._last_sample_ns = time.monotonic_ns()
@@ -330,14 +338,12 @@ class RingReader:
     def _count_skipped(self, serial: int, ordinal: int) -> None:
         """Frames of the series that came before ``ordinal`` and were never handed out."""
         record = self._edge(serial)
-        seen = int(record[E_PROCESSED]) + sum(record[E_DROPPED : E_DROPPED + len(DROP_REASONS)].tolist())
-        missed = ordinal - seen - self._leased_frames(serial)
+        missed = ordinal - int(accounted(record))
+        if self._leased:
+            missed -= sum(frames for leased, frames in self._leased.values() if leased == serial)
         if missed > 0:
             record[E_DROPPED + DROP_REASONS.index(self._skip_reason)] += np.uint64(missed)
         self._skip_reason = self._usual_skip
-
-    def _leased_frames(self, serial: int) -> int:
-        return sum(frames for leased, frames in self._leased.values() if leased == serial)
 
     def _edge(self, serial: int) -> Words:
         if self._record_serial != serial:
@@ -370,25 +376,35 @@ class RingReader:
         return range(max(start, self.tail), before)
 
     def _release(self, block: Block, live: bool) -> bool:
-        self._words[R_AT_WORK] = 0
-        whole = self._is_whole(block)
-        if not whole:
-            self._words[R_TORN] += np.uint64(1)
         if live:
             del self._leased[block.seq]
-            self._publish_cursor()
+            said = give_back(self._views.header, self._views.rows, self._row, block.seq, self._first_in_use())
+            whole = bool(said & WHOLE)
+            if said & WAKE:
+                self._wake_writer()
+        else:
+            self._words[R_AT_WORK] = 0
+            whole = self._is_whole(block)
+        if not whole:
+            self._words[R_TORN] += np.uint64(1)
         return whole
 
     def _is_whole(self, block: Block) -> bool:
         return bool(still_readable(self._views.header, block.seq))
 
+    def _first_in_use(self) -> int:
+        """The oldest block on lease, or else the next one to be read."""
+        return min(self._leased) if self._leased else self._cursor
+
     def _publish_cursor(self) -> None:
-        cursor = min(self._leased, default=self._cursor)
-        if move_cursor(self._views.header, self._views.rows, self._row, cursor):
-            try:
-                self.wake.send(b"\0")
-            except OSError:
-                return  # full or gone: the writer is awake or no more
+        if move_cursor(self._views.header, self._views.rows, self._row, self._first_in_use()):
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        try:
+            self.wake.send(b"\0")
+        except OSError:
+            return  # full or gone: the writer is awake or no more
 
     def count(self, serial: int, *, processed: int = 0, torn: int = 0, **dropped: int) -> None:
         """Enter frames into the edge's account; keywords are DROP_REASONS."""

@@ -9,11 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import msgpack
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import RingError
 from . import wire
@@ -107,14 +105,14 @@ def block_of(views: Views, seq: int, slot: Sequence[int], series: Series) -> Blo
     """The block that a descriptor (its words) speaks of, as views into the arena."""
     count, nbytes, flags, time_ns = slot[D_COUNT], slot[D_NBYTES], slot[D_FLAGS], slot[D_TIME]
     at = slot[D_BEGIN] % views.layout.data_bytes
-    payload = _read_only(views.arena[at : at + nbytes])
+    payload = views.stored[at : at + nbytes]
     at += -(-nbytes // 64) * 64
     sizes = positions = None
     if flags & F_SIZES:
-        sizes = _read_only(views.arena[at : at + 8 * count].view(np.int64))
+        sizes = views.stored[at : at + 8 * count].view(np.int64)
         at += -(-8 * count // 64) * 64
     if flags & F_POSITIONS:
-        positions = _read_only(views.arena[at : at + 8 * count].view(np.float32).reshape(count, 2))
+        positions = views.stored[at : at + 8 * count].view(np.float32).reshape(count, 2)
     return Block(
         series=series,
         first=slot[D_FIRST],
@@ -128,8 +126,3 @@ def block_of(views: Views, seq: int, slot: Sequence[int], series: Series) -> Blo
         late=bool(flags & F_LATE),
         seq=seq,
     )
-
-
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    array.flags.writeable = False
-    return array
