@@ -1,4 +1,4 @@
-"""Memory whose next byte may not be touched: a kernel that reads or writes one too many is killed on the spot."""
+"""Memory whose next byte may not be touched: a kernel that reads or writes one too many dies on the spot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROT_NONE = 0
 
 
 class GuardedMemory:
-    """Up to ``size`` bytes that end where a page begins that nobody may touch. Linux only: others are skipped."""
+    """Up to ``size`` bytes that end where a page begins that nobody may touch; Linux only."""
 
     def __init__(self, size: int) -> None:
         if sys.platform != "linux":

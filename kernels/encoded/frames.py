@@ -103,7 +103,7 @@ def block_end(ip: Any, end: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def ends_well(left: Any, rest: Any) -> Any:
-    """Whether ``left`` bytes may follow the blocks of a bslz4 frame with ``rest`` bytes of unshuffled elements.
+    """Whether ``left`` bytes may follow the blocks of a bslz4 frame with ``rest`` bytes not shuffled.
 
     As the C library has it: exactly those, and anything where there are none.
     """

@@ -188,7 +188,7 @@ def test_fault_06_damaged_blocks_touch_nothing_outside():
 
 
 def agrees_with_liblz4(block, dst, result):
-    """Whether both accept the block; liblz4 alone may do so where an offset is 0, and copies anything then."""
+    """Whether both accept the block; liblz4 alone may do so where an offset is 0."""
     out = np.zeros(1500, np.uint8)
     blob = np.frombuffer(struct.pack(">QII", 1500, 1500, len(block)) + block, np.uint8)
     ok = decode_into(blob, out, "lz4") is Status.OK
