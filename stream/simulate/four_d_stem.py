@@ -35,9 +35,10 @@ BRAGG_FRACTION = 0.12
 RING_FRACTION = (0.02, 0.18)
 """Share of the electrons in the ring: between the columns, and what a column adds."""
 
-# What may be spent on the bank, so that any setting is ready within a second or so: memory, single electrons
-# (30 ns each), pixels of the dense sampler (45 ns each).
-BANK_BYTES = 384 << 20
+# What may be spent on the bank, so that any setting is ready within a second or so: memory (4,096 different
+# frames of 128x128; with the interpreter and a full queue 210 MiB a process), single electrons (30 ns each),
+# pixels of the dense sampler (45 ns each).
+BANK_BYTES = 128 << 20
 BANK_ELECTRONS = 24_000_000
 BANK_PIXELS = 24_000_000
 

@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float32]
 
 ABSORPTION_LENGTH = 22.0
 """px of particle that let 1/e of the electrons through."""
-BANK_BYTES = 384 << 20
+BANK_BYTES = 128 << 20
 BANK_PIXELS = 40_000_000
 """15 ns each: longer movies play what this allows back and forth."""
 
