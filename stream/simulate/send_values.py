@@ -40,9 +40,9 @@ class SenderOptions:
     """How long to wait for a receiver, at the start or after it has gone."""
     linger_s: float = 30.0
     """How long to wait at the end for what a slow receiver has still to take."""
-    queue_bytes: int = 48 << 20
-    """What ZeroMQ may hold for a slow receiver: 0.75 s of the simulator's 2,000 frames/s of 128x128.
-    Twice as much sends no faster."""
+    queue_bytes: int = 32 << 20
+    """What ZeroMQ may hold for a slow receiver: half a second of the simulator's 2,000 frames/s of 128x128.
+    Twice as much sends no faster; messages on their way to be freed take as much again."""
     insecure_bind: bool = False
     """Allow a bind beyond this machine."""
 

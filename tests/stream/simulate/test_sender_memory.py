@@ -14,12 +14,13 @@ from livem.stream.simulate.send_values import SenderOptions
 
 LIMIT = 220 << 20
 QUEUE = SenderOptions("sim:4dstem", "tcp://127.0.0.1:0").queue_bytes
-BESIDE = 34 << 20
+BESIDE = 28 << 20
 """Interpreter, numpy, ZeroMQ, the specimen: what a sender holds beside its bank and its queue."""
 
 
 def test_bank_and_queue_leave_room_for_the_rest() -> None:
-    assert BANK_BYTES + QUEUE + BESIDE <= LIMIT
+    """Messages that were sent but are not freed yet take as much as the queue."""
+    assert BANK_BYTES + 2 * QUEUE + BESIDE <= LIMIT
 
 
 @pytest.mark.parametrize(
@@ -51,4 +52,4 @@ lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
 print(sum(int(line.split()[1]) for line in lines if line.startswith("Private_")))
 sender.close()"""
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert int(done.stdout) << 10 <= LIMIT - QUEUE
+    assert int(done.stdout) << 10 <= LIMIT - QUEUE  # not 2 * QUEUE: heaps of other allocators differ
