@@ -33,6 +33,7 @@ from ..files.recording_layout import (
 from ..messages import BSLZ4_HEADER
 from ..series import Series
 from . import nexus
+from .chunk_writer import ChunkWriter
 from .chunks import Compressor
 
 Bytes = npt.NDArray[np.uint8]
@@ -71,6 +72,7 @@ class RecordingFile:
         self._data = self._file[DATA]
         self._columns = {name: _Column(dataset) for name, dataset in self._file[FRAMES].items()}
         self._per_chunk = frames_per_chunk(series, self.encoding)
+        self._chunks = ChunkWriter(self._data, path)
         self._waiting: list[Rows] = []
         self._interval_ns = round(float(series.meta.get("frame_time", 0)) * 1e9)
         self.frames = 0
@@ -109,7 +111,7 @@ class RecordingFile:
         ends = np.cumsum(sizes)
         self._set_extent(max(self._extent, first + count))
         if self._per_chunk == 1:
-            self._write_chunks(first, stored, ends)
+            self._chunks.write(first, stored, ends)
         else:
             frames = stored.view(self.series.numpy_dtype).reshape(-1, *self.series.shape)
             _Column(self._data).put(first, frames, self._extent)
@@ -151,13 +153,6 @@ class RecordingFile:
         if stop != self._extent:
             self._data.id.set_extent((stop, *self.series.shape))
             self._extent = stop
-
-    def _write_chunks(self, first: int, payload: Bytes, ends: npt.NDArray[np.int64]) -> None:
-        """Each payload as one chunk, untouched by any filter: 9 us for 14 KiB, of which HDF5 takes 3."""
-        write, start = self._data.id.write_direct_chunk, 0
-        for index, end in enumerate(ends.tolist(), first):
-            write((index, 0, 0), payload[start:end])
-            start = end
 
     def _times(self, indices: npt.NDArray[np.int64], time_ns: int | None) -> npt.NDArray[np.int64]:
         """A message tells the time of its first frame; the others follow at the announced interval."""
@@ -209,6 +204,7 @@ class RecordingFile:
             if self._extent > self._length:  # what was begun when the disk refused: half a chunk, maybe
                 self._set_extent(self._length)
         finally:
+            self._chunks.close()
             self._data, self._columns = None, {}
             self._file.close()
 

@@ -14,6 +14,7 @@ import h5py
 import pytest
 
 from livem.stream.files.recordings import open_recording
+from livem.stream.recording.chunk_writer import ChunkWriter
 from livem.stream.recording.disk import Reserve, probe
 from livem.stream.recording.recording_file import RecordingFile
 
@@ -223,7 +224,7 @@ def test_a_hung_disk_does_not_stop_the_stream_and_leaves_holes_only(tmp_path, mo
     """While a write hangs the detector goes on; what was overwritten meanwhile is absent."""
     stage = Stage(tmp_path, ring_bytes=1 << 20, patience_s=0.05, flush_frames=1)
     stage.start(a_series(count=400, shape=(64, 64)))
-    real, hung = RecordingFile._write_chunks, []
+    real, hung = ChunkWriter.write, []
 
     def hang(self, *arguments):
         if not hung and len(stage.sent) >= 20:
@@ -232,7 +233,7 @@ def test_a_hung_disk_does_not_stop_the_stream_and_leaves_holes_only(tmp_path, mo
                 stage.frames(first, 10)
         real(self, *arguments)
 
-    monkeypatch.setattr(RecordingFile, "_write_chunks", hang)
+    monkeypatch.setattr(ChunkWriter, "write", hang)
     for first in (0, 10):
         stage.frames(first, 10)
     stage.work()

@@ -1,0 +1,136 @@
+"""Chunks of a whole block: the same file by every way, errors told as HDF5 tells them, room given back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from livem.stream.recording import chunk_writer
+from livem.stream.recording.chunk_writer import FEW, PIECE_BYTES, SMALL_PAYLOAD, ChunkWriter, find_call
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pages are made in advance on Linux only")
+
+
+def a_block(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Payloads of these sizes, back to back, and where each ends."""
+    payload = np.random.default_rng(1).integers(0, 256, sum(sizes), np.uint8)
+    payload.flags.writeable = False  # as those of the ring
+    return payload, np.cumsum(sizes)
+
+
+def a_file(path: Path) -> h5py.File:
+    file = h5py.File(path, "x", libver=("v110", "v110"))
+    file.create_dataset(
+        "data",
+        (0, 256, 256),
+        "u2",
+        maxshape=(None, 256, 256),
+        chunks=(1, 256, 256),
+        **hdf5plugin.Bitshuffle(),
+    )
+    file.swmr_mode = True
+    return file
+
+
+def written(path: Path, blocks: list[tuple[int, list[int]]]) -> None:
+    """Blocks (first frame, sizes), flushed one by one."""
+    with a_file(path) as file:
+        writer = ChunkWriter(file["data"], path)
+        for first, sizes in blocks:
+            file["data"].id.set_extent((max(len(file["data"]), first + len(sizes)), 256, 256))
+            writer.write(first, *a_block(sizes))
+            file.flush()
+        writer.close()
+        writer.close()
+
+
+def holds(path: Path, blocks: list[tuple[int, list[int]]]) -> None:
+    """Each frame's chunk is what was written to it last."""
+    last: dict[int, bytes] = {}
+    for first, sizes in blocks:
+        payload, ends = a_block(sizes)
+        for index, (end, size) in enumerate(zip(ends.tolist(), sizes, strict=True), first):
+            last[index] = payload[end - size : end].tobytes()
+    with h5py.File(path) as file:
+        for index, payload in last.items():
+            assert file["data"].id.read_direct_chunk((index, 0, 0)) == (0, payload), index
+
+
+BLOCKS = [
+    (0, [7, 3000, 1, 9000] * 16),
+    (64, [100] * (FEW - 1)),  # too few for pages of their own
+    (200, [SMALL_PAYLOAD] * 9),  # behind a gap, over several pieces
+    (300, [SMALL_PAYLOAD + 1] * 5),  # too large
+    (90, [5000] * 40),  # late
+    (64, [60] * 40),  # again and smaller: the places of before are used, others are new
+    (400, [4096] * 70),
+]
+
+
+@pytest.mark.parametrize("way", ["as here", "h5py", "without pages"])
+def test_every_way_of_writing_gives_the_same_chunks(way, tmp_path, monkeypatch):
+    if way == "h5py":
+        monkeypatch.setattr(chunk_writer, "find_call", lambda: None)
+    if way == "without pages":
+        monkeypatch.setattr(chunk_writer.sys, "platform", "other")
+    written(tmp_path / "a.h5", BLOCKS)
+    holds(tmp_path / "a.h5", BLOCKS)
+
+
+@LINUX
+def test_on_linux_hdf5_is_called_without_h5py():
+    assert find_call() is not None
+
+
+@LINUX
+def test_pages_are_made_where_hdf5_puts_the_chunks(tmp_path):
+    """Else they would be made in vain, and the file would grow by as much."""
+    sizes = [9000] * 64
+    written(tmp_path / "a.h5", [(64 * n, sizes) for n in range(8)])
+    assert os.path.getsize(tmp_path / "a.h5") < 8 * sum(sizes) + PIECE_BYTES
+
+
+@LINUX
+def test_a_full_disk_gives_its_room_back_before_hdf5_has_begun(tmp_path, monkeypatch):
+    path, real = tmp_path / "a.h5", os.pwrite
+
+    def full(file, data, at):
+        if at > PIECE_BYTES:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data, at)
+
+    with a_file(path) as file:
+        file.flush()
+        before, writer = path.stat().st_size, ChunkWriter(file["data"], path)
+        monkeypatch.setattr(chunk_writer.os, "pwrite", full)
+        file["data"].id.set_extent((64, 256, 256))
+        with pytest.raises(OSError, match="No space left"):
+            writer.write(0, *a_block([9000] * 64))
+        assert path.stat().st_size < before + 4096  # what HDF5 has set aside for its tables
+        writer.close()
+    with h5py.File(path) as file:
+        assert file["data"].id.get_num_chunks() == 0
+
+
+@pytest.mark.parametrize("way", ["as here", "h5py"])
+def test_what_hdf5_refuses_is_raised_and_what_came_before_is_there(way, tmp_path, monkeypatch, capfd):
+    if way == "h5py":
+        monkeypatch.setattr(chunk_writer, "find_call", lambda: None)
+    path = tmp_path / "a.h5"
+    with a_file(path) as file:
+        writer = ChunkWriter(file["data"], path)
+        file["data"].id.set_extent((10, 256, 256))
+        payload, ends = a_block([50] * 20)  # the last ones are behind the end
+        with pytest.raises((OSError, RuntimeError, ValueError), match=r"(?i)chunk|bounds|offset"):
+            writer.write(0, payload, ends)
+        writer.close()
+    with h5py.File(path) as file:
+        assert file["data"].id.read_direct_chunk((9, 0, 0)) == (0, payload[450:500].tobytes())
+    assert capfd.readouterr().err == ""
