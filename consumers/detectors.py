@@ -6,39 +6,55 @@ the value, the limit and the next step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import PipelineError
-from ..kernels.masks import Center, Mask, annulus, disk, frame_center, rectangle
+from ..kernels.masks import Center, Mask, RadialBins, Shape, annulus, disk, radial_bins, rectangle
 from ..kernels.reduce import Region
+from ..kernels.segments import ring_segments, segment_directions
+from .detector_values import AUTO, CORNER, MIDDLE, checked, corner, hint, middle
+from .mask_files import load_mask, load_weights
+from .presets import UNCALIBRATED, Calibration, preset_radii
 
-Shape = tuple[int, int]
+__all__ = [
+    "KEYS",
+    "Calibration",
+    "DetectorSpec",
+    "FittedDetector",
+    "Shape",
+    "default_detectors",
+    "fit",
+    "load_mask",
+    "parse_detector",
+]
 
-CORNER = ("top", "left", "height", "width")
-MIDDLE = ("center", "size")
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "disk": ("radius", "center"),
-    "annulus": ("inner", "outer", "center"),
+    "disk": ("radius", "center", "unit"),
+    "annulus": ("inner", "outer", "center", "unit"),
     "rectangle": (*CORNER, *MIDDLE),
-    "mask": ("path",),
-    "com": ("center", "radius"),
+    "mask": ("path", "weighted"),
+    "com": ("center", "radius", "unit"),
     "total": (),
+    "preset": ("preset", "center"),
+    "segments": ("inner", "outer", "count", "rotation", "center", "unit"),
+    "profile": ("width", "center", "unit"),
 }
-"""Kinds of detectors and the keys of each, lengths in px."""
+"""Kinds of detectors and the keys of each; lengths in px unless ``unit`` says mrad, centres in px."""
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "disk": ("radius",),
     "annulus": ("inner", "outer"),
     "rectangle": CORNER,
     "mask": ("path",),
+    "preset": ("preset",),
+    "segments": ("outer",),
 }
-MASK_FILES = (".npy", ".tif", ".tiff", ".png")
+LENGTHS = ("radius", "inner", "outer", "width")
+"""Keys that ``unit`` is about; a rectangle has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +72,17 @@ class DetectorSpec:
         """As a pipeline file would say it."""
         return {"kind": self.kind, **self.values}
 
+    @property
+    def follows_disk(self) -> bool:
+        """Whether it is to be fitted again when the bright-field disk is found, or found elsewhere."""
+        centred = self.values.get("center", AUTO if self.kind == "preset" else None)
+        return self.kind == "preset" or centred == AUTO
+
     def changed(self, key: str, value: Any) -> DetectorSpec:
         """The same detector with one key changed."""
         table = self.table | {key: value}
         if key in MIDDLE and self.kind == "rectangle":
-            table = {"kind": self.kind, **_middle(self.values), key: value}
+            table = {"kind": self.kind, **middle(self.values), key: value}
         return parse_detector(self.where, table)
 
 
@@ -69,11 +91,18 @@ class FittedDetector:
     """A detector on frames of a known shape."""
 
     region: Region
+    """All its pixels; of a detector with several regions their union."""
     attrs: Mapping[str, Any]
     """What a viewer needs to draw it: kind, center (y, x), radius, inner, outer, size (h, w); px. And where
     pixels of it are masked: masked_pixels, and blind with an alarm when none is left."""
     is_blind: bool = False
     """True when all its pixels are masked: it measures nothing, which is not the same as 0."""
+    regions: tuple[Region, ...] = ()
+    """Several that belong together (the segments of a ring); empty for other kinds."""
+    names: tuple[str, ...] = ()
+    """Of the regions, for their outputs: "s0", "s1", ... in the order of attrs' directions (degrees)."""
+    profile: RadialBins | None = None
+    """Rings whose sums are wanted instead of the region's."""
 
     @property
     def is_vector(self) -> bool:
@@ -100,97 +129,133 @@ def default_detectors(where: str, shape: Shape, scanned: bool = True) -> dict[st
 
 
 def parse_detector(where: str, table: Any) -> DetectorSpec:
-    """Check a table like ``{kind = "annulus", inner = 40, outer = 95}``."""
-    if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
-        raise PipelineError(f"{where} is {table!r}; it must be a table with a kind: {', '.join(KEYS)}")
-    kind = table["kind"]
-    if kind not in KEYS:
-        raise PipelineError(f"{where} has kind {kind!r}; {_hint(kind, KEYS)}")
+    """Check a table like ``{kind = "annulus", inner = 40, outer = 95}`` or ``{preset = "bf"}``."""
+    kind = _kind(where, table)
     values = {key: _value(where, key, value, kind) for key, value in table.items() if key != "kind"}
     if kind == "rectangle" and set(values) == set(MIDDLE):
-        values = _corner(values)
+        values = corner(values)
     missing = [key for key in NEEDED.get(kind, ()) if key not in values]
     if missing or (kind == "rectangle" and len(values) != 4):
         form = f"{', '.join(CORNER)} (or center, size)" if kind == "rectangle" else ", ".join(NEEDED[kind])
         raise PipelineError(f"{where} ({kind}) needs {form}, but has {', '.join(values) or 'nothing'}")
-    if kind == "annulus" and not values["inner"] < values["outer"]:
+    if "outer" in values and not values.get("inner", 0.0) < values["outer"]:
+        unit = values.get("unit", "px")
         raise PipelineError(
-            f"{where} has inner = {values['inner']:g} px and outer = {values['outer']:g} px; "
+            f"{where} has inner = {values['inner']:g} {unit} and outer = {values['outer']:g} {unit}; "
             "inner must be smaller"
         )
     return DetectorSpec(where, kind, values)
 
 
-def fit(spec: DetectorSpec, shape: Shape, live: Mask | None = None) -> FittedDetector:
+def fit(
+    spec: DetectorSpec, shape: Shape, live: Mask | None = None, calibration: Calibration = UNCALIBRATED
+) -> FittedDetector:
     """The detector's pixels on frames of ``shape`` (h, w), as far as they are ``live`` (None = all).
 
-    PipelineError where it covers none; one whose pixels are all masked is blind, and no error.
+    PipelineError where it covers none, or is in mrad without a calibration; one whose pixels are all masked
+    is blind, and no error. What follows the bright-field disk assumes one while it is not known, and says so.
     """
-    center = tuple(spec.values.get("center", frame_center(shape)))
-    mask = _mask(spec, shape, (center[0], center[1]))
+    center = _center(spec, shape, calibration)
+    lengths = _lengths(spec, shape, calibration)
+    weights = _weights(spec, shape)
+    mask = _mask(spec, lengths, shape, center) if weights is None else weights != 0
     if not mask.any():
         raise PipelineError(
             f"{spec.where} ({_said(spec, center)}) covers no pixel of the {shape[0]} x {shape[1]} frame; "
             "move it onto the frame or make it larger"
         )
     used = mask if live is None else mask & live
-    region = Region(used, (center[0], center[1]) if spec.kind == "com" else None)
+    region = Region(used, center if spec.kind == "com" else None, weights)
     covered, left = int(np.count_nonzero(mask)), int(np.count_nonzero(used))
-    attrs = _attrs(spec, center) | _masked(spec, covered, left)
-    return FittedDetector(region, attrs, is_blind=not left)
+    attrs = _attrs(spec, lengths, center, calibration) | _masked(spec, covered, left)
+    regions = _segments(spec, lengths, shape, center, used)
+    names = tuple(f"s{k}" for k in range(len(regions)))
+    rings = radial_bins(shape, center, lengths["width"], live) if spec.kind == "profile" else None
+    return FittedDetector(region, attrs, not left, regions, names, rings)
 
 
-def load_mask(where: str, path: Path, shape: Shape) -> Mask:
-    """A mask file: .npy, .tif or .png of the frame's shape; pixels that are not zero count."""
-    if path.suffix.lower() not in MASK_FILES:
-        raise PipelineError(f"{where}: mask file {path} is none of {', '.join(MASK_FILES)}")
-    try:
-        pixels = _read(path)
-    except FileNotFoundError:
-        raise PipelineError(f"{where}: mask file {path} does not exist (seen from {Path.cwd()})") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise PipelineError(f"{where}: mask file {path} cannot be read: {error}") from error
-    if pixels.shape != shape or pixels.dtype.kind not in "buif":
-        raise PipelineError(
-            f"{where}: mask file {path} holds {pixels.dtype} of shape {pixels.shape}; "
-            f"frames are {shape}, it must hold one number a pixel"
-        )
-    mask: Mask = (pixels != 0) & np.isfinite(pixels)
-    return mask
+def _kind(where: str, table: Any) -> str:
+    kind = table.get("kind", "preset" if "preset" in table else None) if isinstance(table, Mapping) else None
+    if not isinstance(kind, str):
+        raise PipelineError(f"{where} is {table!r}; it must be a table with a kind: {', '.join(KEYS)}")
+    if kind not in KEYS:
+        raise PipelineError(f"{where} has kind {kind!r}; {hint(kind, KEYS)}")
+    return kind
 
 
-def _read(path: Path) -> np.ndarray[Any, Any]:
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    if suffix == ".png":
-        from PIL import Image
-
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L") if image.mode not in ("1", "L", "I", "I;16", "F") else image)
-    import tifffile
-
-    return np.asarray(tifffile.imread(path))
+def _value(where: str, key: str, value: Any, kind: str) -> Any:
+    if key not in KEYS[kind]:
+        raise PipelineError(f"{where} ({kind}) has no key {key!r}; {hint(key, KEYS[kind])}")
+    return checked(where, key, value, kind)
 
 
-def _mask(spec: DetectorSpec, shape: Shape, center: Center) -> Mask:
-    values = spec.values
-    if spec.kind == "annulus":
-        return annulus(shape, values["inner"], values["outer"], center)
+def _center(spec: DetectorSpec, shape: Shape, calibration: Calibration) -> Center:
+    given = spec.values.get("center", AUTO if spec.kind == "preset" else None)
+    if isinstance(given, list | tuple):
+        return given[0], given[1]
+    return (calibration if given == AUTO else UNCALIBRATED).center(shape)
+
+
+def _lengths(spec: DetectorSpec, shape: Shape, calibration: Calibration) -> dict[str, float]:
+    """Radii and widths in px."""
+    if spec.kind == "preset":
+        inner, outer = preset_radii(spec.values["preset"], shape, calibration)
+        return {"inner": inner, "outer": outer} if inner else {"radius": outer}
+    scale = calibration.px_per(spec.values.get("unit", "px"), spec.where)
+    known = {key: spec.values[key] * scale for key in LENGTHS if key in spec.values}
+    defaults = {"profile": {"width": 1.0}, "segments": {"inner": 0.0}}.get(spec.kind, {})
+    return defaults | known
+
+
+def _weights(spec: DetectorSpec, shape: Shape) -> np.ndarray[Any, Any] | None:
+    if not spec.values.get("weighted"):
+        return None
+    return load_weights(spec.where, Path(spec.values["path"]), shape)
+
+
+def _mask(spec: DetectorSpec, lengths: Mapping[str, float], shape: Shape, center: Center) -> Mask:
     if spec.kind == "rectangle":
-        return rectangle(shape, *(values[key] for key in CORNER))
+        return rectangle(shape, *(spec.values[key] for key in CORNER))
     if spec.kind == "mask":
-        return load_mask(spec.where, Path(values["path"]), shape)
-    if "radius" in values:
-        return disk(shape, values["radius"], center)
+        return load_mask(spec.where, Path(spec.values["path"]), shape)
+    if "outer" in lengths:
+        return annulus(shape, lengths["inner"], lengths["outer"], center)
+    if "radius" in lengths:
+        return disk(shape, lengths["radius"], center)
     return np.ones(shape, bool)
 
 
-def _attrs(spec: DetectorSpec, center: tuple[float, ...]) -> dict[str, Any]:
+def _segments(
+    spec: DetectorSpec, lengths: Mapping[str, float], shape: Shape, center: Center, used: Mask
+) -> tuple[Region, ...]:
+    if spec.kind != "segments":
+        return ()
+    count, rotation = spec.values.get("count", 4), spec.values.get("rotation", 0.0)
+    masks = ring_segments(shape, lengths["inner"], lengths["outer"], count, rotation, center)
+    return tuple(Region(mask & used) for mask in masks)
+
+
+def _attrs(
+    spec: DetectorSpec, lengths: Mapping[str, float], center: Center, calibration: Calibration
+) -> dict[str, Any]:
+    """The table with lengths in px; what they are in mrad; and what was assumed."""
     if spec.kind == "rectangle":
-        return {**spec.table, **_middle(spec.values)}
-    centred = {"center": list(center)} if "center" in KEYS[spec.kind] else {}
-    return {**spec.table, **centred}
+        return {**spec.table, **middle(spec.values)}
+    attrs = {**spec.table, **lengths}
+    if "unit" in attrs:
+        attrs["unit"] = "px"
+    if "center" in KEYS[spec.kind]:
+        attrs["center"] = list(center)
+    if spec.kind == "preset":
+        attrs["kind"] = "disk" if "radius" in lengths else "annulus"
+    if spec.kind == "segments":
+        count = attrs.setdefault("count", 4)
+        attrs["directions"] = segment_directions(count, attrs.setdefault("rotation", 0.0)).tolist()
+    if lengths and calibration.mrad_per_px is not None:
+        attrs["mrad"] = {key: length * calibration.mrad_per_px for key, length in lengths.items()}
+    if spec.follows_disk and calibration.disk is None:
+        attrs["assumed"] = "the bright-field disk has not been found: its place is assumed"
+    return attrs
 
 
 def _masked(spec: DetectorSpec, covered: int, left: int) -> dict[str, Any]:
@@ -207,53 +272,4 @@ def _masked(spec: DetectorSpec, covered: int, left: int) -> dict[str, Any]:
 def _said(spec: DetectorSpec, center: tuple[float, ...]) -> str:
     values = " ".join(f"{key} {value}" for key, value in spec.values.items() if key != "center")
     around = f" around ({center[0]:g}, {center[1]:g})" if "center" in KEYS[spec.kind][1:] else ""
-    return f"{spec.kind} {values}{around}"
-
-
-def _value(where: str, key: str, value: Any, kind: str) -> Any:
-    if key not in KEYS[kind]:
-        raise PipelineError(f"{where} ({kind}) has no key {key!r}; {_hint(key, KEYS[kind])}")
-    if key == "path":
-        if not isinstance(value, str) or not value:
-            raise PipelineError(f"{where} has path = {value!r}; it must name a mask file")
-        return value
-    if key in MIDDLE:
-        return _pair(where, key, value)
-    number = _number(where, key, value)
-    positive = key in ("radius", "outer", "height", "width")
-    if (key == "inner" and number < 0) or (positive and number <= 0):
-        limit = "must be greater than 0" if positive else "must not be negative"
-        raise PipelineError(f"{where} has {key} = {number:g} px; it {limit}")
-    return number
-
-
-def _number(where: str, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PipelineError(f"{where} has {key} = {value!r}; it must be a finite number (px)")
-    return float(value)
-
-
-def _pair(where: str, key: str, value: Any) -> list[float]:
-    words = "[y, x]" if key == "center" else "[height, width]"
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise PipelineError(f"{where} has {key} = {value!r}; it must be {words} in px")
-    pair = [_number(where, key, part) for part in value]
-    if key == "size" and min(pair) <= 0:
-        raise PipelineError(f"{where} has {key} = {value!r}; both sides must be greater than 0 px")
-    return pair
-
-
-def _middle(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A rectangle by its centre: pixel areas, so rows top .. top + height - 1 centre on their mean."""
-    top, left, height, width = (values[key] for key in CORNER)
-    return {"center": [top + (height - 1) / 2, left + (width - 1) / 2], "size": [height, width]}
-
-
-def _corner(values: Mapping[str, Any]) -> dict[str, Any]:
-    (cy, cx), (height, width) = values["center"], values["size"]
-    return {"top": cy - (height - 1) / 2, "left": cx - (width - 1) / 2, "height": height, "width": width}
-
-
-def _hint(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"it may be: {', '.join(known) or 'none'}"
+    return f"{values if spec.kind == 'preset' else f'{spec.kind} {values}'}{around}"

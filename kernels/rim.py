@@ -146,7 +146,7 @@ def _profiles(
     radii: FloatArray = np.arange(first, circle.r + reach + STEP / 2, STEP)
     sums, weights = np.zeros((2, sectors, radii.size))
     _sample(image, known, circle.y, circle.x, radii, rays, sums, weights)
-    angles: FloatArray = (np.arange(sectors) + 0.5) * (2 * math.pi / sectors)
+    angles: FloatArray = (np.arange(sectors, dtype=np.float64) + 0.5) * (2 * math.pi / sectors)
     with np.errstate(invalid="ignore", divide="ignore"):
         levels: FloatArray = np.where(weights > 0, sums / weights, np.nan)
     return angles, radii, levels

@@ -1,0 +1,103 @@
+"""The values in a detector's table, checked one by one; and rectangles said in two ways.
+
+Knows keys and their limits; no frames and no geometry beyond a rectangle's middle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from ..errors import PipelineError
+from .presets import PRESETS
+
+CORNER = ("top", "left", "height", "width")
+MIDDLE = ("center", "size")
+UNITS = ("px", "mrad")
+MAX_SEGMENTS = 64
+POSITIVE = ("radius", "outer", "height", "width")
+"""Keys that must be greater than 0; ``inner`` may be 0."""
+AUTO = "auto"
+"""The centre of the bright-field disk, wherever it is found."""
+
+
+def checked(where: str, key: str, value: Any, kind: str) -> Any:
+    """One value of a table as it is kept; PipelineError with value and limit where it does not serve."""
+    if key == "path":
+        if not isinstance(value, str) or not value:
+            raise PipelineError(f"{where} has path = {value!r}; it must name a mask file")
+        return value
+    if key in ("unit", "preset"):
+        return _one_of(where, key, value, UNITS if key == "unit" else tuple(PRESETS))
+    if key == "weighted":
+        return _switch(where, key, value)
+    if key == "count":
+        return _count(where, value)
+    if key in MIDDLE:
+        return value if value == AUTO and kind != "rectangle" else pair(where, key, value)
+    return _length(where, key, number(where, key, value))
+
+
+def number(where: str, key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        unit = "degrees" if key == "rotation" else "px"
+        raise PipelineError(f"{where} has {key} = {value!r}; it must be a finite number ({unit})")
+    return float(value)
+
+
+def pair(where: str, key: str, value: Any) -> list[float]:
+    words = "[y, x]" if key == "center" else "[height, width]"
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise PipelineError(f"{where} has {key} = {value!r}; it must be {words} in px")
+    both = [number(where, key, part) for part in value]
+    if key == "size" and min(both) <= 0:
+        raise PipelineError(f"{where} has {key} = {value!r}; both sides must be greater than 0 px")
+    return both
+
+
+def middle(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A rectangle by its centre: pixel areas, so rows top .. top + height - 1 centre on their mean."""
+    top, left, height, width = (values[key] for key in CORNER)
+    return {"center": [top + (height - 1) / 2, left + (width - 1) / 2], "size": [height, width]}
+
+
+def corner(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A rectangle by its corner."""
+    (cy, cx), (height, width) = values["center"], values["size"]
+    return {"top": cy - (height - 1) / 2, "left": cx - (width - 1) / 2, "height": height, "width": width}
+
+
+def hint(word: str, known: Any) -> str:
+    """What was meant, or what there is."""
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else f"it may be: {', '.join(known) or 'none'}"
+
+
+def _length(where: str, key: str, value: float) -> float:
+    if key in POSITIVE and value <= 0:
+        raise PipelineError(f"{where} has {key} = {value:g}; it must be greater than 0")
+    if key == "inner" and value < 0:
+        raise PipelineError(f"{where} has {key} = {value:g}; it must not be negative")
+    return value
+
+
+def _one_of(where: str, key: str, value: Any, known: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise PipelineError(f"{where} has {key} = {value!r}; {hint(str(value), known)}")
+    return value
+
+
+def _switch(where: str, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise PipelineError(f"{where} has {key} = {value!r}; it must be true or false")
+    return value
+
+
+def _count(where: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 3 <= value <= MAX_SEGMENTS:
+        raise PipelineError(
+            f"{where} has count = {value!r}; it must be a whole number of segments, 3 to {MAX_SEGMENTS}"
+        )
+    return value
