@@ -8,7 +8,7 @@ the state). It knows frames and kernels; it knows no ring, no socket and no wind
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -90,6 +90,32 @@ class SelfCheckError(Exception):
     """A consumer's encoded path and its decoded one differ: the worker says so, and goes on decoded."""
 
 
+class Late(Mapping[str, npt.NDArray[Any]]):
+    """Arrays of an output that are computed when somebody looks at them, once.
+
+    Blocks are merged by the thousand a second, pictures published 30 times: what costs milliseconds (an
+    integrated field, a fit over the scan) belongs here. It is looked at before the next ``merge`` or ``set``.
+    """
+
+    def __init__(self, compute: Callable[[], Mapping[str, npt.NDArray[Any]]]) -> None:
+        self._compute = compute
+        self._known: Mapping[str, npt.NDArray[Any]] | None = None
+
+    def _arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        if self._known is None:
+            self._known = self._compute()
+        return self._known
+
+    def __getitem__(self, key: str) -> npt.NDArray[Any]:
+        return self._arrays()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays())
+
+    def __len__(self) -> int:
+        return len(self._arrays())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Output:
     """What a consumer has to show now: a view of its state, valid until its next ``merge`` or ``set``."""
@@ -154,6 +180,13 @@ class Consumer(ABC, Generic[PartialT]):
         the worker feeds it the history that the ring still keeps. Raises PipelineError on a wrong value.
         """
         raise self.unknown_parameter(name)
+
+    def restarted(self) -> bool:
+        """Asked after ``merge``: True once when the consumer has changed itself (a disk was found, say).
+
+        It has then forgotten what it computed before, as after a ``set`` that returns True.
+        """
+        return False
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that ``set`` takes, with their present values, as plain TOML values."""

@@ -14,7 +14,8 @@ from ..errors import SourceError
 from ..stream.files.recordings import Recording, open_recording
 from ..stream.ring_reader import Lease, RingReader
 from ..stream.series import Block, Series
-from ..stream.sources.replay.frame_reader import Damage, FrameReader
+from ..stream.sources.replay.frame_reader import Damage
+from .recorded import blocks_of
 
 READ_BYTES = 1 << 20
 """Of a recording at once: about 100 compressed frames of 256 x 256, a few ms of work."""
@@ -91,11 +92,7 @@ def _blocks(recording: Recording, series: Series, before: int) -> Iterator[Block
         if recording.series.key != series.key:
             return
         stop = recording.rows if before < 0 else min(before, recording.rows)
-        reader = FrameReader(recording, stop, READ_BYTES)
         alike = replace(series, encoding=recording.encoding)
-        while parts := reader.read():
-            for part in parts:
-                if not isinstance(part, Damage):
-                    yield Block(
-                        alike, part.first, part.count, part.payload, part.sizes, part.positions, None, 0, 0
-                    )
+        for block in blocks_of(recording, alike, stop, READ_BYTES):
+            if not isinstance(block, Damage):
+                yield block

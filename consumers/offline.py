@@ -15,12 +15,11 @@ from ..errors import LivemError
 from ..stream.files.acquisition import Acquisition
 from ..stream.results import Result
 from ..stream.series import Block, Series
-from ..stream.sources.replay.frame_reader import Damage, FrameReader
+from ..stream.sources.replay.frame_reader import Damage
 from .analysis import Analysis
 from .base import Consumer, Output
 from .pool import Pool
-
-READ_BYTES = 4 << 20
+from .recorded import blocks_of
 
 
 @dataclass(slots=True)
@@ -57,7 +56,8 @@ class _Run:
         self.consumer, self.tally = consumer, Tally()
         self.alarms: list[str] = list(consumer.alarms())
         self._analysis = Analysis(consumer, series, pool, every)
-        self._indices: tuple[int, int] | None = None
+        self.again = 0
+        """Frames before this one have to be seen once more: the consumer changed itself meanwhile."""
 
     def take(self, block: Block) -> None:
         part = self._analysis.run(block)
@@ -70,12 +70,24 @@ class _Run:
                 part.failed += len(indices)
             else:
                 merged += len(indices)
+                if self.consumer.restarted():
+                    self.again = block.first + block.count
+                    self.alarms += self.consumer.alarms()
         self._count(merged, part.undecodable, part.failed, part.passed_over)
         if part.errors and not self.tally.first_error:
             self.tally.first_error = f"{type(part.errors[0]).__name__}: {part.errors[0]}"
         if self._analysis.alarm:
             self.alarms.append(self._analysis.alarm)
             self._analysis.alarm = ""
+
+    def see_again(self, acquisition: Acquisition) -> None:
+        """The frames that were forgotten; they were counted when they were seen first."""
+        tally, self.tally = self.tally, Tally()
+        stop, self.again = self.again, 0
+        for block in blocks_of(acquisition, self._analysis.series, stop):
+            if not isinstance(block, Damage):
+                self.take(block)
+        self.tally = tally
 
     def _count(self, merged: int, undecodable: int, failed: int, passed_over: int) -> None:
         self.tally.processed += merged
@@ -110,21 +122,17 @@ def process(
     """
     started = time.monotonic()
     runs = {name: _Run(consumer, series, pool, every) for name, (consumer, every) in consumers.items()}
-    reader = FrameReader(acquisition, count, READ_BYTES)
     frames = damaged = top = 0
-    while parts := reader.read():
-        for part in parts:
-            top = part.first + part.count
-            if isinstance(part, Damage):
-                damaged += part.count
-                continue
-            frames += part.count
-            block = Block(
-                series, part.first, part.count, part.payload, part.sizes, part.positions, None, 0, 0
-            )
-            for run in runs.values():
-                run.take(block)
+    for block in blocks_of(acquisition, series, count):
+        if isinstance(block, Damage):
+            damaged += block.count
+            continue
+        frames, top = frames + block.count, block.first + block.count
+        for run in runs.values():
+            run.take(block)
         progress(top, count)
+    for run in runs.values():
+        run.see_again(acquisition)
     results = dict(_results(runs, series, top))
     return Processed(
         series,

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..kernels.encoded.plan import EncodedPlan, compile_plan
 from ..kernels.reduce import Reduction, Regions, compile_regions, reduce_block, warm_up
 from ..stream.series import IndexArray, Series
 from .accumulators import Accumulator, Values, accumulator
-from .base import Consumer, Frames, Output
+from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKING, Masking, PixelMask
 from .detectors import KEYS, DetectorSpec, FittedDetector, default_detectors, fit, parse_detector
 from .frame_set import FrameSet
+from .self_check import reduce_encoded
 
 MAX_SCAN_PIXELS = 1 << 24
 """4096 x 4096: 272 MiB for a sum, and a centre of mass of it still fits one message of the result bus."""
@@ -38,6 +40,8 @@ class Plan:
     versions: Mapping[str, int]
     """Of each detector: a partial made with another version is stale."""
     regions: Regions
+    encoded: EncodedPlan | None
+    """The same on compressed frames; None where they have to be decoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,15 +130,18 @@ class VirtualDetectors(Consumer[Partial]):
         if plan is None:
             raise RuntimeError(f"consumer {self.name!r} got frames before open()")
         reduction = reduce_block(frames.data, plan.regions)
-        scan = frames.series.scan
-        values: dict[str, Values] = {}
-        excluded: dict[str, npt.NDArray[np.bool_]] = {}
-        for i, (name, detector) in enumerate(plan.detectors.items()):
-            values[name] = _values(detector, reduction, i)
-            if frames.data.dtype.kind == "f":
-                excluded[name] = reduction.excluded[:, i] > 0
-        pixels = None if scan is None else scan.pixels(frames.indices, frames.positions)
-        return Partial(frames.indices, pixels, plan.versions, values, excluded)
+        return _partial(plan, frames.series, frames.indices, frames.positions, reduction)
+
+    def process_encoded(self, encoded: Encoded) -> tuple[Partial, npt.NDArray[np.int8]] | None:
+        plan = self._plan
+        if plan is None or plan.encoded is None or encoded.series.encoding != "bslz4":
+            return None
+        reduction, status = reduce_encoded(plan.encoded, plan.regions, encoded)
+        good, positions = status == 0, encoded.positions
+        indices = encoded.indices
+        if not good.all():
+            indices, positions = indices[good], None if positions is None else positions[good]
+        return _partial(plan, encoded.series, indices, positions, reduction), status
 
     def merge(self, partial: Partial) -> Sequence[Output]:
         for name, state in self._states.items():
@@ -213,7 +220,9 @@ class VirtualDetectors(Consumer[Partial]):
         """Replace the plan, and begin anew where a detector changed."""
         assert self._series is not None
         regions = [detector.region for detector in detectors.values()]
-        self._plan = Plan(detectors, versions, compile_regions(self._series.shape, regions))
+        shape, dtype = self._series.shape, self._series.numpy_dtype
+        encoded = compile_plan(shape, dtype, regions, self._mask.live)
+        self._plan = Plan(detectors, versions, compile_regions(shape, regions), encoded)
         self._states = {
             name: self._state(name, versions[name], (2,) if detector.is_vector else ())
             for name, detector in detectors.items()
@@ -267,6 +276,23 @@ class VirtualDetectors(Consumer[Partial]):
 
     def _where(self, detector: str) -> str:
         return f"consumer {self.name!r}: detector {detector!r}"
+
+
+def _partial(
+    plan: Plan,
+    series: Series,
+    indices: IndexArray,
+    positions: npt.NDArray[np.float32] | None,
+    reduction: Reduction,
+) -> Partial:
+    values: dict[str, Values] = {}
+    excluded: dict[str, npt.NDArray[np.bool_]] = {}
+    for i, (name, detector) in enumerate(plan.detectors.items()):
+        values[name] = _values(detector, reduction, i)
+        if series.numpy_dtype.kind == "f":
+            excluded[name] = reduction.excluded[:, i] > 0
+    pixels = None if series.scan is None else series.scan.pixels(indices, positions)
+    return Partial(indices, pixels, plan.versions, values, excluded)
 
 
 def _values(detector: FittedDetector, reduction: Reduction, i: int) -> Values:

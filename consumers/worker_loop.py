@@ -133,6 +133,8 @@ class Worker:
         self._publisher = Publisher(options.results_address)
         self._outlet = Outlet(options.name, self._reader, self._publisher, self._count_error)
         self._lookback = Lookback()
+        self._recordings: list[str] = []
+        """Files that held frames of the series when something was last set."""
         self._series: Series | None = None
         self._serial = self._first_serial = -1
         """Of the open series: a sender that was lost and comes back goes on under a new one."""
@@ -314,9 +316,13 @@ class Worker:
         """Frames that reached the consumer's state: all of them, or none if it raised."""
         try:
             outputs = tuple(self._consumer.merge(partial))
+            again = self._consumer.restarted()
         except Exception as error:  # noqa: BLE001 - as above
             self._count_error(error)
             return 0
+        if again:
+            self._tell_alarms()
+            self._see_again()
         if serial < 0:
             self._outlet.replace(outputs)
         else:
@@ -376,10 +382,15 @@ class Worker:
             self._child.link.reply(command, ok=False, error=text)
             return
         self._tell_alarms()
-        if again and self._series is not None and not self._consumer.needs_order:
-            recordings = [str(path) for path in command.get("recordings", ())]
-            self._lookback.begin(self._history(), self._series, recordings)
+        self._recordings = [str(path) for path in command.get("recordings", ())]
+        if again:
+            self._see_again()
         self._child.link.reply(command, parameters=self._parameters())
+
+    def _see_again(self) -> None:
+        """The consumer has forgotten the series: it gets what the ring and recordings still hold."""
+        if self._series is not None and not self._consumer.needs_order:
+            self._lookback.begin(self._history(), self._series, self._recordings)
 
     def _history(self) -> range:
         """Blocks that may hold frames of the open series, of its parts before an interruption too."""
