@@ -129,6 +129,15 @@ def read_slot(header: Words, slots: Words, seq: int, out: Words) -> int:
     return READABLE
 
 
+@njit(boolean(_HEADER, uint64, int64), nogil=True, cache=True)
+def comes_soon(header: Words, seq: int, looks: int) -> bool:
+    """Whether block ``seq`` is published by the last of so many looks."""
+    head = _header_word(header, H_HEAD)
+    while looks > 0 and load_acquire(head) <= seq:
+        looks -= 1
+    return looks > 0
+
+
 @njit(boolean(_HEADER, uint64), nogil=True, cache=True)
 def still_readable(header: Words, seq: int) -> bool:
     """After a block was used: whether all that was read of it is whole."""

@@ -59,6 +59,7 @@ from .ring_protocol import (
     WAKE,
     WHOLE,
     accounted,
+    comes_soon,
     give_back,
     move_cursor,
     read_slot,
@@ -134,6 +135,9 @@ class Lease:
 
 Event = SeriesStart | SeriesEnd | Lease
 
+DENSE_NS, LOOKS = 50_000, 40_000
+"""A reader that has to wait twice within 50 us looks for 10 us more before it sleeps: to be woken for each
+block costs the writer 1 us of its 11 us (128 KiB). Ingest publishes every 5 ms: there nobody ever looks."""
 MAX_STRIKES = 3
 """A block on which so many processes in a row have died is passed over: it must not stop the stream."""
 
@@ -157,7 +161,7 @@ class RingReader:
         self._events: deque[Event] = deque()
         self._leased: dict[int, tuple[int, int]] = {}
         """Blocks on lease: their series and frames."""
-        self._last_sample_ns = 0
+        self._last_sample_ns = self._waited_ns = 0
         self._attach()
 
     def _attach(self) -> None:
@@ -440,12 +444,17 @@ class RingReader:
     def prepare_wait(self, limit: float) -> float:
         """Ask to be woken; returns for how many seconds to poll ``wake``: 0 when there is something now."""
         self.beat()
-        if self._events:
-            return 0.0
         header, rows = self._views.header, self._views.rows
+        if self._events or (self._is_dense() and comes_soon(header, self._cursor, LOOKS)):
+            return 0.0
         flag = rows.ctypes.data + 8 * (self._row * rows.shape[1] + R_WAITING)
         head = announce_and_load(flag, 1, header.ctypes.data + 8 * H_HEAD)
         return limit if int(head) <= self._cursor else min(limit, self._sample_due_in())
+
+    def _is_dense(self) -> bool:
+        """Whether blocks come one upon the other, and all of them are wanted."""
+        before, self._waited_ns = self._waited_ns, time.monotonic_ns()
+        return self._waited_ns - before < DENSE_NS and not self._newest_only
 
     def woken(self) -> None:
         """Take the wake-up bytes after ``wake`` became readable."""

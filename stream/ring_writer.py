@@ -340,27 +340,30 @@ class RingWriter:
 
         ``sizes`` (n,) and ``positions`` (n, 2) are stored behind the payload (``trailer_bytes``).
         """
-        flags = (F_LATE * block.late) | (F_SIZES * (sizes is not None))
-        flags |= (F_POSITIONS * (positions is not None)) | (F_TIME * (block.time_ns is not None))
+        flags, time_ns = F_LATE * block.late, 0
         end = self._begin + _aligned(block.nbytes)
-        for trailer in (sizes, positions):
-            if trailer is not None:
-                end = self._append(trailer, end)
+        if sizes is not None:
+            flags, end = flags | F_SIZES, self._append(sizes, end)
+        if positions is not None:
+            flags, end = flags | F_POSITIONS, self._append(positions, end)
+        if block.time_ns is not None:
+            flags, time_ns = flags | F_TIME, block.time_ns & 0xFFFF_FFFF_FFFF_FFFF
         words = self._words_of(block.serial)
         if not words[S_FIRST_ARRIVAL]:
             words[S_FIRST_ARRIVAL] = block.arrival_ns
         words[S_LAST_ARRIVAL] = block.arrival_ns
         self._publish(
+            self._begin,
             end,
+            block.nbytes,
             K_FRAMES,
             block.serial,
+            block.first,
+            block.count,
             block.ordinal,
+            time_ns,
             block.arrival_ns,
-            nbytes=block.nbytes,
-            first=block.first,
-            count=block.count,
-            time=(block.time_ns or 0) & 0xFFFF_FFFF_FFFF_FFFF,
-            flags=flags,
+            flags,
         )
 
     def _words_of(self, serial: int) -> Words:
@@ -380,27 +383,17 @@ class RingWriter:
     def _publish_mark(self, kind: int, serial: int, arrival_ns: int, ordinal: int) -> None:
         patience = time.monotonic() + MARK_S
         self.reserve(0, stop=lambda: self._stop() and time.monotonic() > patience)
-        self._publish(self._begin, kind, serial, ordinal, arrival_ns)
+        begin = self._begin
+        self._publish(begin, begin, 0, kind, serial, 0, 0, ordinal, 0, arrival_ns, 0)
 
-    def _publish(
-        self,
-        end: int,
-        kind: int,
-        serial: int,
-        ordinal: int,
-        arrival_ns: int,
-        *,
-        nbytes: int = 0,
-        first: int = 0,
-        count: int = 0,
-        time: int = 0,
-        flags: int = 0,
-    ) -> None:
-        words = (self._begin, end, nbytes, kind, serial, first, count, ordinal, time, arrival_ns, flags)
-        _DESCRIPTOR.pack_into(self._descriptor, 0, *words)
+    def _publish(self, begin: int, end: int, *words: int) -> None:
+        """Publish a descriptor: its words D_BEGIN to D_FLAGS, in their order."""
+        _DESCRIPTOR.pack_into(self._descriptor, 0, begin, end, *words)
         self._position = end
         views = self._views
-        self._wake(int(publish(views.header, views.rows, views.slots, self._values)))
+        sleepers = publish(views.header, views.rows, views.slots, self._values)
+        if sleepers:
+            self._wake(sleepers)
 
     def _wake(self, sleepers: int) -> None:
         """Wake the readers in a bit mask of rows: those that said that they would sleep."""

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livem.errors import LeaseExpiredError, PipelineError, RingError
+from livem.stream import ring_reader
 from livem.stream import segment as segment_module
 from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
-from livem.stream.ring_layout import E_PROCESSED, R_GATES, merge_dropped
+from livem.stream.ring_layout import E_PROCESSED, R_GATES, R_WAITING, merge_dropped
 from livem.stream.ring_reader import Lease, RingReader, SeriesStart
 from livem.stream.ring_writer import RingWriter, StoppedError, _Standstill
 from livem.stream.segment import Owner, Segment, reclaim
@@ -189,6 +190,20 @@ def test_a_block_overwritten_under_its_lease_is_reported_torn(ring):
     for i in range(1, 200):
         feeder.frames(i, 1)
     assert not lease.release()
+
+
+def test_a_reader_of_a_dense_stream_sees_a_block_without_being_woken(ring, monkeypatch):
+    monkeypatch.setattr(ring_reader, "DENSE_NS", 1 << 62)
+    r = ring(vd="lossless")
+    feeder, reader = Feeder(RingWriter(r.writer_port())), RingReader(r.reader_port("vd"))
+    assert reader.prepare_wait(5.0) == 5.0
+    assert r.views.rows[0, R_WAITING] == 1
+    feeder.start(a_series())
+    assert r.views.rows[0, R_WAITING] == 0
+    assert reader.prepare_wait(5.0) == 0.0
+    assert r.views.rows[0, R_WAITING] == 0
+    drain_events(reader)
+    assert reader.prepare_wait(5.0) == 5.0
 
 
 def test_history_is_what_the_ring_still_has(ring):
