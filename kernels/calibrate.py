@@ -32,6 +32,8 @@ MIN_RIM = 0.3
 """Share of the circumference that must be found: of less, radius and centre cannot be told apart."""
 MIN_AGREEMENT = 0.5
 MIN_CONTRAST = 0.1
+MIN_EVENNESS = 4.0
+"""The same by the scatter inside: a few single counts that happen to lie together are uneven."""
 MIN_SIGNIFICANCE = 12.0
 """Standard errors by which the inside must exceed the outside: of 65,536 places noise picks 5 to 6."""
 REACHES = (
@@ -193,7 +195,10 @@ def _refined(image: FloatArray, known: Known, guess: Circle) -> Disk | NoDisk:
 def _stands_out(image: FloatArray, known: Known, circle: Circle) -> bool:
     """Whether the level inside exceeds the noise outside: noise alone has bright areas too, if one looks."""
     n, mean, variance = _inside_outside(image, known, circle.y, circle.x, circle.r)
-    return bool(mean[0] - mean[1] > MIN_SIGNIFICANCE * math.sqrt(variance[1] * (1 / n[0] + 1 / n[1])))
+    step = mean[0] - mean[1]
+    noise = math.sqrt(variance[1] * (1 / n[0] + 1 / n[1]))
+    scatter = math.sqrt(variance[0] / n[0] + variance[1] / n[1])
+    return bool(step > MIN_SIGNIFICANCE * noise and step > MIN_EVENNESS * scatter)
 
 
 @njit(nogil=True, cache=True)

@@ -29,7 +29,7 @@ def bridge(image: npt.ArrayLike, known: Known | None = None) -> Image:
 
     Returns
     -------
-    (h, w) float64; 0.8 ms for 256 x 256 with holes, 0.1 ms without.
+    (h, w) float64
     """
     values = np.array(image, np.float64, order="C")
     sound = np.isfinite(values)

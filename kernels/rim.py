@@ -25,8 +25,8 @@ BIWEIGHT = 4.685
 """Tukey's constant: 95 % efficient where all sectors are right."""
 RIDGE = np.diag([0.0, 1e-6, 1e-6])
 """Keeps the equations solvable where too short an arc is seen; the circle then does not move."""
-SAMPLE = 0.7
-"""Distance of rays along the rim in px: every pixel is seen by at least one."""
+SAMPLE = 1.0
+"""Distance of rays along the rim in px."""
 
 
 @dataclass(frozen=True, slots=True)
