@@ -45,7 +45,9 @@ def use_own_cache(package: str) -> str | None:
     chosen = os.environ.get(VARIABLE) or getattr(config, "CACHE_DIR", "")
     if chosen and not is_own(chosen):
         return None
-    directory = _directory(package)
+    directory = None
+    with suppress(OSError):  # not even a folder for temporary files, say
+        directory = _directory(package)
     if directory is None:
         os.environ.pop(VARIABLE, None)  # an older livem's, inherited
     else:
@@ -144,8 +146,12 @@ def _sources(folder: str, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _compiled_from(sources: dict[str, bytes]) -> set[str]:
-    """Files that import numba, and all that these import from the package, however indirectly."""
-    found = {name for name, text in sources.items() if b"numba" in text and _COMPILED.search(text)}
+    """Files that import numba, all kernels, and what these import from the package, however indirectly."""
+    found = {
+        name
+        for name, text in sources.items()
+        if name.startswith("kernels/") or (b"numba" in text and _COMPILED.search(text))
+    }
     left = list(found)
     while left:
         for name in _imported(left.pop(), sources):

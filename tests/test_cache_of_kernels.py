@@ -25,6 +25,7 @@ SOURCES = {
     "outer.py": "from numba import njit\nfrom . import inner\nscaled = inner.scaled\n"
     "@njit('i8(i8)', cache=True)\ndef answer(x):\n    return scaled(x) + 1\n",
     "window.py": "TITLE = 'no kernel'\n",
+    "kernels/__init__.py": "",
     "room/__init__.py": "",
     "room/far.py": "from ..outer import answer\n",
 }
@@ -114,9 +115,13 @@ def test_the_directory_follows_kernels_and_what_they_import(package: Path) -> No
     for name in ("scale.py", "inner.py", "outer.py"):
         (package / name).write_text((package / name).read_text() + "# changed\n")
         seen.add(directory() or "")
-    (package / "room" / "far.py").write_text("import numba\n")
-    seen.add(directory() or "")
-    assert len(seen) == 5
+    for name, text in (
+        ("room/far.py", "import numba\n"),
+        ("kernels/decorated.py", "from .own import kernel\n"),
+    ):
+        (package / name).write_text(text)
+        seen.add(directory() or "")
+    assert len(seen) == 6
     assert {Path(path).parent for path in seen} == {package / "__pycache__"}
 
 
@@ -160,13 +165,20 @@ def test_elsewhere_when_the_package_cannot_be_written(
     assert directory.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("temporary", [True, False])
 def test_nowhere_to_write_breaks_no_import(
-    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: bool
 ) -> None:
     blocked(package / "__pycache__")
     place = blocked(tmp_path / "file")
+
+    def gettempdir() -> str:
+        if temporary:
+            return str(place)
+        raise FileNotFoundError("No usable temporary directory found")
+
     monkeypatch.setattr(kernel_cache, "_user_caches", lambda: str(place))
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(place))
+    monkeypatch.setattr("tempfile.gettempdir", gettempdir)
     monkeypatch.setenv(VARIABLE, "/elsewhere/livem-kernels-0123456789abcdef")
     assert use_own_cache(str(package)) is None
     assert VARIABLE not in os.environ
@@ -183,7 +195,8 @@ def test_what_livem_itself_is_compiled_from() -> None:
     root = Path(kernel_cache.__file__).parent
     sources = dict(kernel_cache._sources(str(root), ""))
     found = kernel_cache._compiled_from(sources)
-    assert {"kernels/reduce.py", "kernels/masks.py", "stream/atomics.py", "stream/messages.py"} <= found
+    kernels = {name for name in sources if name.startswith("kernels/") or b"@njit" in sources[name]}
+    assert {"kernels/masks.py", "stream/messages.py"} | kernels <= found
     assert "cli.py" in sources
     assert not {"cli.py", "viewer/window.py", "session/session.py"} & found
     assert not [name for name in sources if name.startswith(("tests", "docs", "examples", "."))]
