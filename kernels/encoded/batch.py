@@ -14,7 +14,7 @@ from numba import njit
 
 from ..bslz4 import DEFAULT_BLOCK
 from .bitshuffle import unshuffle_at
-from .frames import CORRUPT, HEADER_BYTES, OK, block_end, check_header
+from .frames import CORRUPT, HEADER_BYTES, OK, block_end, check_header, ends_well
 from .lz4 import SLACK, decode_at
 from .sums import WORD, add_block, begin_frame, end_frame, meets, memory_of, put_word, scratch_words, word
 from .vector import address, copy_bytes, load_u8
@@ -130,10 +130,11 @@ def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[
             if out:
                 unshuffle_at(layout.block, pixels // 8, out + first * form.itemsize, form.itemsize)
         ip = stop
-    if end - ip != (form.pixels - shuffled) * form.itemsize:
+    tail = (form.pixels - shuffled) * form.itemsize
+    if not ends_well(end - ip, tail):
         return CORRUPT
     if out:
-        copy_bytes(out + shuffled * form.itemsize, ip, end - ip)
+        copy_bytes(out + shuffled * form.itemsize, ip, tail)
     _gather_tail(ip, form, layout)
     _end(layout, memory, sums, moments)
     return OK

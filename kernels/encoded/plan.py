@@ -142,7 +142,8 @@ def compile_plan(
     Raises
     ------
     ValueError
-        When a mask has another shape than the frame, or the frame more than 65536 pixels in a row or column.
+        When a mask or ``live`` has another shape than the frame, or the frame more than 65536 pixels in a row
+        or column.
 
     Notes
     -----
@@ -153,6 +154,8 @@ def compile_plan(
     possible = pixel.name in DTYPES and pixel.isnative and sys.byteorder == "little"
     if not possible or any(region.weights is not None for region in regions):
         return None
+    if live is not None and live.shape != shape:
+        raise ValueError(f"live pixels of shape {live.shape} for frames of shape {shape}")
     inside = [region if live is None else Region(region.mask & live, region.center) for region in regions]
     compiled = compile_regions(shape, inside)
     if _largest_moment(shape, pixel, inside) >= 1 << 63:
