@@ -58,6 +58,14 @@ class _Run:
     seen: int = 0
     """Bit k: train last_tid - k has come."""
 
+    @property
+    def source(self) -> str:
+        return str(self.series.meta.get("detector", ""))
+
+    @property
+    def path(self) -> str:
+        return str(self.series.meta.get("path", ""))
+
     def index(self, tid: int) -> int:
         return (tid - self.first_tid) * self.per_train
 
@@ -90,6 +98,8 @@ class TrainReader:
         self._before: _Run | None = None
         self._marked: Series | None = None
         """The last series that a livem sender announced."""
+        self._marked_before: Series | None = None
+        """The one before it: its last trains may come behind the first ones of the next."""
 
     def resume(self, series: Series) -> None:
         """Go on with a series that a former process of this source left open."""
@@ -131,7 +141,7 @@ class TrainReader:
 
     def _frames_in(self, train: Train) -> tuple[str, str, Array]:
         """Source, path and array of the frames."""
-        wanted_source, wanted_path = self._place
+        wanted_source, wanted_path = self._late_place(train) or self._place
         for source, data in train.sources.items():
             if wanted_source and source != wanted_source:
                 continue
@@ -139,6 +149,16 @@ class TrainReader:
                 if path == wanted_path or (not wanted_path and array.ndim in (2, 3)):
                     return source, path, array
         raise Refusal(Reason.BAD_PARTS, f"no frames in the train; {_inventory(train)}")
+
+    def _late_place(self, train: Train) -> tuple[str, str] | None:
+        """Where the frames of a series that has ended lie, if this train is one of its late ones."""
+        for run in (self._run, self._before):
+            if run is None or not run.ended or self._reading.by_arrival:
+                continue
+            data = train.sources.get(run.source)
+            if data is not None and data.tid is not None and run.awaits(data.tid) and run.path in data.arrays:
+                return run.source, run.path
+        return None
 
     # -- servers that know no series -----------------------------------------------------------------
 
@@ -225,16 +245,21 @@ class TrainReader:
     def _announced(self, mark: dict[str, Any]) -> list[Message]:
         """The start of a series that is new, also where this train's frames cannot be used."""
         key = _marked_key(mark)
-        if "end" in mark or (self._marked is not None and self._marked.key == key):
+        if "end" in mark or self._marked_of(key) is not None:
             return []
-        self._marked = read_series(mark, key, self._limits)
-        return [Start(self._marked)]
+        series = read_series(mark, key, self._limits)
+        self._marked_before, self._marked = self._marked, series
+        return [Start(series)]
+
+    def _marked_of(self, key: SeriesKey) -> Series | None:
+        """The series of this key, if it is one of the last two that were announced."""
+        return next((s for s in (self._marked, self._marked_before) if s is not None and s.key == key), None)
 
     def _read_marked(self, data: SourceData) -> list[Message]:
         mark: dict[str, Any] = data.metadata[MARK]
         if "end" in mark:
             return [End(_marked_key(mark), integer(mark, "end", 0, Reason.BAD_COUNT))]
-        series = self._marked
+        series = self._marked_of(_marked_key(mark))
         assert series is not None
         first, count = _marked_range(mark)
         path = self._reading.path or "image.data"

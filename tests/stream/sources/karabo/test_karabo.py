@@ -30,8 +30,8 @@ from livem.stream.messages import (
 )
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.sources.detector_url import parse_detector_url
-from livem.stream.sources.karabo.source import KaraboSource, open_karabo
 from livem.stream.sources.karabo.series import Reading, TrainReader
+from livem.stream.sources.karabo.source import KaraboSource, open_karabo
 
 PATIENCE_S = 20.0
 FRAMES = np.arange(2 * 4 * 6, dtype=np.uint16).reshape(2, 4, 6)
