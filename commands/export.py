@@ -48,7 +48,8 @@ def command(
       .tif         ImageJ's TIFF, or OME-TIFF where that cannot hold it; with calibration
 
     Frames that are not there are zeros; `valid` says which: OUT.valid.npy, or an array inside .h5 and .zarr.
-    So do positions, timestamps and the pixel mask, where there are any.
+    So do positions, timestamps and the pixel mask, where there are any. With its positions an export is the
+    same scan again for livem; .npy and .tif have them in files of their own, which must stay beside them.
 
     \b
     Examples:
@@ -74,6 +75,10 @@ def command(
         )
         for path in done.beside:
             click.echo(f"  {path}")
+        if any(path.name == f"{out.stem}.positions.npy" for path in done.beside):
+            click.echo(
+                f"  {out.suffix} holds no positions: without the files above it is a movie, not a scan"
+            )
 
 
 @contextmanager

@@ -31,6 +31,8 @@ MEMORY_BYTES = 1 << 30
 """Of one array that can be read as a whole only."""
 VALID = "valid"
 """How livem export calls the array that says which frames were there."""
+POSITIONS, SCAN_SHAPE = "positions", "scan_shape"
+"""How it calls the (y, x) of each frame, and the (ny, nx) of their scan."""
 META_TEXTS = ("pixel_unit", "scan_unit", "detector", "sample", "title")
 
 
@@ -69,7 +71,8 @@ class Content:
 def read_npy(path: Path, key: str) -> Content:
     no_key(path, key)
     frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    return Content(frames, valid=valid_beside(path, frames.shape))
+    positions, scan = positions_beside(path, frames.shape)
+    return Content(frames, positions=positions, scan=scan, valid=valid_beside(path, frames.shape))
 
 
 def read_npz(path: Path, key: str) -> Content:
@@ -129,11 +132,15 @@ def attributes_meta(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan | None:
+def attributes_scan(
+    attributes: Mapping[str, Any], shape: Sequence[int], positions: Positions | None = None
+) -> Scan | None:
     """The scan among the attributes of an array (k, h, w) with that shape, as livem export writes it.
 
-    None for a part of a series: its frame i is not the scan's.
+    One of explicit positions needs these. None for a part of any other: its frame i is not the scan's.
     """
+    if positions is not None:
+        return positions_scan(attributes.get("scan_shape", ()))
     first = attributes.get("first_frame", 0)
     if not isinstance(first, int | np.integer) or first != 0:
         return None
@@ -146,6 +153,34 @@ def attributes_scan(attributes: Mapping[str, Any], shape: Sequence[int]) -> Scan
     if order not in ("raster", "serpentine") or not all(1 <= int(side) <= MAX_DIM for side in sides):
         return None
     return Scan((int(sides[0]), int(sides[1])), order, int(numbers[0]), int(numbers[1]))
+
+
+def positions_scan(shape: Any) -> Scan | None:
+    """A scan of explicit positions over (ny, nx) scan pixels; None where that is no such shape."""
+    sides = np.asarray(shape)
+    if sides.shape != (2,) or sides.dtype.kind not in "iu" or not all(1 <= int(n) <= MAX_DIM for n in sides):
+        return None
+    return Scan((int(sides[0]), int(sides[1])), "positions")
+
+
+def scan_positions(table: Any, shape: Sequence[int]) -> Positions | None:
+    """(k, 2) float32 (y, x) of each frame of an array (k, h, w), as livem export says it in ``positions``.
+
+    None where they are no such array: then they belong to something else.
+    """
+    if table is None or len(shape) != 3 or table.dtype.kind != "f" or tuple(table.shape) != (shape[0], 2):
+        return None
+    return np.ascontiguousarray(table[...], np.float32)
+
+
+def positions_beside(path: Path, shape: Sequence[int]) -> tuple[Positions | None, Scan | None]:
+    """Positions and their scan from OUT.positions.npy and OUT.scan_shape.npy for OUT.npy or OUT.tif."""
+    files = [path.with_name(f"{path.stem}.{name}.npy") for name in (POSITIONS, SCAN_SHAPE)]
+    if not all(file.is_file() for file in files):
+        return None, None
+    table, sides = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
+    positions, scan = scan_positions(table, shape), positions_scan(sides)
+    return (None, None) if positions is None or scan is None else (positions, scan)
 
 
 def valid_frames(flags: Any, shape: Sequence[int]) -> npt.NDArray[np.bool_] | None:

@@ -16,7 +16,17 @@ import numpy as np
 from ...errors import SourceError
 from ..messages import FLATFIELD, PIXEL_MASK
 from .acquisition import Array
-from .contents import VALID, Content, attributes_meta, attributes_scan, known_key, raster_of, valid_frames
+from .contents import (
+    POSITIONS,
+    VALID,
+    Content,
+    attributes_meta,
+    attributes_scan,
+    known_key,
+    raster_of,
+    scan_positions,
+    valid_frames,
+)
 from .stored_chunks import StoredFrames, stored_chunks
 
 PREFERRED = "entry/data/data"
@@ -63,11 +73,18 @@ def _single(path: Path, file: h5py.File, key: str) -> Content:
     if not isinstance(item, h5py.Dataset):
         raise SourceError(f"{path}#{name} is a group; choose one of {', '.join(found) or 'its data sets'}")
     stored = stored_chunks([item]) if item.ndim in (3, 4) and item.size else None
-    scan = attributes_scan(item.attrs, item.shape) or raster_of(path.name, item)
+    positions = scan_positions(_beside(item, POSITIONS), item.shape)
+    scan = attributes_scan(item.attrs, item.shape, positions) or raster_of(path.name, item)
     frames = item if stored is None else StoredFrames(stored)
-    flags = item.parent.get(VALID)
-    valid = valid_frames(flags, item.shape) if isinstance(flags, h5py.Dataset) else None
-    return Content(frames, attributes_meta(item.attrs), scan=scan, valid=valid, stored=stored)
+    valid = valid_frames(_beside(item, VALID), item.shape)
+    meta = attributes_meta(item.attrs)
+    return Content(frames, meta, None if scan is None else positions, scan, valid=valid, stored=stored)
+
+
+def _beside(item: h5py.Dataset, name: str) -> h5py.Dataset | None:
+    """The data set of this name in the same group."""
+    beside = item.parent.get(name)
+    return beside if isinstance(beside, h5py.Dataset) else None
 
 
 # -- DECTRIS master files --------------------------------------------------------------------------------

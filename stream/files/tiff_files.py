@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import SourceError
 from .acquisition import Array
-from .contents import Content, no_key, valid_beside
+from .contents import Content, no_key, positions_beside, valid_beside
 
 
 def read_tiff(path: Path, key: str) -> Content:
@@ -38,7 +38,8 @@ def read_tiff(path: Path, key: str) -> Content:
     except BaseException:
         file.close()
         raise
-    return Content(frames, meta, valid=valid_beside(path, frames.shape))
+    positions, scan = positions_beside(path, frames.shape)
+    return Content(frames, meta, positions, scan, valid=valid_beside(path, frames.shape))
 
 
 def _flat(frames: Array) -> Array:

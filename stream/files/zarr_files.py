@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SourceError
-from .contents import VALID, Content, attributes_meta, attributes_scan, known_key, no_key, valid_frames
+from .contents import (
+    POSITIONS,
+    VALID,
+    Content,
+    attributes_meta,
+    attributes_scan,
+    known_key,
+    no_key,
+    scan_positions,
+    valid_frames,
+)
 
 PREFERRED = "data"
 """What livem export writes."""
@@ -43,7 +53,9 @@ def _content(arrays: Mapping[str, Any], name: str) -> Content:
     """An array, and what livem export says of it in the one beside it."""
     array = arrays[name]
     attributes = dict(array.attrs)
-    scan = attributes_scan(attributes, array.shape)
     group, _, _ = name.rpartition("/")
-    valid = valid_frames(arrays.get(f"{group}/{VALID}".lstrip("/")), array.shape)
-    return Content(array, attributes_meta(attributes), scan=scan, valid=valid)
+    flags, places = (arrays.get(f"{group}/{beside}".lstrip("/")) for beside in (VALID, POSITIONS))
+    positions = scan_positions(places, array.shape)
+    scan = attributes_scan(attributes, array.shape, positions)
+    valid = valid_frames(flags, array.shape)
+    return Content(array, attributes_meta(attributes), None if scan is None else positions, scan, valid=valid)

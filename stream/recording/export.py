@@ -108,7 +108,9 @@ def _plan(acquisition: Acquisition, first: int | None, stop: int | None) -> Plan
     grid = _grid(acquisition.scan, count) if whole else None
     shape = (*(grid or (end - begin,)), *acquisition.shape)
     dtype = np.dtype(acquisition.dtype).newbyteorder("<")
-    scan = acquisition.scan if whole else None
+    scan = acquisition.scan
+    if scan is not None and not whole and scan.order != "positions":
+        scan = None
     return Plan(shape, dtype, end - begin, scan, dict(acquisition.meta), begin)
 
 

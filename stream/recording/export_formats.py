@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import MissingDependencyError, UsageError
 from ..files.acquisition import Array
+from ..files.contents import POSITIONS, SCAN_SHAPE
 from ..series import Scan
 
 BLOCK_BYTES = 16 << 20
@@ -35,7 +36,7 @@ class Plan:
     dtype: np.dtype[Any]
     count: int
     scan: Scan | None
-    """None where there is none, and for a part of a series: its frame i is not the scan's."""
+    """None where there is none, and for a part of one without positions: its frame i is not the scan's."""
     meta: Mapping[str, Any]
     first: int = 0
     """Number of the first frame in the source."""
@@ -81,6 +82,7 @@ class NpyWriter:
     """numpy's own file; what belongs to the frames lies beside it: OUT.valid.npy, OUT.positions.npy, ..."""
 
     def __init__(self, part: Path, plan: Plan) -> None:
+        self._plan = plan
         self._file = part.open("wb")
         header = {"descr": plan.dtype.str, "fortran_order": False, "shape": plan.shape}
         np.lib.format.write_array_header_2_0(self._file, header)
@@ -89,7 +91,7 @@ class NpyWriter:
         np.ascontiguousarray(frames).tofile(self._file)
 
     def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
-        return tables
+        return _with_scan_shape(tables, self._plan)
 
     def close(self) -> None:
         self._file.close()
@@ -164,6 +166,7 @@ class TiffWriter:
     """A stack of pages: ImageJ's kind where it can hold the pixels and the size, OME-TIFF otherwise."""
 
     def __init__(self, part: Path, plan: Plan) -> None:
+        self._plan = plan
         self._frame_bytes = plan.nbytes // plan.count
         self._offset = _make_tiff(part, plan)
         self._file = part.open("r+b")  # not by the memory map: a full disk is an error here, SIGBUS there
@@ -173,10 +176,17 @@ class TiffWriter:
         np.ascontiguousarray(frames).tofile(self._file)
 
     def finish(self, tables: Mapping[str, Array]) -> Mapping[str, Array]:
-        return tables
+        return _with_scan_shape(tables, self._plan)
 
     def close(self) -> None:
         self._file.close()
+
+
+def _with_scan_shape(tables: Mapping[str, Array], plan: Plan) -> Mapping[str, Array]:
+    """Beside positions, the (ny, nx) of their scan: the frames' own file has no place for it."""
+    if POSITIONS not in tables or plan.scan is None:
+        return tables
+    return {**tables, SCAN_SHAPE: np.array(plan.scan.shape, np.int64)}
 
 
 def _make_tiff(part: Path, plan: Plan) -> int:

@@ -17,7 +17,7 @@ from ..files.acquisition import Array
 from ..messages import TABLES
 from .export_formats import BESIDE, STORES
 
-NAMES = ("valid", "positions", "timestamps", *TABLES)
+NAMES = ("valid", "positions", "scan_shape", "timestamps", *TABLES)
 """Of arrays that belong to frames."""
 STORE_FILES = ("zarr.json", ".zgroup", ".zarray")
 """What tells a Zarr store from any other folder."""

@@ -101,11 +101,12 @@ def test_holes_are_zeros_and_said(suffix: str, tmp_path: Path) -> None:
     recording = Recording(frames, holes=(0, 7, 8, 29), scan=Scan((40, 40), "positions"))
     done = export(recording, tmp_path / f"a{suffix}", block_bytes=300)
     back = read_back(done.path)
-    assert set(back) == {"data", "valid", "positions", "timestamps", "pixel_mask"}
+    beside = {"scan_shape"} if suffix in (".npy", ".tif") else set()  # an attribute elsewhere
+    assert set(back) == {"data", "valid", "positions", "timestamps", "pixel_mask"} | beside
     np.testing.assert_array_equal(np.flatnonzero(~back["valid"]), [0, 7, 8, 29])
     np.testing.assert_array_equal(back["data"], np.where(back["valid"][:, None, None], frames, 0))
     np.testing.assert_array_equal(back["positions"][:, 0], np.arange(30))
-    assert (done.missing, len(done.beside)) == (4, 4 if suffix in (".npy", ".tif") else 0)
+    assert (done.missing, len(done.beside)) == (4, 5 if suffix in (".npy", ".tif") else 0)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -160,6 +161,50 @@ def test_what_was_not_measured_is_not_measured_when_read_back(
     second = export(again, tmp_path / f"b{suffix}")
     assert second.missing == 5
     np.testing.assert_array_equal(read_back(second.path)["data"], read_back(tmp_path / f"a{suffix}")["data"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("part", [(None, None), (10, 25)])
+def test_a_scan_of_positions_is_one_again(
+    suffix: str, part: tuple[int | None, int | None], tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(2).integers(0, 9, (30, 4, 6)).astype(np.uint16)
+    scan = Scan((40, 50), "positions")
+    export(Recording(frames, holes=(12,), scan=scan), tmp_path / f"a{suffix}", frames=part)
+    back, (first, stop, _) = open_file(str(tmp_path / f"a{suffix}")), slice(*part).indices(30)
+    assert (back.scan, back.count) == (scan, stop - first)
+    positions = back.positions(0, stop - first)
+    assert positions is not None
+    np.testing.assert_array_equal(positions[:, 0], np.arange(first, stop))
+    present = back.present(0, stop - first)
+    assert present is not None
+    assert np.flatnonzero(~present).tolist() == [12 - first]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_frames_whose_positions_are_not_beside_them_are_a_movie(suffix: str, tmp_path: Path) -> None:
+    frames = np.zeros((30, 4, 6), np.uint16)
+    export(Recording(frames, scan=Scan((40, 50), "positions")), tmp_path / f"a{suffix}")
+    (tmp_path / "a.positions.npy").rename(tmp_path / "b.positions.npy")
+    assert open_file(str(tmp_path / f"a{suffix}")).scan is None
+    np.save(tmp_path / "a.positions.npy", np.zeros((29, 2), np.float32))  # of something else
+    assert open_file(str(tmp_path / f"a{suffix}")).scan is None
+
+
+@pytest.mark.parametrize(("suffix", "said"), [(".tif", True), (".npy", True), (".h5", False)])
+def test_a_format_without_positions_is_said_to_be_one(suffix: str, said: bool, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["export", str(a_sparse_file(tmp_path)), str(tmp_path / f"a{suffix}")])
+    assert done.exit_code == 0, done.output
+    assert (f"{suffix} holds no positions" in done.output) == said
+    info = CliRunner().invoke(main, ["info", str(tmp_path / f"a{suffix}"), "--json"])
+    assert json.loads(info.stdout)["scan"]["order"] == "positions"
+
+
+def a_sparse_file(folder: Path) -> Path:
+    """Twelve frames at positions of their own."""
+    path = folder / "sparse.h5"
+    export(Recording(np.zeros((12, 4, 6), np.uint16), scan=Scan((16, 16), "positions")), path)
+    return path
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
