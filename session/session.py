@@ -119,7 +119,12 @@ class Session:
             lambda: self.options.must_begin and not self.settling.series,
         )
         self.settling = Settling(
-            self.accounts, self.options.out, self._working, self._cannot_write, self._alarm
+            self.accounts,
+            self.options.out,
+            self._working,
+            self._cannot_write,
+            self._alarm,
+            passed=self.ring.passed,
         )
 
     def _plan_arming(self) -> Arming | None:

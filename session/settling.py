@@ -6,7 +6,7 @@ Knows accounts and files; starts no process and opens no socket.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Settling:
         Told what a series had to be written down without.
     clock : callable
         Seconds that never go back.
+    passed : callable
+        Names of the consumers that hang, and that the ring goes on without.
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class Settling:
         on_error: Callable[[LivemError], None],
         on_alarm: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        passed: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        self._accounts, self._out, self._clock = accounts, out, clock
+        self._accounts, self._out, self._passed, self._clock = accounts, out, passed, clock
         self._working, self._on_error, self._on_alarm = working, on_error, on_alarm
         self._results: dict[SeriesKey, dict[str, Result]] = {}
         self._promised: dict[int, dict[str, set[str]]] = {}
@@ -200,7 +203,7 @@ class Settling:
         except RingError:
             return False
         self._say_what_is_missing(serial, key)
-        _close(account)
+        _close(account, self._passed())
         former = self._settled.pop(key_of(account), None)
         self._count += former is None
         results = self._results_of(serial, key)
@@ -235,13 +238,14 @@ class Settling:
         return str(number) if first == epoch else f"{number}-{epoch}"
 
 
-def _close(account: Account) -> None:
+def _close(account: Account, passed: Collection[str]) -> None:
     """What nobody came to is dropped, because the session or its patience ended; nothing stays open."""
     if account["state"] == "open":
         account["state"], account["reason"] = "incomplete", account["reason"] or "the session was stopped"
-    for edge in account["edges"].values():
+    for name, edge in account["edges"].items():
         if edge["in_flight"]:
-            edge["dropped"]["stopped"] = edge["dropped"].get("stopped", 0) + edge["in_flight"]
+            why, dropped = "passed" if name in passed else "stopped", edge["dropped"]
+            dropped[why] = dropped.get(why, 0) + edge["in_flight"]
             edge["in_flight"] = 0
 
 

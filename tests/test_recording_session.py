@@ -146,6 +146,10 @@ def test_fault_11_a_recorder_that_hangs_costs_the_recording_and_not_the_pictures
         session.finish()
         (account,) = session.settling.settled
     assert account["edges"]["vd"]["processed"] == account["received"] > 2000
+    recorder = account["edges"]["recorder"]
+    assert identity_holds(account)
+    assert recorder["dropped"]["passed"] > 1000
+    assert "stopped" not in recorder["dropped"]
     assert "not recorded" in str(session.error)
 
 
