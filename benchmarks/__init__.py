@@ -10,6 +10,8 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "ring": "livem.benchmarks.ring:run",
         "ingest": "livem.benchmarks.ingest:run",
         "detectors": "livem.benchmarks.detectors:run",
+        "decoding": "livem.benchmarks.decoding:run",
+        "kernels": "livem.benchmarks.kernels:run",
         "latency": "livem.benchmarks.latency:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",

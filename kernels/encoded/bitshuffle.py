@@ -26,6 +26,8 @@ STEPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F
 """Shifts and masks that transpose 8 x 8 bits (Warren, Hacker's Delight, 2nd ed., section 7-3)."""
 UNIT = 0x8040201008040201
 """8 x 8 bits with ones on the diagonal."""
+ALL = 1 << 62
+"""More bytes than any block has."""
 
 
 def _rows(builder: Any, rows: Any) -> list[Any]:
@@ -165,46 +167,48 @@ def _joined(builder: Any, low: list[Any], high: list[Any]) -> list[Any]:
     return [builder.bitcast(vector, wide) for pair in pairs for vector in pair]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _elements_of_1(at: Any, stride: Any, out: Any) -> None:
     store_elements(out, (bytes_of(load_planes(at, stride)),), 1)
 
 
-@njit(nogil=True, cache=True)
-def _elements_of_2(at: Any, stride: Any, out: Any) -> None:
+@njit(nogil=True, cache=True, forceinline=True)
+def _elements_of_2(at: Any, stride: Any, out: Any, lanes: Any) -> None:
     low = bytes_of(load_planes(at, stride))
-    upper = load_planes(at + 8 * stride, stride)
-    if any_set(upper):
-        store_elements(out, (low, bytes_of(upper)), 2)
-    else:
-        store_elements(out, (low,), 2)
+    if lanes > 1:
+        upper = load_planes(at + 8 * stride, stride)
+        if any_set(upper):
+            store_elements(out, (low, bytes_of(upper)), 2)
+            return
+    store_elements(out, (low,), 2)
 
 
-@njit(nogil=True, cache=True)
-def _elements_of_4(at: Any, stride: Any, out: Any) -> None:
-    second, third, fourth = (
-        load_planes(at + 8 * stride, stride),
-        load_planes(at + 16 * stride, stride),
-        load_planes(at + 24 * stride, stride),
-    )
+@njit(nogil=True, cache=True, forceinline=True)
+def _elements_of_4(at: Any, stride: Any, out: Any, lanes: Any) -> None:
     first = bytes_of(load_planes(at, stride))
-    if any_set(third) or any_set(fourth):
-        store_elements(out, (first, bytes_of(second), bytes_of(third), bytes_of(fourth)), 4)
-    elif any_set(second):
-        store_elements(out, (first, bytes_of(second)), 4)
-    else:
-        store_elements(out, (first,), 4)
+    if lanes > 2:
+        third, fourth = load_planes(at + 16 * stride, stride), load_planes(at + 24 * stride, stride)
+        if any_set(third) or any_set(fourth):
+            second = bytes_of(load_planes(at + 8 * stride, stride))
+            store_elements(out, (first, second, bytes_of(third), bytes_of(fourth)), 4)
+            return
+    if lanes > 1:
+        upper = load_planes(at + 8 * stride, stride)
+        if any_set(upper):
+            store_elements(out, (first, bytes_of(upper)), 4)
+            return
+    store_elements(out, (first,), 4)
 
 
-@njit(nogil=True, cache=True)
-def _many_elements(at: Any, stride: Any, out: Any, itemsize: Any) -> None:
-    """512 elements from 64 bytes of every plane."""
+@njit(nogil=True, cache=True, forceinline=True)
+def _many_elements(at: Any, stride: Any, out: Any, itemsize: Any, lanes: Any) -> None:
+    """512 elements from 64 bytes of every plane; ``lanes``: bytes of an element that may be set."""
     if itemsize == 1:
         _elements_of_1(at, stride, out)
     elif itemsize == 2:
-        _elements_of_2(at, stride, out)
+        _elements_of_2(at, stride, out, lanes)
     else:
-        _elements_of_4(at, stride, out)
+        _elements_of_4(at, stride, out, lanes)
 
 
 @njit(nogil=True, cache=True)
@@ -227,14 +231,24 @@ def _eight_elements(at: Any, stride: Any, out: Any, itemsize: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def unshuffle_at(planes: Any, stride: Any, out: Any, itemsize: Any) -> None:
-    """8 x ``stride`` elements from planes at one address to another; nothing is checked."""
+def unshuffle_at(planes: Any, stride: Any, out: Any, itemsize: Any, used: Any = ALL) -> None:
+    """Give the elements of a block; nothing is checked.
+
+    Parameters
+    ----------
+    planes : int64 address of 8 x ``itemsize`` planes, ``stride`` bytes each.
+    stride : int64, bytes of a plane, an eighth of the elements.
+    out : int64 address of the elements; no byte more than they have is written.
+    itemsize : int64, bytes of an element: 1, 2, 4 or 8.
+    used : int64, bytes of the planes behind which all are zero, where that is known.
+    """
     if stride < 64 or itemsize > 4:
         for i in range(stride):
             _eight_elements(planes + i, stride, out + 8 * itemsize * i, itemsize)
         return
+    lanes = min(used, 8 * stride * itemsize - 1) // (8 * stride) + 1
     for i in range(0, stride - 63, 64):
-        _many_elements(planes + i, stride, out + 8 * itemsize * i, itemsize)
+        _many_elements(planes + i, stride, out + 8 * itemsize * i, itemsize, lanes)
     if stride % 64:  # the last 512 once more in part, rather than one by one
         last = stride - 64
-        _many_elements(planes + last, stride, out + 8 * itemsize * last, itemsize)
+        _many_elements(planes + last, stride, out + 8 * itemsize * last, itemsize, lanes)

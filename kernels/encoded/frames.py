@@ -19,7 +19,7 @@ from numba import njit, types
 
 from ..bslz4 import DEFAULT_BLOCK, HEADER, MAX_BLOCK, Algorithm, Status
 from .bitshuffle import unshuffle_at
-from .lz4 import READABLE, SLACK, decode_at
+from .lz4 import READABLE, SLACK, decode_at, decode_onto
 from .vector import address, copy_bytes, load_be32, load_be64
 
 HEADER_BYTES = HEADER.size
@@ -115,12 +115,16 @@ def _unshuffled(ip: Any, end: Any, readable: Any, out: Any, sizes: Any, scratch:
     """Decode the blocks of a bslz4 frame -> code; ``sizes``: bytes of frame, block and element."""
     frame_bytes, block, itemsize = sizes
     whole = frame_bytes - frame_bytes % (8 * itemsize)
+    used = block
     for done in range(0, whole, block):
         size = min(block, whole - done)
         stop = block_end(ip, end)
-        if stop == 0 or decode_at(ip + 4, stop, readable, scratch, size) != size:
+        if stop == 0:
             return CORRUPT
-        unshuffle_at(scratch, size // (8 * itemsize), out + done, itemsize)
+        used = decode_onto(ip + 4, stop, readable, scratch, size, used)
+        if used < 0:
+            return CORRUPT
+        unshuffle_at(scratch, size // (8 * itemsize), out + done, itemsize, used)
         ip = stop
     if not ends_well(end - ip, frame_bytes - whole):
         return CORRUPT

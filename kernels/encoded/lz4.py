@@ -53,7 +53,7 @@ STEP = np.array([16 - 16 % offset if offset else 16 for offset in range(16)], np
 """(16,) bytes after which that repetition begins anew, at most 16."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _extension(ip: Any, end: Any) -> Any:
     """Rest of a length of 15 or more -> (ip, length); ip is TRUNCATED where the bytes end first."""
     length = np.int64(0)
@@ -69,39 +69,40 @@ def _extension(ip: Any, end: Any) -> Any:
     return np.int64(TRUNCATED), length
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _copy_literals(ip: Any, op: Any, length: Any, readable: Any) -> None:
     """Copy; writes up to 15 bytes too many, reads them only where they lie before ``readable``."""
+    whole = length & ~63
+    for i in range(0, whole, 64):
+        put(op + i, load64(ip + i))
     if ip + length + 15 <= readable:
-        for i in range(0, length, 16):
+        for i in range(whole, length, 16):
             put(op + i, load16(ip + i))
     else:
-        for i in range(length):
+        for i in range(whole, length):
             store_u8(op + i, load_u8(ip + i))
 
 
-@njit(nogil=True, cache=True)
-def _splat(op: Any, length: Any) -> None:
-    for i in range(0, length, 64):
-        put(op + i, zeros64())
+@njit(nogil=True, cache=True, forceinline=True)
+def _splat(op: Any, stop: Any) -> None:
+    """Zeros from ``op`` to ``stop``, and up to 63 behind."""
+    while op < stop:
+        put(op, zeros64())
+        op += 64
 
 
-@njit(nogil=True, cache=True)
-def _repeat(op: Any, offset: Any, length: Any) -> None:
-    pattern = shuffle16(load16(op - offset), load16(address(REPEAT) + 16 * offset))
-    if is_zero(pattern):
-        _splat(op, length)
-    else:
-        for i in range(0, length, STEP[offset]):
-            put(op + i, pattern)
+@njit(nogil=True, cache=True, forceinline=True)
+def _repeat(op: Any, pattern: Any, step: Any, length: Any) -> None:
+    stop = op + length
+    while op < stop:
+        put(op, pattern)
+        op += step
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _copy_match(op: Any, offset: Any, length: Any) -> None:
-    """Copy from ``offset`` back; writes up to 63 bytes too many."""
-    if offset < 16:
-        _repeat(op, offset, length)
-    elif offset < 64:
+    """Copy from 16 or more back; writes up to 63 bytes too many."""
+    if offset < 64:
         for i in range(0, length, 16):
             put(op + i, load16(op + i - offset))
     else:
@@ -110,45 +111,77 @@ def _copy_match(op: Any, offset: Any, length: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _sequence(ip: Any, end: Any, readable: Any, op: Any, start: Any, stop: Any) -> Any:
-    """Decode one sequence with every check -> (ip, op); ip is a negative code where it is refused."""
-    token = load_u8(ip)
-    ip += 1
-    literals = token >> 4
-    if literals == 15:
-        ip, more = _extension(ip, end)
-        if ip < 0:
-            return ip, op
-        literals += more
-    if literals > end - ip:
-        return np.int64(TRUNCATED), op
-    if literals > stop - op:
-        return np.int64(BAD_SIZE), op
-    _copy_literals(ip, op, literals, readable)
-    ip += literals
-    op += literals
-    if ip == end:
-        return ip, op
-    if end - ip < 2:
-        return np.int64(TRUNCATED), op
-    offset = load_u16(ip)
-    ip += 2
-    if offset == 0 or offset > op - start:
-        return np.int64(BAD_OFFSET), op
-    length = token & 15
+def _ends_in_zeros(ip: Any, end: Any, missing: Any) -> Any:
+    """Whether what is left are the last literals, ``missing`` of them, less than 15, and all zero."""
+    if missing >= 15 or end - ip != missing + 1 or load_u8(ip) != missing << 4:
+        return False
+    for i in range(ip + 1, end):
+        if load_u8(i) != 0:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _take_literals(token: Any, ip: Any, end: Any, readable: Any, op: Any, stop: Any) -> Any:
+    """Copy the literals of a sequence -> (ip, op), checked; ip is a negative code where they are refused."""
+    length = token >> 4
     if length == 15:
         ip, more = _extension(ip, end)
         if ip < 0:
             return ip, op
         length += more
-    length += 4
-    if op > stop - MATCH_LIMIT or length > stop - LAST_LITERALS - op:
+    if length > end - ip:
+        return np.int64(TRUNCATED), op
+    if length > stop - op:
         return np.int64(BAD_SIZE), op
-    _copy_match(op, offset, length)
-    return ip, op + length
+    _copy_literals(ip, op, length, readable)
+    return ip + length, op + length
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
+def _take_match_header(token: Any, ip: Any, end: Any, op: Any, start: Any, stop: Any) -> Any:
+    """(ip, offset, length), checked; ip is a negative code where the match is refused."""
+    length = token & 15
+    if end - ip < 2:
+        return np.int64(TRUNCATED), length, length
+    offset = load_u16(ip)
+    ip += 2
+    if offset == 0 or offset > op - start:
+        return np.int64(BAD_OFFSET), offset, length
+    if length == 15:
+        ip, more = _extension(ip, end)
+        length += more
+    length += 4
+    if ip >= 0 and (op > stop - MATCH_LIMIT or length > stop - LAST_LITERALS - op):
+        return np.int64(BAD_SIZE), offset, length
+    return ip, offset, length
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _sequence(ip: Any, end: Any, readable: Any, op: Any, start: Any, stop: Any, clean: Any) -> Any:
+    """Decode one sequence with every check -> (ip, op, used), see `decode_onto`; ip may be a negative code."""
+    token = load_u8(ip)
+    ip, op = _take_literals(token, ip + 1, end, readable, op, stop)
+    if ip < 0 or ip == end:
+        return ip, op, op
+    ip, offset, length = _take_match_header(token, ip, end, op, start, stop)
+    if ip < 0:
+        return ip, op, op
+    if offset >= 16:
+        _copy_match(op, offset, length)
+        return ip, op + length, op
+    pattern = shuffle16(load16(op - offset), load16(address(REPEAT) + 16 * offset))
+    if not is_zero(pattern):
+        _repeat(op, pattern, STEP[offset], length)
+    elif _ends_in_zeros(ip, end, stop - op - length):
+        _splat(op, min(stop, max(clean, op + SLACK)))
+        return end, stop, op
+    else:
+        _splat(op, op + length)
+    return ip, op + length, op
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def _short_sequences(ip: Any, end: Any, op: Any, start: Any, stop: Any) -> Any:
     """Decode sequences of less than 15 literals and a match of at most 16 bytes, up to one that is not.
 
@@ -173,18 +206,41 @@ def _short_sequences(ip: Any, end: Any, op: Any, start: Any, stop: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def decode_at(ip: Any, end: Any, readable: Any, start: Any, size: Any) -> Any:
-    """`decode_lz4` at addresses: compressed bytes [ip, end), readable up to ``readable``, to ``start``."""
-    op = start
-    stop = start + size
+def decode_onto(ip: Any, end: Any, readable: Any, start: Any, size: Any, dirty: Any) -> Any:
+    """Decode a block at addresses, over an older one of at least its size.
+
+    Parameters
+    ----------
+    ip, end : int64 addresses of the compressed bytes.
+    readable : int64 address up to which bytes may be read.
+    start : int64 address of the block; SLACK bytes behind its ``size`` may be written.
+    dirty : int64, bytes from ``start`` behind which the memory is zero up to ``size``: zeros that end the
+        block, most of a frame of counts, need not be written there.
+
+    Returns
+    -------
+    int64 : bytes of the block behind which all are zero, which is ``dirty`` for the next; or a negative code,
+        and the block holds anything.
+    """
+    op, stop, clean = start, start + size, start + dirty
+    used = op
     while ip < end:
         ip, op = _short_sequences(ip, end, op, start, stop)
         if ip < 0:
             return ip
-        ip, op = _sequence(ip, end, readable, op, start, stop)
+        ip, op, used = _sequence(ip, end, readable, op, start, stop, clean)
         if ip < 0:
             return ip
-    return size if op == stop else np.int64(BAD_SIZE)
+    if op != stop:
+        return np.int64(BAD_SIZE)
+    return used - start
+
+
+@njit(nogil=True, cache=True)
+def decode_at(ip: Any, end: Any, readable: Any, start: Any, size: Any) -> Any:
+    """`decode_lz4` at addresses: compressed bytes [ip, end), readable up to ``readable``, to ``start``."""
+    used = decode_onto(ip, end, readable, start, size, size)
+    return size if used >= 0 else used
 
 
 BYTES = types.Array(types.uint8, 1, "C")

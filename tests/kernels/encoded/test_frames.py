@@ -98,6 +98,22 @@ def test_blocks_may_have_any_size(block, dtype):
     np.testing.assert_array_equal(out[0], frame)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+def test_an_empty_end_of_a_block_hides_nothing_of_the_one_before(dtype):
+    """Zeros that end a block are not written where they lie already."""
+    rng, block = np.random.default_rng(5), 8192 // np.dtype(dtype).itemsize
+    frames = []
+    for _ in range(12):
+        parts = [rng.poisson(rng.choice([0, 0.01, 0.3, 100]), block) for _ in range(10)]
+        parts.append(rng.poisson(rng.choice([0, 0.3, 100]), 203))
+        for part in parts:
+            part[rng.integers(len(part), size=rng.integers(3))] = 255
+        frames.append(np.concatenate(parts).astype(dtype)[None])
+    out, statuses = decode([encode(frame) for frame in frames], frames[0].shape, dtype)
+    assert statuses == [Status.OK] * 12
+    np.testing.assert_array_equal(out, frames)
+
+
 def sample(seed=0, shape=(64, 48), dtype="uint16"):
     return np.random.default_rng(seed).poisson(2, shape).astype(dtype)
 
