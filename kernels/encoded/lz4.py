@@ -115,10 +115,10 @@ def _ends_in_zeros(ip: Any, end: Any, missing: Any) -> Any:
     """Whether what is left are the last literals, ``missing`` of them, less than 15, and all zero."""
     if missing >= 15 or end - ip != missing + 1 or load_u8(ip) != missing << 4:
         return False
+    found = np.int64(0)
     for i in range(ip + 1, end):
-        if load_u8(i) != 0:
-            return False
-    return True
+        found |= load_u8(i)
+    return found == 0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -159,7 +159,7 @@ def _take_match_header(token: Any, ip: Any, end: Any, op: Any, start: Any, stop:
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _sequence(ip: Any, end: Any, readable: Any, op: Any, start: Any, stop: Any, clean: Any) -> Any:
-    """Decode one sequence with every check -> (ip, op, used), see `decode_onto`; ip may be a negative code."""
+    """Decode one sequence, checked -> (ip, op, used), see `decode_onto`; ip may be a negative code."""
     token = load_u8(ip)
     ip, op = _take_literals(token, ip + 1, end, readable, op, stop)
     if ip < 0 or ip == end:

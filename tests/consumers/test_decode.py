@@ -72,6 +72,17 @@ def test_broken_frames_are_left_out_and_counted_by_reason():
     assert sum(decoder.rejected.values()) == 2
 
 
+def test_reasons_are_those_of_the_statuses():
+    series, data = series_of(encoding="bslz4"), stack(3)
+    blobs = [encode(data[0])[:5], encode(data[1][:8]), encode(data[2])[:-1]]
+    sizes = np.array([len(blob) for blob in blobs], np.uint32)
+    payload = np.frombuffer(b"".join(blobs), np.uint8)
+    decoder = FrameDecoder(series)
+    _, failed = decoder.decode(Block(series, 0, 3, payload, sizes, None, None, 0, 0))
+    assert failed == 3
+    assert decoder.rejected == {"truncated": 1, "wrong-size": 1, "corrupt": 1}
+
+
 def test_a_block_may_be_broken_throughout():
     series = series_of(encoding="bslz4")
     frames, failed = FrameDecoder(series).decode(block_of(series, stack(), broken=range(5)))

@@ -34,6 +34,12 @@ def test_round_trip_is_exact(algorithm, dtype, shape):
     np.testing.assert_array_equal(out, frame)
 
 
+def test_every_status_has_a_number_of_its_own():
+    assert [status.code for status in Status] == list(range(len(Status)))
+    assert [Status.of_code(status.code) for status in Status] == list(Status)
+    assert Status.OK.code == 0
+
+
 def test_incompressible_frames_come_back():
     frame = np.random.default_rng(1).integers(0, 65536, (128, 128), dtype=np.uint16)
     for algorithm in ALGORITHMS:
