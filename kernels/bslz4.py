@@ -3,6 +3,9 @@
 The header is checked here, before any decoder sees the bytes: 8 bytes raw size, 4 bytes block size, both big
 endian (a declared size of 2^40 otherwise becomes a MemoryError, 2^63 a SystemError). Corrupt data gives a
 status, never an exception: a detector may send anything.
+
+`decode_into` asks dectris-compression, frame by frame. Frames on their way to a consumer are decoded by
+`kernels.encoded.frames`, for which it is the oracle.
 """
 
 from __future__ import annotations
