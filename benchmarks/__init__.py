@@ -12,6 +12,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "detectors": "livem.benchmarks.detectors:run",
         "decoding": "livem.benchmarks.decoding:run",
         "kernels": "livem.benchmarks.kernels:run",
+        "encoded": "livem.benchmarks.encoded:run",
         "latency": "livem.benchmarks.latency:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
