@@ -30,7 +30,8 @@ def decode(blobs, shape, dtype, algorithm="bslz4"):
     """(frames, statuses)."""
     out = np.full((len(blobs), *shape), 9, dtype)
     status = np.full(len(blobs), 99, np.int8)
-    decode_frames(*batch_of(blobs), out, status, algorithm)
+    payload, offsets = batch_of(blobs)
+    decode_frames(payload, offsets, out, status, algorithm)
     return out, [Status.of_code(code) for code in status.tolist()]
 
 
