@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..cells import frozen
 from ..masks import Mask, Shape
 from ..reduce import Reduction, Region, Regions, compile_regions, relative_centers
-from .batch import Format, run_batch
+from .batch import LINE, Format, run_batch
 from .sums import WORD, Tables, pack
 
 DTYPES = ("uint8", "uint16", "uint32", "int16", "int32")
@@ -180,9 +180,9 @@ def _tables(regions: Regions, pixel: np.dtype[Any]) -> Tables:
     weights[-1] *= -1 if pixel.kind == "i" else 1
     spans = [_span(words) for words in (*packed, union)]
     return Tables(
-        frozen(packed, np.uint64),
+        _aligned(packed),
         frozen(spans, np.int64),
-        frozen(union, np.uint64),
+        _aligned(union),
         frozen(np.where(wanted, np.cumsum(wanted) - 1, -1), np.int64),
         rows,
         row_bits,
@@ -190,6 +190,16 @@ def _tables(regions: Regions, pixel: np.dtype[Any]) -> Tables:
         sum(wanted),
         regions.shape[1],
     )
+
+
+def _aligned(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Read-only, from the start of a cache line on, so that no vector lies in two."""
+    space = np.empty(words.nbytes + LINE, np.uint8)
+    start = -space.ctypes.data % LINE
+    array = space[start : start + words.nbytes].view(np.uint64).reshape(words.shape)
+    array[...] = words
+    array.flags.writeable = False
+    return array
 
 
 def _span(words: npt.NDArray[np.uint64]) -> tuple[int, int]:
