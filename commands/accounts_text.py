@@ -16,6 +16,7 @@ def summary_lines(summary: Account) -> Iterator[str]:
         yield "no series was received"
     if summary["unascribed"]:
         yield f"rejected, of no series: {_reasons(summary['unascribed'])}"
+        yield from _refused(summary, "the first")
     if summary["ring"]["waited_s"]:
         waited = summary["ring"]["waited_s"]
         yield f"the detector was made to wait for {waited:g} s in all (lossless consumers)"
@@ -26,6 +27,7 @@ def series_lines(series: Account) -> Iterator[str]:
     reason = f": {series['reason']}" if series["reason"] else ""
     yield f"series {series['series']}: {series['state']}{reason}"
     yield f"  {_received(series)}"
+    yield from _refused(series, "rejected, the first")
     width = max((len(name) for name in series["edges"]), default=0)
     for name, edge in series["edges"].items():
         yield f"  {name:<{width}}  {_edge(series, edge)}"
@@ -36,6 +38,12 @@ def series_lines(series: Account) -> Iterator[str]:
         yield f"  results: {', '.join(paths)}"
     if series.get("recordings"):
         yield f"  recorded: {', '.join(series['recordings'])}"
+
+
+def _refused(account: Account, first: str) -> Iterator[str]:
+    """Why, in words: of each reason the first."""
+    for text in (account.get("refused") or {}).values():
+        yield f"  {first}: {text}"
 
 
 def total(series: Account) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import zmq
 
 from ..errors import UsageError
-from ..stream.messages import DEFAULT_LIMITS, End, FrameBatch, Message, Rejected, Start
+from ..stream.messages import DEFAULT_LIMITS, End, FrameBatch, Message, Rejected, Start, check
 from ..stream.series import Series
 from ..stream.sources.base import Link, Source
 from ..stream.sources.plan import plan_source
@@ -27,16 +27,15 @@ class Heard:
     nbytes: int = 0
     ends: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    example: str = ""
-    """Details of the first message that was refused."""
+    first: Rejected | None = None
+    """The first message that was refused."""
 
     def take(self, message: Message) -> None:
         self.messages += 1
         if isinstance(message, Start):
             self.series.append(message.series)
         elif isinstance(message, FrameBatch):
-            self.frames += message.count
-            self.nbytes += message.payload.nbytes
+            self._take_frames(message)
         elif isinstance(message, End):
             self.ends += 1
         else:
@@ -44,7 +43,16 @@ class Heard:
 
     def _refuse(self, message: Rejected) -> None:
         self.rejected[str(message.reason)] += 1
-        self.example = self.example or message.detail
+        self.first = self.first or message
+
+    def _take_frames(self, batch: FrameBatch) -> None:
+        """Count them, or what is wrong with them for what their series announced."""
+        known = [series for series in self.series[-1:] if series.key == batch.key]
+        if known and (refused := check(batch, known[0])) is not None:
+            return self._refuse(refused)
+        self.frames += batch.count
+        self.nbytes += batch.payload.nbytes
+        return None
 
 
 def listen(url: str, seconds: float, *, insecure_bind: bool = False) -> Heard:
@@ -89,19 +97,14 @@ def findings_of(heard: Heard, seconds: float) -> list[Finding]:
     findings += [_about_series(series) for series in heard.series[:5]]
     findings.append(_about_frames(heard, seconds))
     if heard.rejected:
-        counts = ", ".join(f"{reason} {n}" for reason, n in heard.rejected.most_common())
-        findings.append(
-            Finding(
-                "messages", "problem", f"refused: {counts}; the first: {heard.example}", "mend the sender"
-            )
-        )
+        findings.append(_about_refused(heard))
     return findings
 
 
 def _about_link(heard: Heard) -> Finding:
     link = heard.link
     if link.peers or link.ever_connected:
-        return Finding("connection", "ok", link.detail)
+        return Finding("connection", "ok", link.detail or f"{link.peers} connected")
     return Finding(
         "connection",
         "problem",
@@ -133,5 +136,14 @@ def _about_frames(heard: Heard, seconds: float) -> Finding:
         )
     if heard.frames:
         return Finding("frames", "ok", text)
-    fix = "arm the detector, or listen longer (--seconds)"
+    fix = "" if heard.rejected else "arm the detector, or listen longer (--seconds)"
     return Finding("frames", "note", f"none in {seconds:g} s", fix)
+
+
+def _about_refused(heard: Heard) -> Finding:
+    """How many messages, why the first was, and what would take them in."""
+    assert heard.first is not None
+    total, first = sum(heard.rejected.values()), heard.first
+    counts = ", ".join(f"{reason} {n}" for reason, n in heard.rejected.most_common())
+    text = f"{total:,} refused ({counts}); the first: {first.detail}"
+    return Finding("messages", "problem", text, first.advice or "correct what the sender announces and sends")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -11,6 +12,8 @@ from typing import Any, TextIO
 import click
 
 Status = Mapping[str, Any]
+STALL_S = 5.0
+"""Between two lines that say that frames have stopped coming."""
 
 
 class Progress:
@@ -22,9 +25,19 @@ class Progress:
         stderr.
     in_place : bool, optional
         Whether to rewrite one line; by default when the stream is a terminal.
+    clock : callable
+        Seconds that never go back.
     """
 
-    def __init__(self, stream: TextIO | None = None, in_place: bool | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        in_place: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._stalled_at: float | None = None
+        self._stalled = False
         self._stream = sys.stderr if stream is None else stream
         self._in_place = self._stream.isatty() if in_place is None else in_place
         self._alarms: Sequence[str] = []
@@ -37,8 +50,24 @@ class Progress:
         if self._in_place:
             self._rewrite(status_line(status))
         elif status["state"] != "ended" and (what := _landmark(status)) != self._said:
-            self._said = what
+            self._said, self._stalled = what, False
             self.say(status_text(status))
+        elif status["state"] == "running":
+            self._tell_stall(status)
+
+    def _tell_stall(self, status: Status) -> None:
+        """That nothing comes, or that the detector is made to wait; and that frames come again.
+
+        A stall is told at most every STALL_S: a detector that is braked stops and goes many times a second.
+        """
+        stalled, now = _is_stalled(status), self._clock()
+        if stalled and not self._stalled:
+            if self._stalled_at is None or now - self._stalled_at >= STALL_S:
+                self._stalled, self._stalled_at = True, now
+                self.say(status_text(status))
+        elif self._stalled and not stalled:
+            self._stalled = False
+            self.say(f"{status['state']}: series {status['series']['series']}: frames come again")
 
     def alarms(self, alarms: Sequence[str]) -> None:
         """Say those that are new."""
@@ -104,7 +133,7 @@ def status_line(status: Status) -> str:
     recording = status.get("recording") or {}
     if recording.get("state") == "recording":
         parts.append(f"kept {recording.get('frames', 0):,}")
-    if status["ring"]["waiting_for"] or series.get("silent_s") is not None:
+    if _is_stalled(status):
         parts.append(str(status["message"]))
     return "  ".join(parts)
 
@@ -121,11 +150,17 @@ def _of(announced: int | None) -> str:
     return "" if announced is None else f" of {announced:,}"
 
 
+def _is_stalled(status: Status) -> bool:
+    """Whether frames have stopped coming: from the sender's side, or because an analysis is behind."""
+    silent = (status["series"] or {}).get("silent_s") is not None
+    return bool(silent or status["ring"]["waiting_for"])
+
+
 def _landmark(status: Status) -> tuple[Any, ...]:
     """What makes a new line where lines cannot be taken back: another state, another series, its end."""
-    series = status["series"]
-    if series is None:
-        return (status_text(status),)
+    series, source = status["series"], status["source"]
+    if series is None:  # not its whole text: that counts what is refused
+        return status["state"], source.get("detail"), bool(source.get("refused"))
     return status["state"], series["epoch"], series["series"], series["state"]
 
 

@@ -13,7 +13,7 @@ from ..stream.ring import ReaderPort
 from ..stream.series import Series
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
     """What a worker process is told at its start."""
 

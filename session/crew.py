@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..consumers.registry import default_policy, importable_from
+from ..consumers.registry import BUILT_IN, create, default_policy, importable_from
 from ..consumers.worker import WorkerOptions, run_worker
+from ..kernel_cache import VARIABLE as CACHE_VARIABLE
 from ..pipeline import Pipeline
+from ..stream.files.file_acquisition import split_key
 from ..stream.hub import HubAddresses
 from ..stream.ingest import AssemblerOptions, IngestOptions, run_ingest
 from ..stream.policy import Policy
@@ -20,6 +23,8 @@ from .options import SessionOptions
 
 RECORDER = "recorder"
 KARABO = "karabo_out"
+SMALL_ARCHIVE = 4 << 20
+"""Bytes of an .npz that may be opened to see whether it can be."""
 WARM_UP = tuple(Series(SeriesKey(bytes(8), 0), (256, 256), name) for name in ("uint8", "uint16", "uint32"))
 """What counting detectors send: compiled or loaded before READY; other types at their first series."""
 
@@ -33,6 +38,43 @@ def plan(pipeline: Pipeline, options: SessionOptions) -> SourcePlan:
 
         keys = load_keys(Path(source.curve_key), source.curve_allowed, source.curve_server or None)
     return plan_source(options.url, insecure_bind=options.insecure_bind, curve=keys)
+
+
+def check(pipeline: Pipeline, plan: SourcePlan, url: str) -> None:
+    """Look at what can be wrong without a detector: tables of analyses, a simulator's name, a file.
+
+    What is left out is found by the process concerned, 1-2 s later: a simulator's specimen (0.3 s to make),
+    an archive that only opens as a whole, a user's own class (it may claim a device), and every analysis as
+    long as its kernels are not compiled.
+
+    Raises
+    ------
+    PipelineError, SourceError
+    """
+    spec = plan.spec or (url if plan.ends else "")
+    if spec.startswith("sim:"):
+        from ..stream.simulate.catalogue import check_simulator
+
+        check_simulator(spec)
+    elif spec and not _opens_as_a_whole(spec):
+        from ..stream.files.open_file import open_file
+
+        open_file(spec)
+    tables = [config for config in pipeline.consumers if config.params and config.type in BUILT_IN]
+    if tables and _kernels_are_compiled():
+        for config in tables:  # importing them takes 0.2 s and 60 MiB: only where there is something to check
+            create(config.type, config.name, dict(config.params))
+
+
+def _opens_as_a_whole(spec: str) -> bool:
+    path, _ = split_key(spec)
+    return path.suffix.lower() == ".npz" and path.is_file() and path.stat().st_size > SMALL_ARCHIVE
+
+
+def _kernels_are_compiled() -> bool:
+    """Whether loading an analysis takes a moment and not half a minute."""
+    directory = os.environ.get(CACHE_VARIABLE, "")
+    return bool(directory) and os.path.isdir(directory) and bool(os.listdir(directory))
 
 
 def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:
@@ -70,14 +112,14 @@ def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator
     """One process a consumer."""
     for config in pipeline.consumers:
         options = WorkerOptions(
-            config.name,
-            config.type,
-            addresses.results,
-            addresses.children,
-            config.params,
-            WARM_UP,
-            config.threads,
-            _folder(pipeline),
+            name=config.name,
+            type=config.type,
+            results_address=addresses.results,
+            children_address=addresses.children,
+            params=config.params,
+            expected=WARM_UP,
+            threads=config.threads,
+            folder=_folder(pipeline),
         )
         yield ProcessSpec(config.name, run_worker, (options, ring.reader_port(config.name)))
 
@@ -104,8 +146,8 @@ def karabo_out(address: str, addresses: HubAddresses, insecure: bool) -> Process
     from ..stream.karabo_out import KaraboOutOptions, run_karabo_out
 
     options = KaraboOutOptions(
-        address,
-        (addresses.control,),
+        bind=address,
+        results=(addresses.control,),
         insecure_bind=insecure,
         children_address=addresses.children,
         name=KARABO,

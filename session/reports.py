@@ -11,8 +11,12 @@ from typing import Any
 
 from .. import errors
 from ..errors import LivemError, PipelineError, SessionError
+from ..stream.series import SeriesKey
+from .status import refusal_text
 
 Report = Mapping[str, Any]
+REFUSED_KEPT = 64
+"""Series of which the refusals are remembered in words, 4 kB each: more than the ring's table of 32."""
 
 
 class Reports:
@@ -50,10 +54,12 @@ class Reports:
         """What the recorder last said."""
         self.unrecorded: LivemError | None = None
         """Why a recording failed: fails the run at its end, not the live path."""
+        self._refused: dict[SeriesKey | None, dict[str, str]] = {}
         self._take: Mapping[object, Callable[[str, Report], None]] = {
             "source": self._take_source,
             "recording": self._take_recording,
             "fatal": self._take_fatal,
+            "refused": self._take_refused,
             "alarm": lambda name, report: alarm(str(report.get("text"))),
             "misfit": self._take_misfit,
             "series_done": self._take_series_done,
@@ -94,16 +100,33 @@ class Reports:
 
     def _take_fatal(self, name: str, report: Report) -> None:
         text = f"{name}: {report.get('error')}"
-        self._alarm(text)
-        if self._is_starting(name):
-            word, _, what = str(report.get("error")).partition(": ")
-            kind = getattr(errors, word, SessionError)
-            self._fail(kind(what) if issubclass(kind, LivemError) else SessionError(text))
+        if not self._is_starting(name):
+            return self._alarm(text)
+        word, _, what = str(report.get("error")).partition(": ")
+        kind = getattr(errors, word, SessionError)
+        return self._fail(kind(what) if issubclass(kind, LivemError) else SessionError(text))
 
     def _take_misfit(self, name: str, report: Report) -> None:
-        self._alarm(f"{name} cannot take series {report.get('series')}: {report.get('error')}")
         if self._is_first():
             self._fail(PipelineError(str(report.get("error"))))
+        else:
+            self._alarm(f"{name} cannot take series {report.get('series')}: {report.get('error')}")
+
+    def _take_refused(self, _name: str, report: Report) -> None:
+        """Said once for each series and reason, though ingest may die and tell it again."""
+        number = report.get("series")
+        key = None if number is None else SeriesKey(bytes.fromhex(str(report.get("epoch"))), int(number))
+        text = refusal_text(report)
+        known = self._refused.setdefault(key, {})
+        if str(report.get("reason")) not in known:
+            known[str(report.get("reason"))] = text
+            self._alarm(f"{'refused' if number is None else f'series {number}: frames refused'}: {text}")
+        if len(self._refused) > REFUSED_KEPT:
+            del self._refused[next(key for key in self._refused if key is not None)]
+
+    def refused_in(self, series: SeriesKey | None) -> Mapping[str, str]:
+        """The first refusal of each reason in words: in this series, or (None) of what belongs to none."""
+        return dict(self._refused.get(series, {}))
 
     def _take_series_done(self, name: str, report: Report) -> None:
         serial = int(report.get("serial", -1))

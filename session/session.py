@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -28,6 +27,7 @@ from ..stream.results import Result
 from ..stream.ring import Ring
 from ..stream.segment import default_bytes, reclaim
 from . import crew
+from .alarms import ALARM_LENGTH, Alarms
 from .arming import Armed, Arming
 from .options import SessionOptions
 from .own_sender import OwnSender
@@ -43,8 +43,6 @@ DRAIN_S = 10.0
 FINISH_S = 6.0
 """How long a stopped consumer may take: a block, 2 s of the rest, its last results."""
 LOOP_S = 0.05
-ALARMS_KEPT, ALARM_LENGTH = 20, 500
-"""Together 10 kB of the 64 kB that a status may have."""
 LAST_PICTURE_S = 5.0
 """How long a viewer without a window may take for its last picture; one with a window is closed then."""
 DISARM_S = 2.0
@@ -63,7 +61,7 @@ class Session:
     ) -> None:
         self.pipeline, self.options, self._on_status = pipeline, options, on_status
         self.state, self.message = "starting", ""
-        self.alarms: deque[str] = deque(maxlen=ALARMS_KEPT)
+        self.alarms = Alarms()
         self.error: LivemError | None = None
         self._unwritten: LivemError | None = None  # fails the run at its end, not the live path
         self._last_summary: Account | None = None
@@ -89,6 +87,7 @@ class Session:
             options = self.options
             self._readers = crew.edges(self.pipeline, record=options.record is not None)
             self._plan = options.plan or crew.plan(self.pipeline, options)
+            crew.check(self.pipeline, self._plan, options.url)
             self._arming = self._plan_arming()
             self.hub = Hub(
                 self.directory,
@@ -125,6 +124,7 @@ class Session:
             self._cannot_write,
             self._alarm,
             passed=self.ring.passed,
+            refused=self.reports.refused_in,
         )
 
     def _plan_arming(self) -> Arming | None:
@@ -245,7 +245,7 @@ class Session:
         self._hear_sender()
         if self._sender is not None:
             self._sender.ended = True
-        if death.exit_code:
+        if death.exit_code and self.error is None:  # otherwise its own words say more
             self._alarm(f"the simulated source ended with code {death.exit_code}")
 
     def _viewer_ended(self, death: Death) -> None:
@@ -277,9 +277,7 @@ class Session:
         self._alarm(str(error))
 
     def _alarm(self, text: str) -> None:
-        text = text if len(text) <= ALARM_LENGTH else f"{text[: ALARM_LENGTH - 4]} ..."
-        if text not in self.alarms:
-            self.alarms.append(text)
+        if self.alarms.take(text):
             self._status_due = 0.0
 
     def _watch_start(self) -> None:
@@ -462,6 +460,7 @@ class Session:
         return {
             "series": self.settling.settled,
             "unascribed": self.accounts.unascribed(),
+            "refused": self.reports.refused_in(None),
             "ring": self.accounts.ring(),
             "ended": self._stop_reason,
             "alarms": list(self.alarms),
@@ -487,9 +486,7 @@ class Session:
             self._let_go()
 
     def _let_go(self) -> None:
-        for name in list(
-            self.processes
-        ):  # all at once: a session with an error should not end child by child
+        for name in list(self.processes):  # all at once, not child by child
             self.processes.terminate(name)
         for name in list(self.processes):
             self.processes.stop(name, 1.0)

@@ -58,6 +58,8 @@ class Settling:
         Seconds that never go back.
     passed : callable
         Names of the consumers that hang, and that the ring goes on without.
+    refused : callable
+        The first refusal of each reason in a series, in words.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class Settling:
         on_alarm: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         passed: Callable[[], Collection[str]] = frozenset,
+        refused: Callable[[SeriesKey], Mapping[str, str]] = lambda key: {},
     ) -> None:
         self._accounts, self._out, self._passed, self._clock = accounts, out, passed, clock
+        self._refused = refused
         self._working, self._on_error, self._on_alarm = working, on_error, on_alarm
         self._results: dict[SeriesKey, dict[str, Result]] = {}
         self._promised: dict[int, dict[str, set[str]]] = {}
@@ -208,6 +212,8 @@ class Settling:
         self._count += former is None
         results = self._results_of(serial, key)
         account["results"] = {**(former or {}).get("results", {}), **dict.fromkeys(sorted(results), "")}
+        if refused := self._refused(key):
+            account["refused"] = dict(refused)
         if files := [*(former or {}).get("recordings", []), *self._files.get(serial, [])]:
             account["recordings"] = list(dict.fromkeys(files))
         if self._out is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..stream.accounting import Account, Accounts
@@ -52,7 +52,7 @@ def describe(state: str, url: str, source: Mapping[str, Any], current: Account |
     if state == "starting":
         return "starting"
     if current is None:
-        return f"waiting for {url}: {str(source.get('detail') or 'no sender yet')[:DETAIL_LENGTH]}"
+        return f"waiting for {url}: {'; '.join(_what_is_there(source, 'no sender yet'))}"
     if current["state"] == "open":
         return f"series {current['series']} {_what_happens(source, current.get('silent_s'))}"
     why = f": {current['reason']}" if current["reason"] else ""
@@ -71,6 +71,8 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
     current = accounts.of(serial) if serial >= 0 else None
     now, ring = rates.take(serial, *accounts.entered()), accounts.ring()
     if current is not None:
+        if current["state"] != "open":
+            now = _rates_of(current, accounts.series(serial))
         told = None if ring["waiting_for"] else _silence(current, accounts.series(serial), rates.silent_s)
         current["silent_s"] = told  # a detector that is made to wait is not silent
     return {
@@ -81,6 +83,13 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
         "ring": ring,
         "unascribed": accounts.unascribed(),
     }
+
+
+def _rates_of(over: Account, series: Series | None) -> dict[str, float]:
+    """Of a series that is over: its own, from first frame to last, as its account says."""
+    frames = over["frames_per_second"] or 0.0
+    nbytes = 0.0 if series is None else round(frames * series.frame_bytes, 1)
+    return {"frames_per_second": frames, "bytes_per_second": nbytes}
 
 
 def _silence(current: Account, series: Series | None, silent_s: float) -> float | None:
@@ -98,13 +107,37 @@ def source_status(url: str, source: Mapping[str, Any], armed: str = "") -> dict[
     """The source by what ingest last said of it, and what the detector was armed with."""
     detail = str(source.get("detail", ""))[:DETAIL_LENGTH]
     known = {"url": url, "peers": source.get("peers", 0), "detail": detail}
-    extra = {"armed": armed[:DETAIL_LENGTH], "replay": source.get("replay")}
+    extra = {
+        "armed": armed[:DETAIL_LENGTH],
+        "replay": source.get("replay"),
+        "refused": source.get("refused"),
+    }
     return known | {key: value for key, value in extra.items() if value}
 
 
 def nothing_came(url: str, source: Mapping[str, Any], wait: float) -> str:
     """Why a run without a window has ended before its first series."""
+    head = f"no series began at {url} within {wait:g} s: "
+    head += "; ".join(_what_is_there(source, "no sender has connected"))
+    refused = source.get("refused")
+    if refused:
+        return head if refused.get("advice") else f"{head}; correct what the sender sends"
     return (
-        f"no series began at {url} within {wait:g} s: {source.get('detail') or 'no sender has connected'}; "
-        "check that the detector is armed, that address and port are right, or wait longer (--wait)"
+        f"{head}; check that the detector is armed, that address and port are right, or wait longer (--wait)"
     )
+
+
+def _what_is_there(source: Mapping[str, Any], nobody: str) -> Iterator[str]:
+    """The connection in words, and what came that is no series."""
+    peers = source.get("peers")
+    yield str(source.get("detail") or (f"{peers} connected" if peers else nobody))[:DETAIL_LENGTH]
+    if refused := source.get("refused"):
+        count = refused.get("count")
+        yield f"{count:,} refused{', the first' if count != 1 else ''}: {refusal_text(refused)}"
+
+
+def refusal_text(refused: Mapping[str, Any]) -> str:
+    """What was wrong with a message, its reason's name, and the next step where one is known."""
+    advice = refused.get("advice")
+    text = f"{refused.get('text')} ({refused.get('reason')}){f'; {advice}' if advice else ''}"
+    return text[:DETAIL_LENGTH]

@@ -34,7 +34,14 @@ from .ring_table import ledger_of, received_in_ring, series_of, state_of
 from .ring_writer import RingWriter
 from .series import Series, SeriesKey
 from .tables import keep_tables
-from .verdicts import scan_misfit, why_incomplete
+from .verdicts import (
+    after_end,
+    never_began,
+    scan_misfit,
+    started_twice,
+    too_large_to_begin,
+    why_incomplete,
+)
 
 
 class Assembler:
@@ -49,6 +56,8 @@ class Assembler:
         Where the arrays of a series are kept; None leaves them out.
     on_trouble : callable
         Told of what a user should know and that costs no frame.
+    on_refused : callable
+        Told of whatever is rejected: with the series in whose ledger it stands, or None (unascribed).
     """
 
     def __init__(
@@ -58,10 +67,12 @@ class Assembler:
         limits: Limits | None = None,
         tables_folder: Path | None = None,
         on_trouble: Callable[[str], None] = lambda text: None,
+        on_refused: Callable[[Rejected, SeriesKey | None], None] = lambda rejected, series: None,
     ) -> None:
         self._writer, self._options = writer, options or AssemblerOptions()
         self._limits = limits or DEFAULT_LIMITS
-        self._tables_folder, self._on_trouble = tables_folder, on_trouble
+        self._tables_folder = tables_folder
+        self._on_trouble, self._on_refused = on_trouble, on_refused
         self._builder = BlockBuilder(writer, self._options.max_latency_ns, self._note_ledger)
         self._open: OpenSeries | None = None
         self._closed: OpenSeries | None = None
@@ -86,14 +97,14 @@ class Assembler:
         series = message.series
         if self._open is not None:
             if self._open.series.key == series.key:
-                return self._count_unascribed(Reason.DUPLICATE_START, 1)
+                return self._count_unascribed(started_twice(series.key), 1)
             self.close("a newer series began", now_ns)
         if self._closed is not None and self._closed.series.key == series.key:
-            return self._count_unascribed(Reason.DUPLICATE_START, 1)
+            return self._count_unascribed(started_twice(series.key), 1)
         if series.scan is None and self._options.default_scan is not None:
             series = replace(series, scan=self._options.default_scan)
-        if series.frame_bytes > self._max_frame_bytes(series):
-            return self._count_unascribed(Reason.FRAME_TOO_LARGE, 1)
+        if series.frame_bytes > (limit := self._max_frame_bytes(series)):
+            return self._count_unascribed(too_large_to_begin(series, limit), 1)
         series = self._with_tables(series, message)
         if misfit := scan_misfit(series):
             self._on_trouble(misfit)
@@ -101,7 +112,7 @@ class Assembler:
             self._begin(series, SeriesLedger(series.count), now_ns)
         except ValueError as error:  # a shape or metadata beyond what livem can write down
             self._on_trouble(f"series {series.key.number} cannot be announced: {error}")
-            self._count_unascribed(Reason.BAD_HEADER, 1)
+            self._count_unascribed(Rejected(Reason.BAD_HEADER, str(error), series.key), 1)
         return None
 
     def _with_tables(self, series: Series, message: Start) -> Series:
@@ -199,11 +210,11 @@ class Assembler:
         if self._open is not None and self._open.series.key == key:
             return self._open
         if self._closed is None or self._closed.series.key != key:
-            self._count_unascribed(Reason.UNKNOWN_SERIES, frames)
+            self._count_unascribed(never_began(key), frames)
             return None
         if self._open is None and self._may_reopen:
             return self._reopen(self._closed, now_ns)
-        self._count_unascribed(Reason.AFTER_END, frames)
+        self._count_unascribed(after_end(key), frames)
         return None
 
     def _reopen(self, closed: OpenSeries, now_ns: int) -> OpenSeries | None:
@@ -300,7 +311,7 @@ class Assembler:
         current = self._open
         known = message.first is not None and message.count is not None
         if current is None or message.key != current.series.key or not known:
-            self._count_unascribed(message.reason, message.count or 1)
+            self._count_unascribed(message, message.count or 1)
             return
         assert message.first is not None
         assert message.count is not None
@@ -311,8 +322,9 @@ class Assembler:
         announced = current.series.count
         horizon = current.ledger.high_water + MAX_AHEAD
         if announced is None and first + count > horizon:
-            return self._count_unascribed(rejection.reason, count)
+            return self._count_unascribed(rejection, count)
         current.ledger.reject(rejection.reason, first, count)
+        self._on_refused(rejection, current.series.key)
         if first <= current.expected:
             current.expected = max(current.expected, first + count)
             self._deliver_held(current)
@@ -343,8 +355,9 @@ class Assembler:
         held = (first + batch.count for first, (batch, _) in current.held.items())
         return max(current.ledger.high_water, *held, 0)
 
-    def _count_unascribed(self, reason: Reason, n: int) -> None:
-        self._writer.count_unascribed(UNASCRIBED.index(reason), n)
+    def _count_unascribed(self, rejected: Rejected, n: int) -> None:
+        self._writer.count_unascribed(UNASCRIBED.index(rejected.reason), n)
+        self._on_refused(rejected, None)
 
     # -- time ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Imports nothing that compiles: the supervisor stays light, the process loads ing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from .messages import Limits
@@ -22,6 +22,7 @@ NEVER_NS = 1 << 62
 class AssemblerOptions:
     """Limits in time and number; the defaults are for a display beside the microscope."""
 
+    _: KW_ONLY
     max_latency_ns: int = 5 * MS
     reorder_messages: int = 32
     """Messages held back while an earlier one is missing."""
@@ -46,6 +47,7 @@ class IngestOptions:
     make_source: Callable[[Limits], Source]
     """Picklable factory of the source."""
     children_address: str
+    _: KW_ONLY
     assembler: AssemblerOptions = field(default_factory=AssemblerOptions)
     name: str = "ingest"
     tables_folder: Path | None = None

@@ -17,8 +17,12 @@ from . import wire
 from .assembler import Assembler
 from .child import Child
 from .ingest import NEVER_NS, IngestOptions
+from .messages import UNASCRIBED, Rejected
+from .refusals import FirstRefusals, refusal_report
 from .ring import WriterPort
+from .ring_layout import H_UNASCRIBED
 from .ring_writer import RingWriter, StoppedError
+from .series import SeriesKey
 from .sources.base import Playback
 
 BURST = 64
@@ -51,7 +55,9 @@ class Ingest:
             limits,
             options.tables_folder,
             lambda text: child.link.report("alarm", text=text),
+            self._take_refused,
         )
+        self._refusals = FirstRefusals()
         self._messages = self._bytes = self._report_due = 0
         self._linked = False
         self._detail: Any = None
@@ -127,11 +133,22 @@ class Ingest:
                 peers=link.peers,
                 ever_connected=link.ever_connected,
                 detail=link.detail,
-                refused=link.handshake_failures,
+                strangers=link.handshake_failures,
+                refused=self._refusals.unascribed(self._unascribed()),
                 messages=self._messages,
                 cpu_s=time.process_time(),
                 replay=None if self._playback is None else dict(self._playback.position()),
             )
+
+    def _take_refused(self, rejected: Rejected, series: SeriesKey | None) -> None:
+        """The first of its reason in its series is told in words; all are counted elsewhere."""
+        if self._refusals.is_first(rejected, series):
+            self._child.link.report("refused", **refusal_report(rejected, series))
+
+    def _unascribed(self) -> int:
+        """Of this session, former processes of it included."""
+        counts = self._writer.views.header[H_UNASCRIBED : H_UNASCRIBED + len(UNASCRIBED)]
+        return int(counts.sum())
 
     def _asked_to_stop(self) -> bool:
         """For the writer, which asks while it waits for a slow consumer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import msgpack
@@ -44,6 +44,7 @@ class KaraboOutOptions:
     """``tcp://127.0.0.1:45000``, say."""
     results: tuple[str, ...]
     """Control addresses of the sessions whose results are served (Subscriber's)."""
+    _: KW_ONLY
     topics: tuple[str, ...] = ("",)
     """Prefixes of the topics served; "" is everything."""
     insecure_bind: bool = False

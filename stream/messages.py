@@ -135,6 +135,8 @@ class Rejected:
     key: SeriesKey | None = None
     first: int | None = None
     count: int | None = None
+    advice: str = ""
+    """The next step where it can be known: whose protocol the bytes are, say."""
 
 
 Message = Start | FrameBatch | End | Rejected

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .ledger import SeriesLedger
-from .messages import Reason
-from .series import Series
+from .messages import Reason, Rejected
+from .series import Series, SeriesKey
 
 
 def scan_misfit(series: Series) -> str:
@@ -33,3 +33,30 @@ def why_incomplete(ledger: SeriesLedger) -> str:
     if ledger.announced is not None and ledger.sent is not None and ledger.sent < ledger.announced:
         parts.append(f"ended after {ledger.sent} of {ledger.announced} announced frames")
     return ", ".join(parts)
+
+
+def never_began(key: SeriesKey) -> Rejected:
+    return Rejected(
+        Reason.UNKNOWN_SERIES,
+        f"frames of series {key.number} came without its start: the next series is waited for",
+        key,
+    )
+
+
+def after_end(key: SeriesKey) -> Rejected:
+    return Rejected(Reason.AFTER_END, f"frames of series {key.number} came after its end", key)
+
+
+def started_twice(key: SeriesKey) -> Rejected:
+    return Rejected(Reason.DUPLICATE_START, f"series {key.number} was announced twice", key)
+
+
+def too_large_to_begin(series: Series, limit: int) -> Rejected:
+    """A series whose frames do not fit a block of the ring; ``limit`` in bytes of a frame."""
+    h, w = series.shape
+    return Rejected(
+        Reason.FRAME_TOO_LARGE,
+        f"a frame of {h} x {w} {series.dtype} has {series.frame_bytes:,} bytes, this ring takes {limit:,}",
+        series.key,
+        advice="give the ring more memory: bytes under [ring] in the pipeline file",
+    )

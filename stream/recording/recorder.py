@@ -6,7 +6,7 @@ itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from ..ring import ReaderPort
@@ -26,6 +26,7 @@ class RecorderOptions:
     folder: str
     """Where the files go, one a series; made when it is not there."""
     children_address: str
+    _: KW_ONLY
     compression: Compression = "as_received"
     """"bslz4" compresses the frames of raw series; frames that come compressed are never touched."""
     continuous: bool = True

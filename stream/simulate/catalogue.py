@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
+from typing import Any
 
 from ...errors import SourceError
 from ..files.acquisition import Acquisition
 from ..files.open_file import open_file
+from .options import parse_options
 
 
 def open_acquisition(spec: str) -> Acquisition:
@@ -20,19 +23,32 @@ def open_acquisition(spec: str) -> Acquisition:
     """
     if not spec.startswith("sim:"):
         return open_file(spec)
+    return check_simulator(spec)()
+
+
+def check_simulator(spec: str) -> Callable[[], Acquisition]:
+    """What opens ``sim:NAME?key=value&...``; name, keys and values are good, nothing is simulated yet.
+
+    Raises SourceError as ``open_acquisition`` does.
+    """
     name, _, query = spec.removeprefix("sim:").partition("?")
-    openers = simulators()
-    if name not in openers:
-        near = get_close_matches(name, list(openers), 1)
-        hint = f"did you mean sim:{near[0]}?" if near else f"there are: {', '.join(openers)}"
+    known = simulators()
+    if name not in known:
+        near = get_close_matches(name, list(known), 1)
+        hint = f"did you mean sim:{near[0]}?" if near else f"there are: {', '.join(known)}"
         raise SourceError(f"there is no simulator {name!r}; {hint}")
-    return openers[name](query)
+    kind, options = known[name]
+    return partial(kind, parse_options(options, f"sim:{name}", query))
 
 
-def simulators() -> Mapping[str, Callable[[str], Acquisition]]:
-    """Simulators by name; each opens from the text behind ``?``."""
-    from .four_d_stem import FourDStem
-    from .in_situ import InSitu
-    from .sparse_scan import SparseScan
+def simulators() -> Mapping[str, tuple[Callable[[Any], Acquisition], type[Any]]]:
+    """Simulators by name: what makes one, and the dataclass of its options."""
+    from .four_d_stem import FourDStem, FourDStemOptions
+    from .in_situ import InSitu, InSituOptions
+    from .sparse_scan import SparseScan, SparseScanOptions
 
-    return {"4dstem": FourDStem.open, "sparse": SparseScan.open, "insitu": InSitu.open}
+    return {
+        "4dstem": (FourDStem, FourDStemOptions),
+        "sparse": (SparseScan, SparseScanOptions),
+        "insitu": (InSitu, InSituOptions),
+    }

@@ -13,12 +13,13 @@ from zmq.auth.thread import ThreadAuthenticator
 from ...errors import SourceError
 from ..curve import ZAP_DOMAIN, CurveKeys, set_keys, start_authenticator
 from ..endpoints import Endpoint, host_resolves, require_safe_bind
-from ..messages import DEFAULT_LIMITS, Limits, Message
+from ..messages import DEFAULT_LIMITS, Limits, Message, Rejected
 from ..opening import explain, needs_ipv6, require_free_path
 from ..series import Series
 from ..wire import decode
 from .base import Link, Pollable
 from .monitor import LinkMonitor
+from .strangers import advised
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -179,7 +180,11 @@ class NativeSource:
             part = socket.recv(copy=False)
             if len(parts) < KEPT_PARTS:
                 parts.append(part)
-        return decode(cast("list[ReadableBuffer]", parts), self._limits)
+        message = decode(cast("list[ReadableBuffer]", parts), self._limits)
+        if isinstance(message, Rejected) and len(parts[0]):
+            place = "" if self._endpoint.bind else self._endpoint.place
+            return advised(message, parts[0].buffer, "livem", place)
+        return message
 
     def link(self) -> Link:
         """State of the connections. To be called in every turn of the loop: it takes the events in."""

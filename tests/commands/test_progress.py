@@ -92,6 +92,55 @@ def test_a_file_gets_a_line_when_something_changes() -> None:
     ]
 
 
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def a_stall(seconds: float) -> dict[str, Any]:
+    series = a_series(silent_s=seconds)
+    return a_status(message=f"series 3 has had no frames for {seconds:.1f} s", series=series)
+
+
+def test_a_file_is_told_of_a_silent_sender_and_of_its_return() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = Progress(stream, in_place=False, clock=clock)
+    for status in (a_status(), a_stall(1.2), a_stall(1.4), a_stall(9.0), a_status(), a_status()):
+        progress.update(status)
+        clock.now += 0.2
+    assert stream.getvalue().splitlines() == [
+        "livem: running: series 3 is being received",
+        "livem: running: series 3 has had no frames for 1.2 s",
+        "livem: running: series 3: frames come again",
+    ]
+
+
+def test_a_detector_that_is_braked_many_times_a_second_fills_no_file() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = Progress(stream, in_place=False, clock=clock)
+    waiting = a_status(message="the detector is made to wait for 'vd' (lossless)", ring={"waiting_for": "vd"})
+    for _ in range(20):
+        for status in (a_status(), waiting):
+            progress.update(status)
+            clock.now += 0.2
+    lines = stream.getvalue().splitlines()
+    assert sum("made to wait" in line for line in lines) == 2, "in 8 s, at most every 5"
+    assert sum("come again" in line for line in lines) <= 2
+
+
+def test_what_is_refused_before_a_series_is_one_line_however_much_it_grows() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, in_place=False)
+    for count in (0, 1, 408, 900):
+        refused = {"count": count, "reason": "bad_header", "text": "no msgpack"} if count else None
+        source = {"detail": "connected to h:1", "refused": refused}
+        message = f"waiting for tcp://h:1: {count} refused"
+        progress.update(a_status(state="waiting", message=message, series=None, source=source))
+    assert len(stream.getvalue().splitlines()) == 2
+
+
 def test_each_alarm_is_said_once_though_old_ones_fall_out() -> None:
     stream = io.StringIO()
     progress = Progress(stream, in_place=False)
@@ -122,3 +171,12 @@ def test_a_session_without_a_series() -> None:
     assert lines[0] == "no series was received"
     assert lines[1] == "rejected, of no series: bad_header 2"
     assert "made to wait for 1.5 s" in lines[2]
+
+
+def test_why_frames_were_refused_is_said_with_value_and_limit() -> None:
+    why = "a raw frame of 4 x 4 uint16 is 32 bytes, received 30 (payload_size)"
+    series = a_series(rejected={"payload_size": 3}, refused={"payload_size": why})
+    assert list(series_lines(series))[2] == f"  rejected, the first: {why}"
+    summary = {"series": [], "unascribed": {"bad_header": 2}, "refused": {"bad_header": "no msgpack"}}
+    lines = list(summary_lines({**summary, "ring": {"waited_s": 0.0}}))
+    assert lines[1:] == ["rejected, of no series: bad_header 2", "  the first: no msgpack"]

@@ -77,7 +77,9 @@ class Bench:
     def start_worker(self) -> None:
         """The first one, or one more after a death."""
         self.link = FakeLink()
-        options = WorkerOptions("rec", "preview", self._results, "")
+        options = WorkerOptions(
+            name="rec", type="preview", results_address=self._results, children_address=""
+        )
         self.worker = Worker(options, self.ring.reader_port("rec"), SimpleNamespace(link=self.link))
         self.worker._consumer = self.consumer = Recorder("rec")
         self.workers.append(self.worker)

@@ -151,7 +151,7 @@ def test_wrong_requests_and_garbage_cost_nothing(session: Session, out: KaraboOu
 
 
 def test_only_the_topics_asked_for_are_served(session: Session) -> None:
-    out = KaraboOut(KaraboOutOptions("tcp://127.0.0.1:*", (session.hub.addresses.control,), ("vd.",)))
+    out = KaraboOut(KaraboOutOptions("tcp://127.0.0.1:*", (session.hub.addresses.control,), topics=("vd.",)))
     with karabo_bridge.Client(out.address, timeout=PATIENCE_S) as client:
         session.publisher.publish(image(1, "other.bf"), final=True)
         session.publisher.publish(image(1), final=True)

@@ -16,7 +16,7 @@ import zmq
 from ....errors import SourceError
 from ...burst import Burst, BurstSocket
 from ...endpoints import Endpoint, host_resolves
-from ...messages import DEFAULT_LIMITS, Limits, Message
+from ...messages import DEFAULT_LIMITS, Limits, Message, Rejected
 from ...opening import explain, needs_ipv6
 from ...series import Series
 from ...zmq_calls import find_calls
@@ -24,6 +24,7 @@ from ..base import Link, Pollable
 from ..detector_url import DetectorUrl
 from ..monitor import LinkMonitor
 from ..native import HANDSHAKE_MS
+from ..strangers import LOOKED_AT, advised
 from .burst_parser import BurstParser
 from .series_namer import SeriesNamer
 from .v1 import DectrisV1Parser
@@ -184,10 +185,23 @@ class DectrisSource:
         burst = self._burst
         while burst is not None and not self._messages:
             self._parser = self._parser_of(burst.first_byte(self._at))
-            self._at = self._parser.parse(burst, self._at, self._messages)
+            if self._parser.speaks(burst.first_byte(self._at)):
+                self._at = self._parser.parse(burst, self._at, self._messages)
+            else:
+                self._refuse(burst)
             if self._at >= len(burst):
                 self._burst = burst = None
         self._fit_queue()
+
+    def _refuse(self, burst: Burst) -> None:
+        """Read a message that begins as none of a detector does, and say whose it may be."""
+        parts, place = burst.message(self._at), self._endpoints[0].place
+        head = bytes(parts[0][:LOOKED_AT]) if parts else b""
+        self._at = self._parser.parse(burst, self._at, self._messages)
+        self._messages = deque(
+            advised(message, head, "dectris", place) if isinstance(message, Rejected) else message
+            for message in self._messages
+        )
 
     def _parser_of(self, first_byte: int) -> BurstParser:
         """Of the format that the message is in; of the last one when it is in none."""

@@ -21,6 +21,7 @@ from ...series import MAX_DIM, Scan, Series
 from ..base import Link, Pollable
 from ..detector_url import DetectorUrl
 from ..monitor import LinkMonitor
+from ..strangers import advised
 from .series import Reading, TrainReader
 
 if TYPE_CHECKING:
@@ -207,7 +208,12 @@ class KaraboSource:
         messages = self._reader.read(decode(cast("list[ReadableBuffer]", parts), self._limits))
         last = messages[-1]
         self._complaint = last.detail if isinstance(last, Rejected) else ""
-        return messages
+        return [
+            advised(message, parts[0].buffer, "karabo", self._endpoint.place)
+            if isinstance(message, Rejected) and parts
+            else message
+            for message in messages
+        ]
 
     def link(self) -> Link:
         """State of the connection, and what was wrong with the last train. To be called in every turn."""

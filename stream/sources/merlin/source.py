@@ -106,8 +106,16 @@ class MerlinSource:
             ever_connected=client.connections > 0,
             last_disconnect_ns=client.last_disconnect_ns,
             handshake_failures=self._strangers,
-            detail=client.detail or self._stream.note,
+            detail=client.detail or self._stream.note or self._said_so_far(),
         )
+
+    def _said_so_far(self) -> str:
+        """Of a connection that is there; it says nothing by itself until an acquisition begins."""
+        if not self._client.connected:
+            return ""
+        if self._stream.understood:
+            return f"connected to {self._client.name}"
+        return f"connected to {self._client.name}, which has sent no header yet: is an acquisition started?"
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ...messages import DEFAULT_LIMITS, Limits, Message, Reason
 from ...series import Series
+from ..strangers import ZEROMQ_GREETING
 from .header import (
     FIXED_BYTES,
     FrameHeader,
@@ -39,6 +40,7 @@ BATCH_BYTES = 1 << 20
 """Of frames that are unpacked together: they are still in the cache when they are copied into the ring."""
 MOST_SPOILED = 4
 """Messages in a row whose heads may be spoiled without casting doubt on the frame before them."""
+ZEROMQ_HINT = "they are of a ZeroMQ sender, use tcp://HOST:PORT or dectris://HOST:PORT"
 MOST_FRAMES = 4096
 """Found by one call of the compiled loop."""
 
@@ -76,7 +78,7 @@ class MerlinStream:
         self._at = self._stop = 0
         self._skipped = 0
         self._skipping = False
-        self._charged = False
+        self._charged = self._zeromq = False
         self._places = np.empty(MOST_FRAMES, np.int64)
         self.understood = 0
         """Messages that were Merlin's, good or bad."""
@@ -137,7 +139,8 @@ class MerlinStream:
     def note(self) -> str:
         """For the user: what is unusual; empty when nothing is."""
         if self._skipping and not self._charged:
-            return f"{self._skipped:,} bytes so far that are no Merlin message: is this the data port (6342)?"
+            hint = ZEROMQ_HINT if self._zeromq else "is this the data port (6342)?"
+            return f"{self._skipped:,} bytes so far that are no Merlin message: {hint}"
         return self._book.note
 
     # -- messages ----------------------------------------------------------------------------------------
@@ -319,6 +322,7 @@ class MerlinStream:
     def _skip(self, charged: bool) -> bool:
         """Leave this place; ``charged``: what is skipped has been rejected already."""
         self._skipping, self._charged, self._skipped = True, charged, 1
+        self._zeromq = self._memory.startswith(ZEROMQ_GREETING, self._at)
         self._at += 1
         return True
 
@@ -336,7 +340,7 @@ class MerlinStream:
     def _end_skip(self) -> None:
         if not self._charged:
             detail = f"skipped {self._skipped:,} bytes that are no Merlin message"
-            self._reject(Reason.BAD_PARTS, detail, None)
+            self._reject(Reason.BAD_PARTS, f"{detail}: {ZEROMQ_HINT}" if self._zeromq else detail, None)
         self._skipping = False
 
 

@@ -61,6 +61,11 @@ class TcpClient:
         self.last_disconnect_ns: int | None = None
 
     @property
+    def name(self) -> str:
+        """How the user calls the server."""
+        return self._name
+
+    @property
     def connected(self) -> bool:
         return self._connected
 

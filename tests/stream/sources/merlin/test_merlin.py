@@ -85,7 +85,24 @@ def test_frames_come_through_a_socket(server, loop):
         found = frames_in(rest)
         assert sorted(found) == list(range(20))
         assert all((found[i] == content(i)).all() for i in found)
-        assert loop.source.link() == Link(1, True, None, 0, "")
+        place = f"merlin://127.0.0.1:{server.getsockname()[1]}"
+        assert loop.source.link() == Link(1, True, None, 0, f"connected to {place}")
+
+
+def test_a_detector_that_says_nothing_is_asked_about(server, loop):
+    with accept(server):
+        loop.connected()
+        assert loop.source.link().detail.endswith("which has sent no header yet: is an acquisition started?")
+
+
+def test_a_zeromq_sender_is_told_from_a_merlin(server, loop):
+    greeting = b"\xff\0\0\0\0\0\0\0\1\x7f"
+    with accept(server) as stranger:
+        stranger.sendall(greeting)
+        loop.until(lambda _, link: "10 bytes" in link.detail)
+        assert "use tcp://HOST:PORT or dectris://HOST:PORT" in loop.source.link().detail
+    (rejected,) = loop.take(1)
+    assert "ZeroMQ" in rejected.detail
 
 
 def test_several_series_over_one_connection(server, loop):
@@ -126,7 +143,7 @@ def test_a_detector_that_dies_and_comes_back_begins_a_new_series(server, loop):
     with accept(server) as detector:
         detector.sendall(acquisition(3))
         messages = loop.ended()
-        assert loop.source.link().detail == ""
+        assert loop.source.link().detail.startswith("connected to merlin://")
     keys = [each.series.key for each in messages if isinstance(each, Start)]
     assert keys == [SeriesKey(first.series.key.epoch, 2)]
 
