@@ -19,6 +19,8 @@ from .run_sums import MAX_RUN
 
 BRIDGE = 32
 """Pixels outside of all regions that a run may go over: reading them costs less than another run."""
+HOPELESS = 4
+"""Pixels of the frame a run below which masks are too ragged for runs: not even bridged are they few."""
 GROUP = 8
 """Masks that one label tells apart: 256 sums of 16 frames are 16 KiB, half of a first-level cache."""
 
@@ -84,13 +86,44 @@ def count_cell_runs(shape: Shape, masks: Sequence[Mask]) -> int:
     return int(np.count_nonzero(_edges(shape, masks)))
 
 
-def group_labels(masks: Sequence[Mask]) -> list[npt.NDArray[np.int32]]:
-    """A label a pixel for every `GROUP` masks, bit k set where it is in mask k: (h * w,) each."""
+def label_layers(
+    shape: Shape, masks: Sequence[Mask]
+) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
+    """A label a pixel, and the masks that each label is in, for as few passes over a frame as will do.
+
+    Returns
+    -------
+    list of (labels, inside)
+        (h * w,) int32, -1 for pixels in none; (labels, masks) bool. One layer of cells where they are few,
+        else a layer for every `GROUP` masks, of which the bits of a label tell. Masks follow each other.
+    """
+    if count_cell_runs(shape, masks) * HOPELESS <= shape[0] * shape[1]:
+        runs, inside = _cell_runs(shape, masks)
+        if len(inside) <= 1 << GROUP:
+            return [(_painted(shape, runs), inside)]
     groups = [masks[i : i + GROUP] for i in range(0, len(masks), GROUP)]
-    return [
-        np.sum([mask.ravel().astype(np.int32) << k for k, mask in enumerate(group)], axis=0, dtype=np.int32)
-        for group in groups
-    ]
+    return [(_bits(group), _bit_table(len(group))) for group in groups]
+
+
+def _painted(shape: Shape, runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """The cell of each pixel (h * w,)."""
+    cells = np.full(shape[0] * shape[1], -1, np.int32)
+    lengths = runs[:, X1] - runs[:, X0]
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    places = np.repeat(runs[:, Y] * shape[1] + runs[:, X0], lengths) + np.arange(lengths.sum()) - before
+    cells[places] = np.repeat(runs[:, CELL], lengths)
+    return cells
+
+
+def _bits(masks: Sequence[Mask]) -> npt.NDArray[np.int32]:
+    labels = np.zeros(masks[0].size, np.int32)
+    for k, mask in enumerate(masks):
+        labels |= mask.ravel().astype(np.int32) << k
+    return labels
+
+
+def _bit_table(masks: int) -> npt.NDArray[np.bool_]:
+    return (np.arange(1 << masks)[:, None] >> np.arange(masks) & 1).astype(np.bool_)
 
 
 def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

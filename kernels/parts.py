@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import lanes, runs
-from .cells import RunTable, count_cell_runs, frozen, group_labels, own_runs, shared_cells
+from .cells import HOPELESS, RunTable, count_cell_runs, frozen, label_layers, own_runs, shared_cells
 from .masks import Center, Mask, RadialBins, Shape
 from .run_sums import MAX_NARROW_WEIGHT, levers
 from .vector import BIAS
@@ -27,8 +27,6 @@ Family: TypeAlias = Literal["narrow", "wide", "float"]
 RAGGED = 20
 """Pixels of the frame a run below which labels are faster. 256 x 256 uint16: runs cost 3 us a frame and 3 ns
 each, labels 8 to 12 us."""
-HOPELESS = 4
-"""The same of runs before narrow gaps are bridged: so many will not become few."""
 DIGIT_BITS = MAX_NARROW_WEIGHT.bit_length()
 LEVERS = levers()
 
@@ -98,7 +96,7 @@ def parts_for(
     else:
         smooth, ragged = _by_raggedness(shape, regions, plain)
         found += [Cells.of(shape, regions, smooth)] if smooth else []
-        found += [Labels.of(regions, ragged, profile)] if ragged or profile else []
+        found += [Labels.of(shape, regions, ragged, profile)] if ragged or profile else []
         found += [ExactWeights.of(kind, regions, exact)] if exact else []
     found += [FloatWeights.of(regions, inexact)] if inexact else []
     return tuple(found)
@@ -164,33 +162,40 @@ class Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """Sums of integers by label: ragged masks, eight a layer, and the profile as the last layer."""
+    """Sums of integers by label: ragged masks, and the profile as the last layer."""
 
     columns: Columns
     table: lanes.LabelTable
-    masks: tuple[int, ...]
-    """Of each layer of masks."""
+    inside: tuple[npt.NDArray[np.bool_], ...]
+    """(labels, masks) of each layer of masks."""
     bins: int
 
     @classmethod
-    def of(cls, regions: Sequence[Region], columns: Sequence[int], profile: RadialBins | None) -> Labels:
-        masks, _ = _chosen(regions, columns)
-        layers, counts = group_labels(masks), lanes.group_counts(len(masks))
-        bins = 0 if profile is None else profile.count
+    def of(
+        cls, shape: Shape, regions: Sequence[Region], columns: Sequence[int], profile: RadialBins | None
+    ) -> Labels:
+        found = label_layers(shape, _chosen(regions, columns)[0]) if columns else []
+        layers, counts = [labels for labels, _ in found], [len(inside) for _, inside in found]
         if profile is not None:
-            layers, counts = [*layers, profile.index.ravel()], [*counts, bins]
-        sizes = tuple(count.bit_length() - 1 for count in lanes.group_counts(len(masks)))
-        return cls(np.array(columns, np.intp), lanes.label_table(layers, counts), sizes, bins)
+            layers, counts = [*layers, profile.index.ravel()], [*counts, profile.count]
+        return cls(
+            np.array(columns, np.intp),
+            lanes.label_table(layers, counts),
+            tuple(inside for _, inside in found),
+            0 if profile is None else profile.count,
+        )
 
     def reduce(self, block: npt.NDArray[Any], into: Arrays) -> None:
         by_label = lanes.sum_by_label(block, self.table)
         first, done = self.table.first, 0
-        for layer, masks in enumerate(self.masks):
-            sums = lanes.sums_of_group(by_label[:, first[layer] : first[layer + 1]], masks)
-            into.sums[:, self.columns[done : done + masks]] = sums.view(_integer_type(block.dtype))
-            done += masks
+        for layer, inside in enumerate(self.inside):
+            columns = self.columns[done : done + inside.shape[1]]
+            of_layer = by_label[:, first[layer] : first[layer + 1]]
+            sums = np.stack([of_layer[:, chosen].sum(axis=1) for chosen in inside.T], axis=1)
+            into.sums[:, columns] = sums.view(_integer_type(block.dtype))
+            done += len(columns)
         if self.bins:
-            of_profile = by_label[:, first[-2] : first[-1]]
+            of_profile = np.ascontiguousarray(by_label[:, first[-2] : first[-1]])
             into.profile[:] = of_profile.view(_integer_type(block.dtype))
 
 

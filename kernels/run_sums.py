@@ -110,7 +110,7 @@ def weighted_integer_run(typingctx, block, weights, start, place, length):  # ty
                 total.add(builder.mul(pixel.as_int64(builder, stored), factors))
 
         steps.each(take)
-        return total.total(I64)
+        return total.total(I64, widens=True)
 
     return signature, emit
 

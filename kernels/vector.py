@@ -147,9 +147,14 @@ class Sum:
         known = self.builder.load(self._place)
         self.builder.store(_added(self.builder, known, values), self._place)
 
-    def total(self, element: Value) -> Value:
-        """All lanes as one ``element``, by halves: floats in one order on every machine."""
+    def total(self, element: Value, widens: bool = False) -> Value:
+        """All lanes as one ``element``, by halves: floats in one order on every machine.
+
+        Lanes of 32 bits are added as such, unless ``widens``: for totals that need more.
+        """
         builder, values = self.builder, self.builder.load(self._place)
+        if widens:
+            values = extended(builder, values, element)
         while values.type.count > 1:
             half = values.type.count // 2
             low, high = (pick(builder, values, range(k, k + half)) for k in (0, half))
