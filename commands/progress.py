@@ -159,6 +159,8 @@ def _is_stalled(status: Status) -> bool:
 def _landmark(status: Status) -> tuple[Any, ...]:
     """What makes a new line where lines cannot be taken back: another state, another series, its end."""
     series, source = status["series"], status["source"]
+    if status["state"] == "starting":
+        return ("starting",)
     if series is None:  # not its whole text: that counts what is refused
         return status["state"], source.get("detail"), bool(source.get("refused"))
     return status["state"], series["epoch"], series["series"], series["state"]

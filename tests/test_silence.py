@@ -140,3 +140,13 @@ def test_fault_01_a_frozen_sender_is_told_and_its_series_goes_on(tmp_path: Path)
     assert account["state"] == "complete"
     assert account["received"] == 256
     assert identity_holds(account)
+
+
+def test_a_series_that_is_over_has_its_own_rate_not_that_of_the_last_seconds() -> None:
+    accounts, clock = OneSeries(rate=475.3), Clock()
+    rates = Rates(clock)
+    stream_status(accounts, rates)  # type: ignore[arg-type]
+    clock.now += 1.0
+    accounts.frames, accounts.state = 93, "complete"
+    told = stream_status(accounts, rates)["rates"]  # type: ignore[arg-type]
+    assert told == {"frames_per_second": 475.3, "bytes_per_second": 1901.2}
