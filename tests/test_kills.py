@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PySide6.QtGui import QImage
 
 from livem.session import Session, SessionOptions
 from livem.stream import session_directory
@@ -23,7 +24,7 @@ from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.sender import SenderOptions, run_sender
 
 sys.path.insert(0, str(Path(__file__).parent))
-from session_tools import a_pipeline, identity_holds, load, step_until
+from session_tools import TINY, a_pipeline, identity_holds, load, nothing_left, step_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 KILLS = 20
@@ -79,6 +80,7 @@ def test_fault_09_worker_killed_20_times(tmp_path):
     assert account["edges"]["vd"]["processed"] == account["received"]
     assert identity_holds(account)
     assert_right_pixels(account, LONG)
+    assert nothing_left() == []
 
 
 def test_fault_10_ingest_killed_20_times(tmp_path):
@@ -102,6 +104,7 @@ def test_fault_10_ingest_killed_20_times(tmp_path):
     assert account["edges"]["vd"]["processed"] == account["received"] > 0
     assert identity_holds(account)
     assert_right_pixels(account, LONG)
+    assert nothing_left() == []
 
 
 def test_fault_01_and_02_sender_killed_20_times(tmp_path):
@@ -133,11 +136,12 @@ def test_fault_01_and_02_sender_killed_20_times(tmp_path):
         assert (account["state"], account["reason"]) == ("incomplete", "the sender is gone")
         assert account["edges"]["vd"]["processed"] == account["received"]
         assert identity_holds(account)
-    assert_right_pixels(accounts[0], str(movie))
+        assert_right_pixels(account, str(movie))
+    assert nothing_left() == []
 
 
 def test_fault_19_viewer_killed_20_times(tmp_path):
-    """Viewers come and go by kill -9, in pairs; nobody else notices."""
+    """Viewers come and go by kill -9, in pairs; nobody else notices, and one that comes back shows all."""
     session = Session(a_pipeline(), SessionOptions(LONG, out=tmp_path))
     chance = random.Random(19)
     with session:
@@ -150,13 +154,46 @@ def test_fault_19_viewer_killed_20_times(tmp_path):
             for viewer in pair:
                 viewer.kill()
                 viewer.wait()
+        last = subprocess.Popen([*command, "--snapshot", str(tmp_path / "last.png"), "--duration", "2"])
+        step_until(session, lambda: last.poll() is not None)
         session.stop("enough")
         session.finish()
         (account,) = session.settling.settled
+    assert last.returncode == 0
+    assert nothing_left() == []
+    assert_shows_a_picture(tmp_path / "last.png")
     assert account["lost"] == 0
     assert account["edges"]["vd"]["processed"] == account["received"]
     assert account["edges"]["vd"]["restarts"] == 0
     assert identity_holds(account)
+
+
+def assert_shows_a_picture(snapshot: Path) -> None:
+    """A frame and scan images, not an empty window: many shades, in a good part of it."""
+    image = QImage(str(snapshot)).convertToFormat(QImage.Format.Format_Grayscale8)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    grey = rows[:, : image.width()]
+    shades, counts = np.unique(grey, return_counts=True)
+    assert len(shades) > 100
+    assert counts.max() < 0.9 * grey.size
+
+
+@pytest.mark.parametrize("name", ["ingest", "vd"])
+def test_killed_before_it_is_ready(name: str, tmp_path: Path) -> None:
+    """The detector is not armed before the next one is: not a frame is missing."""
+    session = Session(a_pipeline(consumers=TOTAL), SessionOptions(TINY, out=tmp_path))
+    with session:
+        session.start()
+        assert name not in session._ready
+        kill(session, name)
+        step_until(session, session.over)
+        session.finish()
+        (account,) = session.settling.settled
+    assert (account["state"], account["received"]) == ("complete", 256)
+    assert account["edges"]["vd"]["processed"] == 256
+    assert any(f"{name} died" in alarm for alarm in session.alarms)
+    assert_right_pixels(account, TINY)
+    assert nothing_left() == []
 
 
 def start_and_wait(url: str) -> None:
