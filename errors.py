@@ -49,3 +49,7 @@ class UnauthorisedBindError(UsageError):
 
 class ResultError(LivemError):
     """A result that its consumer made against the contract, so that the bus cannot carry it."""
+
+
+class DeviceFaultError(LivemError):
+    """A GPU failed and is of no use to this process any more: the process ends, and a new one goes on."""

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import PipelineError
+from .kernels.device import check_wanted
 from .stream.messages import Limits
 from .stream.policy import Policy
 from .stream.series import MAX_DIM, ORDERS, Scan
 
 MAX_CONSUMERS = 16
 MAX_THREADS = 64
-EDGE_KEYS = ("name", "type", "policy", "threads")
+EDGE_KEYS = ("name", "type", "policy", "threads", "device")
 """Keys of a consumer's table that are not its own."""
 PATH_KEYS = ("path", "curve_key")
 """Values that are files: relative to the pipeline file."""
@@ -38,6 +39,8 @@ class ConsumerConfig:
     params: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 0
     """That reduce its frames; 0 = the machine's cores less one, at most 4."""
+    device: str = "auto"
+    """That they reduce them on: auto (a GPU where there is one), cpu or cuda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,5 +291,8 @@ def _consumer(table: Mapping[str, Any]) -> ConsumerConfig:
     if policy is not None and not isinstance(policy, str):
         raise PipelineError(f"'policy' of consumer {name!r} is {policy!r}; it must be a text")
     threads = _whole(table, "threads", f"consumer {name!r}", 0, MAX_THREADS, 0)
+    device = table.get("device", "auto")
+    check_wanted(device, f"consumer {name!r}")
     params = {key: value for key, value in table.items() if key not in EDGE_KEYS}
-    return ConsumerConfig(name, table["type"], Policy.parse(policy) if policy else None, params, threads)
+    parsed = Policy.parse(policy) if policy else None
+    return ConsumerConfig(name, table["type"], parsed, params, threads, device)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import DeviceFaultError
 from ..kernels.bslz4 import Status
 from ..stream.series import Block, IndexArray, Series
 from .base import Consumer, Encoded, Frames, SelfCheckError
@@ -56,9 +57,13 @@ class Analysis:
     def run(self, block: Block) -> Part:
         """Reduce all frames of a block; pieces come in the order of its frames."""
         offsets = _offsets(block)
-        edges = ranges(block.count, self._pool.threads)
+        edges = self._ranges(block)
         jobs = [(block, offsets, i, start, stop) for i, (start, stop) in enumerate(edges)]
         return _joined(self._pool.map(lambda job: self._part(*job), jobs))
+
+    def _ranges(self, block: Block) -> list[tuple[int, int]]:
+        """The frames of a block for each thread."""
+        return ranges(block.count, self._pool.threads)
 
     def _part(
         self, block: Block, offsets: npt.NDArray[np.int64] | None, thread: int, start: int, stop: int
@@ -94,14 +99,20 @@ class Analysis:
         part = Part()
         for frames, bad in decoder.tiles(block, start=start, stop=stop):
             part.undecodable += bad
-            chosen = self._select(frames)
-            part.passed_over += len(frames) - len(chosen)
-            try:
-                part.pieces.append((chosen.indices, self._consumer.process(chosen)))
-            except Exception as error:  # noqa: BLE001 - as above
-                part.failed += len(chosen)
-                part.errors.append(error)
+            self._take(part, frames)
         return part
+
+    def _take(self, part: Part, frames: Frames) -> None:
+        """Reduce decoded frames."""
+        chosen = self._select(frames)
+        part.passed_over += len(frames) - len(chosen)
+        try:
+            part.pieces.append((chosen.indices, self._consumer.process(chosen)))
+        except DeviceFaultError:
+            raise  # the block is seen again, by a process whose device works
+        except Exception as error:  # noqa: BLE001 - as above
+            part.failed += len(chosen)
+            part.errors.append(error)
 
     def _select(self, frames: Frames) -> Frames:
         """The frames that an every_nth edge lets through."""
@@ -109,7 +120,7 @@ class Analysis:
             return frames
         keep = frames.indices % self._every == 0
         positions = None if frames.positions is None else frames.positions[keep]
-        return Frames(frames.series, frames.indices[keep], frames.data[keep], positions, frames.late)
+        return replace(frames, indices=frames.indices[keep], data=frames.data[keep], positions=positions)
 
 
 def _offsets(block: Block) -> npt.NDArray[np.int64] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,17 @@ import numpy.typing as npt
 from ..stream.results import Kind
 from ..stream.series import Block, IndexArray, Series
 
+if TYPE_CHECKING:  # kernels take 0.3 s to load: not for a process that computes nothing
+    from ..kernels.reduce import Reduction, Regions
+
 PartialT = TypeVar("PartialT")
+
+
+class Reducer(Protocol):
+    """What sums regions of frames: a GPU, say."""
+
+    def reduce(self, block: npt.NDArray[Any], wanted: Sequence[Regions]) -> Sequence[Reduction]:
+        """Frames (n, h, w) with each of several sets of regions; as `kernels.reduce.reduce_block`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +49,22 @@ class Frames:
     """(n, 2) (y, x) in scan pixels; only for scan order "positions"."""
     late: bool = False
     """Frames behind ones already delivered."""
+    reducer: Reducer | None = None
+    """None: this processor."""
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def reduce(self, *wanted: Regions) -> Sequence[Reduction]:
+        """Sums, first moments and profiles of these frames, one reduction for each set of regions.
+
+        On the device that the worker has: integers are the same to the bit wherever it is done.
+        """
+        if self.reducer is not None:
+            return self.reducer.reduce(self.data, wanted)
+        from ..kernels.reduce import reduce_block
+
+        return [reduce_block(self.data, regions) for regions in wanted]
 
 
 class Decoder(Protocol):
@@ -141,6 +164,8 @@ class Consumer(ABC, Generic[PartialT]):
     """Edge policy when the pipeline file names none: lossless, latest, every_nth:N, sample_hz:F."""
     needs_order: ClassVar[bool] = False
     """True: late blocks are dropped (and counted) on this consumer's edge, and it is never back-filled."""
+    reduces_regions: ClassVar[bool] = False
+    """True: ``process`` does its work by ``frames.reduce``, which a GPU can do where there is one."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -44,6 +44,29 @@ class FrameDecoder:
         """The same of frames ``start`` to ``stop`` of the block."""
         return self._decode(block, start, stop)
 
+    def decode_to(self, block: Block, start: int, stop: int, tile: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Encoded frames ``start`` to ``stop`` into memory of the caller's.
+
+        Parameters
+        ----------
+        tile : (stop - start, h, w) in the series' dtype.
+
+        Returns
+        -------
+        (n,) int64
+            Places in the block of the frames that could be decoded.
+        """
+        if block.sizes is None:
+            raise ValueError(f"block of {self.series.encoding} frames from {block.first} comes without sizes")
+        offsets = np.zeros(block.count + 1, np.int64)
+        np.cumsum(block.sizes, out=offsets[1:])
+        status = np.empty(stop - start, np.int8)
+        algorithm: Algorithm = "lz4" if self.series.encoding == "lz4" else "bslz4"
+        decode_frames(block.payload, offsets[start : stop + 1], tile, status, algorithm)
+        bad = status[status != Status.OK.code]
+        self.rejected.update(Status.of_code(code).value for code in bad.tolist())
+        return np.flatnonzero(status == Status.OK.code) + start
+
     def tiles(
         self, block: Block, max_bytes: int = TILE_BYTES, *, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[Frames, int]]:
@@ -58,17 +81,10 @@ class FrameDecoder:
     def _decode(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
         if self.series.encoding == "raw":
             return self._view(block, start, stop)
-        if block.sizes is None:
-            raise ValueError(f"block of {self.series.encoding} frames from {block.first} comes without sizes")
-        offsets = np.zeros(block.count + 1, np.int64)
-        np.cumsum(block.sizes, out=offsets[1:])
-        tile, status = self._tile_of(stop - start), np.empty(stop - start, np.int8)
-        algorithm: Algorithm = "lz4" if self.series.encoding == "lz4" else "bslz4"
-        decode_frames(block.payload, offsets[start : stop + 1], tile, status, algorithm)
-        good = np.flatnonzero(status == Status.OK.code)
-        bad = status[status != Status.OK.code]
-        self.rejected.update(Status.of_code(code).value for code in bad.tolist())
-        return self._frames(block, tile[good] if len(bad) else tile, good + start), len(bad)
+        tile = self._tile_of(stop - start)
+        good = self.decode_to(block, start, stop, tile)
+        bad = stop - start - len(good)
+        return self.frames(block, tile[good - start] if bad else tile, good), bad
 
     def _view(self, block: Block, start: int, stop: int) -> tuple[Frames, int]:
         whole = min(stop, block.payload.nbytes // self.series.frame_bytes)
@@ -80,14 +96,15 @@ class FrameDecoder:
         data = payload.view(self.series.numpy_dtype).reshape(-1, *self.series.shape)
         # Frames lie 64-byte aligned in the ring; a block from elsewhere may not.
         aligned = data if data.flags.aligned else data.copy()
-        return self._frames(block, aligned, np.arange(start, max(start, whole), dtype=np.int64)), missing
+        return self.frames(block, aligned, np.arange(start, max(start, whole), dtype=np.int64)), missing
 
     def _tile_of(self, count: int) -> npt.NDArray[Any]:
         if len(self._tile) < count:
             self._tile = np.empty((count, *self.series.shape), self.series.numpy_dtype)
         return self._tile[:count]
 
-    def _frames(self, block: Block, data: npt.NDArray[Any], kept: npt.NDArray[np.int64]) -> Frames:
+    def frames(self, block: Block, data: npt.NDArray[Any], kept: npt.NDArray[np.int64]) -> Frames:
+        """Pixels (n, h, w), and the places (n,) in the block that they are of; read-only views."""
         view = data.view()
         view.flags.writeable = False
         positions = None if block.positions is None else block.positions[kept]

@@ -26,6 +26,8 @@ class WorkerOptions:
     """Series like those to come: the consumer warms up on them before the session says ready."""
     threads: int = 0
     """That reduce frames; 0 = the machine's cores less one, at most 4."""
+    device: str = "auto"
+    """What reduces frames: "auto" is a GPU where there is one and the consumer can use it, else the CPU."""
     folder: str | None = None
     """Folder of the pipeline file, for ``module:Class``."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from ..errors import LivemError, PipelineError, SessionError
+from ..errors import DeviceFaultError, LivemError, PipelineError, SessionError
 from ..stream.bus import Publisher
 from ..stream.child import Child
 from ..stream.results import Result
@@ -25,6 +25,7 @@ from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..stream.series import Block, IndexArray, Series
 from .analysis import Analysis, Part
 from .base import Consumer, Output
+from .hardware import Hardware
 from .lookback import Lookback
 from .pool import Pool, default_threads
 from .registry import create
@@ -47,14 +48,20 @@ RETRY_S = 0.01
 class Outlet:
     """Publishes a consumer's outputs by time, and notes how old the frames in them were.
 
-    An output that the bus cannot carry is left out; ``on_error`` gets its exception.
+    An output that the bus cannot carry is left out; ``on_error`` gets its exception. ``attrs`` go with every
+    result.
     """
 
     def __init__(
-        self, name: str, reader: RingReader, publisher: Publisher, on_error: Callable[[Exception], None]
+        self,
+        name: str,
+        reader: RingReader,
+        publisher: Publisher,
+        on_error: Callable[[Exception], None],
+        attrs: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._name, self._reader, self._publisher = name, reader, publisher
-        self._on_error = on_error
+        self._on_error, self._attrs = on_error, attrs
         self._due_ns = 0
         self.reset()
 
@@ -109,7 +116,7 @@ class Outlet:
                 t_ns=time.monotonic_ns(),
                 arrays=output.arrays,
                 units=output.units,
-                attrs=output.attrs,
+                attrs={**output.attrs, **self._attrs()},
                 final=final,
             )
             self._publisher.publish(result)
@@ -130,8 +137,13 @@ class Worker:
         self._pool = Pool(options.threads or default_threads())
         self._warm_up()
         self._reader = RingReader(port)
+        self._hardware = Hardware(options.device, self._consumer, self._reader.faults)
+        self._hardware.lock(self._reader.memory)
+        self._hardware.warm_up(options.expected)
         self._publisher = Publisher(options.results_address)
-        self._outlet = Outlet(options.name, self._reader, self._publisher, self._count_error)
+        self._outlet = Outlet(
+            options.name, self._reader, self._publisher, self._count_error, self._hardware.attrs
+        )
         self._lookback = Lookback()
         self._recordings: list[str] = []
         """Files that held frames of the series when something was last set."""
@@ -157,12 +169,16 @@ class Worker:
         poller = zmq.Poller()
         poller.register(self._reader.wake, zmq.POLLIN)
         poller.register(self._child.link.pollable, zmq.POLLIN)
-        self._child.link.ready({"parameters": self._parameters()})
-        while not self._child.stopping():
-            if not self._step():
-                self._sleep(poller)
-            self._obey()
-        self._finish()
+        self._child.link.ready({"parameters": self._parameters(), "device": str(self._hardware)})
+        try:
+            while not self._child.stopping():
+                if not self._step():
+                    self._sleep(poller)
+                self._obey()
+            self._finish()
+        except DeviceFaultError:
+            self._reader.note_fault()  # the next process sees the same blocks, on the CPU in the end
+            raise
 
     def _finish(self) -> None:
         """Work off what is still in the ring, for a while: a stopped session ends with what it had."""
@@ -234,7 +250,11 @@ class Worker:
             self._count_error(error)
 
     def _analysis_of(self, series: Series) -> Analysis:
-        return Analysis(self._consumer, series, self._pool, self._reader.policy.n)
+        analysis = self._hardware.analysis(self._consumer, series, self._pool, self._reader.policy.n)
+        if self._hardware.alarm:
+            self._child.link.report("alarm", text=self._hardware.alarm)
+            self._hardware.alarm = ""
+        return analysis
 
     def _catch_up(self, start: SeriesStart) -> None:
         """A worker that was restarted in mid-series has missed what the former one saw.

@@ -119,6 +119,7 @@ def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator
             params=config.params,
             expected=WARM_UP,
             threads=config.threads,
+            device=config.device,
             folder=_folder(pipeline),
         )
         yield ProcessSpec(config.name, run_worker, (options, ring.reader_port(config.name)))

@@ -42,6 +42,8 @@ R_AT_WORK, R_SUSPECT, R_STRIKES = 31, 32, 33
 R_PATIENCE, R_PASSED = 34, 35
 """How long the writer waits for this reader while it stands still (ns, 0 = without limit); 1 once it went on
 without it, until the reader has caught up."""
+R_FAULTS = 36
+"""How often this reader's process ended because of what it computes on (a GPU, say)."""
 R_POISON, POISON_KEPT = 40, 24
 """Blocks (seq + 1) that have killed too many processes."""
 

@@ -36,6 +36,7 @@ from .ring_layout import (
     R_BEAT,
     R_CURSOR,
     R_ERRORS,
+    R_FAULTS,
     R_GATES,
     R_GENERATION,
     R_PASSED,
@@ -49,6 +50,7 @@ from .ring_layout import (
     S_START_SEQ,
     SERIES_KEPT,
     SLOT_WORDS,
+    Bytes,
     Words,
     histogram_bin,
 )
@@ -235,6 +237,20 @@ class RingReader:
     def passed(self) -> bool:
         """Whether the writer went on without this reader, because it stood still."""
         return bool(self._words[R_PASSED])
+
+    @property
+    def faults(self) -> int:
+        """How many processes of this reader have noted a fault before they ended."""
+        return int(self._words[R_FAULTS])
+
+    def note_fault(self) -> None:
+        """Tell the next process of this reader that this one ends because of what it computes on."""
+        self._words[R_FAULTS] += np.uint64(1)
+
+    @property
+    def memory(self) -> Bytes:
+        """The ring's blocks, as one array of all their bytes; read-only. To be page-locked, say."""
+        return self._views.stored
 
     def rejoin(self, reason: str) -> None:
         """Make the writer wait again, from the oldest block that is left; all leases must have ended.

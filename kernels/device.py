@@ -1,0 +1,102 @@
+"""Where kernels run: on the processor or on a CUDA device; which of them, and why.
+
+An import that succeeds proves nothing: the packages load on machines without a card or driver. Importing this
+module loads no GPU package; `find_cuda` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
+
+from ..errors import MissingDependencyError, PipelineError
+
+Kind: TypeAlias = Literal["cpu", "cuda"]
+WANTED = ("auto", "cpu", "cuda")
+"""What ``device = "..."`` of a consumer's table may say."""
+EXTRA = 'pip install "livem[cuda13]" (driver 580 or newer) or "livem[cuda12]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What kernels run on."""
+
+    kind: Kind
+    name: str
+    why: str
+    """The reason for this one, as a clause."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class CudaState:
+    """Whether a CUDA device can be used."""
+
+    name: str | None
+    """Of the device; None: there is none, or nothing that could use it."""
+    text: str
+    """What was found, as a clause."""
+
+
+def choose_device(wanted: str = "auto", look: Callable[[], CudaState] | None = None) -> Device:
+    """The device for a worker.
+
+    Parameters
+    ----------
+    wanted : one of `WANTED`; "auto" takes a CUDA device where one can be used.
+    look : what finds the CUDA device; default `find_cuda`.
+
+    Raises
+    ------
+    PipelineError
+        Another word.
+    MissingDependencyError
+        "cuda" where no device can be used.
+    """
+    check_wanted(wanted)
+    if wanted == "cpu":
+        return Device("cpu", "CPU", "as the pipeline says")
+    found = (look or find_cuda)()
+    if found.name is not None:
+        return Device("cuda", found.name, "as the pipeline says" if wanted == "cuda" else found.text)
+    if wanted == "auto":
+        return Device("cpu", "CPU", found.text)
+    raise MissingDependencyError(
+        f'device = "cuda", but {found.text}: {EXTRA} on a machine with an NVIDIA GPU, or say device = "auto"'
+    )
+
+
+def check_wanted(wanted: object, where: str = "") -> None:
+    """Raises PipelineError for what is not one of `WANTED`."""
+    if wanted not in WANTED:
+        of = f" of {where}" if where else ""
+        raise PipelineError(f"'device'{of} is {wanted!r}; it must be one of {', '.join(WANTED)}")
+
+
+def find_cuda() -> CudaState:
+    """Ask the driver for a device. Opens no context: 0.3 s the first time, and no memory of the device."""
+    if find_spec("numba_cuda") is None:
+        return CudaState(None, "numba-cuda is not installed")
+    try:
+        return _ask(import_module("numba.cuda"))
+    except (ImportError, OSError, RuntimeError) as error:
+        return CudaState(None, f"numba-cuda cannot be loaded: {error}")
+
+
+def _ask(cuda: Any) -> CudaState:
+    if not cuda.is_available():
+        return CudaState(None, "no CUDA device: numba-cuda is installed and sees none")
+    devices = cuda.list_devices()
+    if not len(devices):
+        return CudaState(None, "no CUDA device: there is a driver, and it sees none")
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+        return CudaState("CUDA simulator", "NUMBA_ENABLE_CUDASIM is set")
+    name = devices[0].name
+    text = name.decode() if isinstance(name, bytes) else str(name)
+    return CudaState(text, "a CUDA device is there")
