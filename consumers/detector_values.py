@@ -17,10 +17,22 @@ CORNER = ("top", "left", "height", "width")
 MIDDLE = ("center", "size")
 UNITS = ("px", "mrad")
 MAX_SEGMENTS = 64
-POSITIVE = ("radius", "outer", "height", "width")
-"""Keys that must be greater than 0; ``inner`` may be 0."""
+POSITIVE = ("radius", "outer", "height", "width", "counts_per_electron")
+"""Keys that must be greater than 0."""
+NOT_NEGATIVE = ("inner", "high_pass")
+UNIT_OF = {"rotation": "degrees", "high_pass": "cycles per scan pixel", "counts_per_electron": "counts"}
+"""Of keys that are not in px."""
 AUTO = "auto"
-"""The centre of the bright-field disk, wherever it is found."""
+"""As a centre: that of the bright-field disk, wherever it is found; as a rotation: that without curl."""
+NO_DESCAN = "none"
+PLANE = "plane"
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    "dpc": ("segments",),
+    "idpc": ("segments",),
+    "icom": ("com",),
+    "dcom": ("com", "segments"),
+}
+"""Kinds that are made of another detector's image, and of which kind that must be."""
 
 
 def checked(where: str, key: str, value: Any, kind: str) -> Any:
@@ -31,10 +43,16 @@ def checked(where: str, key: str, value: Any, kind: str) -> Any:
         return value
     if key in ("unit", "preset"):
         return _one_of(where, key, value, UNITS if key == "unit" else tuple(PRESETS))
-    if key == "weighted":
+    if key in ("weighted", "flip"):
         return _switch(where, key, value)
     if key == "count":
         return _count(where, value)
+    if key == "of":
+        return _name(where, value)
+    if key == "descan":
+        return _descan(where, value)
+    if key == "rotation" and value == AUTO and kind != "segments":
+        return value
     if key in MIDDLE:
         return value if value == AUTO and kind != "rectangle" else pair(where, key, value)
     return _length(where, key, number(where, key, value))
@@ -42,7 +60,7 @@ def checked(where: str, key: str, value: Any, kind: str) -> Any:
 
 def number(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        unit = "degrees" if key == "rotation" else "px"
+        unit = UNIT_OF.get(key, "px")
         raise PipelineError(f"{where} has {key} = {value!r}; it must be a finite number ({unit})")
     return float(value)
 
@@ -78,7 +96,7 @@ def hint(word: str, known: Any) -> str:
 def _length(where: str, key: str, value: float) -> float:
     if key in POSITIVE and value <= 0:
         raise PipelineError(f"{where} has {key} = {value:g}; it must be greater than 0")
-    if key == "inner" and value < 0:
+    if key in NOT_NEGATIVE and value < 0:
         raise PipelineError(f"{where} has {key} = {value:g}; it must not be negative")
     return value
 
@@ -101,3 +119,21 @@ def _count(where: str, value: Any) -> int:
             f"{where} has count = {value!r}; it must be a whole number of segments, 3 to {MAX_SEGMENTS}"
         )
     return value
+
+
+def _name(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise PipelineError(f"{where} has of = {value!r}; it must be the name of another detector")
+    return value
+
+
+def _descan(where: str, value: Any) -> Any:
+    if value in (NO_DESCAN, PLANE):
+        return value
+    path = value.get("path") if isinstance(value, Mapping) and set(value) == {"path"} else value
+    if isinstance(path, str) and path.endswith(".npy"):
+        return {"path": path}
+    raise PipelineError(
+        f'{where} has descan = {value!r}; it must be "none", "plane", or {{ path = "FILE.npy" }} of the '
+        "centre of mass of a vacuum scan"
+    )

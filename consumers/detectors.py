@@ -17,7 +17,7 @@ from ..errors import PipelineError
 from ..kernels.masks import Center, Mask, RadialBins, Shape, annulus, disk, radial_bins, rectangle
 from ..kernels.reduce import Region
 from ..kernels.segments import ring_segments, segment_directions
-from .detector_values import AUTO, CORNER, MIDDLE, checked, corner, hint, middle
+from .detector_values import AUTO, CORNER, DERIVED, MIDDLE, checked, corner, hint, middle
 from .mask_files import load_mask, load_weights
 from .presets import UNCALIBRATED, Calibration, preset_radii
 
@@ -33,16 +33,23 @@ __all__ = [
     "parse_detector",
 ]
 
+CORRECTIONS = ("rotation", "flip", "descan")
+"""Keys of what is a field of deflections: how it is shown, not what is measured."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "disk": ("radius", "center", "unit"),
     "annulus": ("inner", "outer", "center", "unit"),
     "rectangle": (*CORNER, *MIDDLE),
     "mask": ("path", "weighted"),
-    "com": ("center", "radius", "unit"),
+    "com": ("center", "radius", "unit", *CORRECTIONS),
     "total": (),
     "preset": ("preset", "center"),
     "segments": ("inner", "outer", "count", "rotation", "center", "unit"),
     "profile": ("width", "center", "unit"),
+    "dose": ("counts_per_electron",),
+    "dpc": ("of", *CORRECTIONS),
+    "idpc": ("of", *CORRECTIONS, "high_pass"),
+    "icom": ("of", *CORRECTIONS, "high_pass"),
+    "dcom": ("of", *CORRECTIONS),
 }
 """Kinds of detectors and the keys of each; lengths in px unless ``unit`` says mrad, centres in px."""
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -52,6 +59,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "mask": ("path",),
     "preset": ("preset",),
     "segments": ("outer",),
+    **dict.fromkeys(DERIVED, ("of",)),
 }
 LENGTHS = ("radius", "inner", "outer", "width")
 """Keys that ``unit`` is about; a rectangle has none."""
@@ -77,6 +85,14 @@ class DetectorSpec:
         """Whether it is to be fitted again when the bright-field disk is found, or found elsewhere."""
         centred = self.values.get("center", AUTO if self.kind == "preset" else None)
         return self.kind == "preset" or centred == AUTO
+
+    @property
+    def directions(self) -> tuple[float, ...]:
+        """Of the segments' middles in degrees; empty for other kinds."""
+        if self.kind != "segments":
+            return ()
+        found = segment_directions(self.values.get("count", 4), self.values.get("rotation", 0.0))
+        return tuple(found.tolist())
 
     def changed(self, key: str, value: Any) -> DetectorSpec:
         """The same detector with one key changed."""
@@ -144,6 +160,8 @@ def parse_detector(where: str, table: Any) -> DetectorSpec:
             f"{where} has inner = {values['inner']:g} {unit} and outer = {values['outer']:g} {unit}; "
             "inner must be smaller"
         )
+    if values.get("rotation") == AUTO and "flip" in values:
+        raise PipelineError(f'{where} has rotation = "auto" and flip; the flip is found with the rotation')
     return DetectorSpec(where, kind, values)
 
 

@@ -1,4 +1,4 @@
-"""Mask and weight files: one number a pixel, .npy, .tif or .png.
+"""Mask, weight and background files: one number a pixel, .npy, .tif or .png.
 
 Knows files and their shape; not what the pixels are for. Every mistake is a PipelineError that names the
 file, what it holds and what it must hold.
@@ -42,6 +42,18 @@ def load_weights(where: str, path: Path, shape: Shape) -> npt.NDArray[Any]:
             f"integers may to below {MAX_WEIGHT}, to be exact: make them smaller, or store floats"
         )
     return pixels.astype(np.float64 if pixels.dtype.kind == "f" else np.int64)
+
+
+def load_numbers(where: str, path: Path, shape: Shape) -> npt.NDArray[np.float64]:
+    """A file of one finite number a pixel, (h, w) float64."""
+    pixels = _pixels(where, path, shape).astype(np.float64)
+    bad = int(np.count_nonzero(~np.isfinite(pixels)))
+    if bad:
+        raise PipelineError(
+            f"{where}: {path} holds {bad} values that are not finite; write 0 there, and name dead pixels in "
+            "dead_pixels"
+        )
+    return pixels
 
 
 def _pixels(where: str, path: Path, shape: Shape) -> npt.NDArray[Any]:

@@ -17,13 +17,13 @@ index_blocks = st.lists(
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(index_blocks, st.integers(1, 60))
 def test_trace_shows_the_newest_frames_and_nan_between(blocks, capacity):
-    trace = Trace((), capacity)
+    trace = Trace(1, capacity)
     seen: set[int] = set()
     for block in blocks:
         indices = np.array(block, np.int64)
-        trace.add(indices, None, indices * 2.0)
+        trace.add(indices, None, indices[:, None] * 2.0)
         seen.update(block)
-        arrays = trace.arrays()
+        arrays = trace.arrays(slice(0, 1))
         x, y = arrays["x"], arrays["y"]
         assert x[-1] == max(seen)
         assert len(x) <= capacity
@@ -36,11 +36,11 @@ def test_trace_shows_the_newest_frames_and_nan_between(blocks, capacity):
 
 
 def test_long_traces_keep_bounded_memory_and_say_what_they_forgot():
-    trace = Trace((2,), capacity=1000)
+    trace = Trace(2, capacity=1000)
     for start in range(0, 50_000, 500):
         indices = np.arange(start, start + 500, dtype=np.int64)
         trace.add(indices, None, np.stack([indices, -indices], axis=1).astype(float))
-    arrays = trace.arrays()
+    arrays = trace.arrays(slice(0, 2))
     np.testing.assert_array_equal(arrays["x"], np.arange(49_000, 50_000))
     np.testing.assert_array_equal(arrays["y"][:, 1], -np.arange(49_000.0, 50_000))
     assert trace.attrs() == {"x_label": "frame", "forgotten": 49_000, "newest_frames": 1000}
@@ -48,13 +48,13 @@ def test_long_traces_keep_bounded_memory_and_say_what_they_forgot():
 
 
 def test_trace_of_a_far_jump_and_of_nothing():
-    trace = Trace((), 10)
-    trace.add(np.empty(0, np.int64), None, np.empty(0))
-    assert len(trace.arrays()["x"]) == 0
-    trace.add(np.array([3]), None, np.array([1.0]))
-    trace.add(np.array([10**12]), None, np.array([np.inf]))
-    np.testing.assert_array_equal(trace.arrays()["x"][-1:], [10**12])
-    assert np.isnan(trace.arrays()["y"]).all()
+    trace = Trace(1, 10)
+    trace.add(np.empty(0, np.int64), None, np.empty((0, 1)))
+    assert len(trace.arrays(slice(0, 1))["x"]) == 0
+    trace.add(np.array([3]), None, np.array([[1.0]]))
+    trace.add(np.array([10**12]), None, np.array([[np.inf]]))
+    np.testing.assert_array_equal(trace.arrays(slice(0, 1))["x"][-1:], [10**12])
+    assert np.isnan(trace.arrays(slice(0, 1))["y"]).all()
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
