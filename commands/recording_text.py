@@ -40,7 +40,8 @@ def describe_recording(recording: Recording) -> dict[str, Any]:
         "announced": recording.announced.count,
         "sent": sent,
         "recorded": recorded,
-        "missing": expected - recorded,
+        "missing": None if recording.index_fault else expected - recorded,
+        "index_fault": recording.index_fault,
         "gaps": [list(gap) for gap in gaps[:GAPS_SHOWN]],
         "gap_count": len(gaps),
         "rejected": recording.accounts.get("rejected") or {},
@@ -86,7 +87,7 @@ def recording_lines(what: Mapping[str, Any]) -> Iterator[str]:
     yield first
     reason = f": {facts['reason']}" if facts["reason"] else ""
     yield f"  series    {facts['series']}, {_state(facts)}{reason}"
-    yield f"  recorded  {facts['recorded']:,} frames, {facts['missing']:,} missing{_gaps_text(facts)}"
+    yield f"  recorded  {facts['recorded']:,} frames, {_missing(facts)}"
     if rejected := facts["rejected"]:
         yield f"  rejected  {', '.join(f'{why} {n}' for why, n in sorted(rejected.items()))}"
     yield (
@@ -98,8 +99,16 @@ def recording_lines(what: Mapping[str, Any]) -> Iterator[str]:
     for name, shape in facts["tables"].items():
         yield f"  {name:<9} {' x '.join(map(str, shape))}"
     yield from rest
+    if facts["index_fault"]:
+        yield f"  `livem repair {what['name']}` looks for its frames by their checksums"
     if facts["left_open"]:
         yield f"  its writer did not close it: `livem repair {what['name']}` makes it open everywhere"
+
+
+def _missing(facts: Mapping[str, Any]) -> str:
+    if facts["missing"] is None:
+        return f"but where they lie cannot be read: its index is damaged ({facts['index_fault']})"
+    return f"{facts['missing']:,} missing{_gaps_text(facts)}"
 
 
 def _state(facts: Mapping[str, Any]) -> str:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=opt.FILE, metavar="FILE...")
+@click.option("--force", is_flag=True, help="Mark damaged frames as absent even where most of them are.")
 @opt.as_json
-def command(files: tuple[Any, ...], as_json: bool) -> int:
+def command(files: tuple[Any, ...], force: bool, as_json: bool) -> int:
     """Mend recordings in place, so that every program opens them.
 
     Frames that do not match their checksum are marked as absent; nothing else is touched, and a sound
-    recording stays as it is. The exit code is 2 when a file could not be mended; the others are.
+    recording stays as it is. One whose index is damaged is not touched at all: its frames are looked for by
+    their checksums, and NAME.salvaged.h5 has those that were found. The exit code is 2 when a file could not
+    be mended; the others are.
 
     \b
     Examples:
@@ -35,7 +38,7 @@ def command(files: tuple[Any, ...], as_json: bool) -> int:
     code = 0
     for file in files:
         try:
-            report = repair(file)
+            report = repair(file, force=force)
         except LivemError as error:
             code = max(code, error.exit_code)
             told.append({"path": str(file), "error": str(error)})
@@ -53,12 +56,20 @@ def command(files: tuple[Any, ...], as_json: bool) -> int:
 
 
 def _as_json(report: RepairReport) -> dict[str, Any]:
-    fields = {**asdict(report), "path": str(report.path)}
+    salvaged = None if report.salvaged is None else str(report.salvaged)
+    fields = {**asdict(report), "path": str(report.path), "salvaged": salvaged}
     return {**fields, "changed": report.changed, "sound": report.sound}
 
 
 def report_lines(report: RepairReport) -> Iterator[str]:
     """What was found and done, for people."""
+    if report.salvaged is not None:
+        yield (
+            f"{report.path}: its index is damaged, it is left as it is; {report.sound:,} of "
+            f"{report.recorded:,} recorded frames were found by their checksums"
+        )
+        yield f"  {report.salvaged} has them"
+        return
     verdict = "repaired" if report.changed else "nothing to repair"
     yield f"{report.path}: {verdict}; {report.sound:,} of {report.recorded:,} recorded frames are sound"
     if report.header_lost:

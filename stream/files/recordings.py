@@ -6,9 +6,11 @@ recording that is still being written, or whose writer was killed, is read up to
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from .recording_layout import (
     FRAMES,
     POSITION,
     POSITION_SUM,
+    ROWS_PER_CHUNK,
     SERIES,
     SUM,
     VERSION,
@@ -48,6 +51,10 @@ from .superblock import AsClosed, BrokenSuperblockError, Superblock
 Payload = bytes | memoryview
 Joined = tuple[npt.NDArray[np.uint8], IndexArray]
 MAX_TABLE = 4 * MAX_DIM**2
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What h5py makes of damage, as it meets it."""
+NEEDED = ("valid", "size", "xxh64", POSITION, POSITION_SUM)
+"""Columns without which a frame is not given out."""
 
 
 def is_recording(path: str | PathLike[str]) -> bool:
@@ -55,7 +62,7 @@ def is_recording(path: str | PathLike[str]) -> bool:
     try:
         with _open(Path(path)) as file:
             return VERSION_ATTRIBUTE in file.attrs
-    except (OSError, RuntimeError, SourceError):
+    except (*UNREADABLE, SourceError):
         return False
 
 
@@ -68,15 +75,38 @@ def open_recording(path: str | PathLike[str]) -> Recording:
         When it is no recording, is of a later version, or is damaged where nothing can be read without it.
     """
     where = Path(path)
-    file = _open(where)
+    return _as_recording(where, _open(where))
+
+
+def open_as_closed(path: Path, header: Superblock) -> Recording:
+    """Open a recording as it will be with its first bytes put right; on the disk nothing changes.
+
+    Raises SourceError as ``open_recording`` does.
+    """
     try:
-        return Recording(where, file)
+        file = h5py.File(AsClosed(path, header), "r", libver="latest")
+    except UNREADABLE as error:
+        raise SourceError(f"{path} cannot be opened as a recording: {_words(error)}") from error
+    return _as_recording(path, file)
+
+
+def _as_recording(path: Path, file: h5py.File) -> Recording:
+    try:
+        return Recording(path, file)
     except SourceError:
         file.close()
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         file.close()
-        raise SourceError(f"{where} cannot be read as a recording: {error}; try `livem repair`") from error
+        raise SourceError(
+            f"{path} cannot be read as a recording: it is damaged where nothing can be read without it "
+            f"({_words(error)}); `livem repair` cannot mend that: use a copy"
+        ) from error
+
+
+def _words(error: BaseException) -> str:
+    """A KeyError quotes its text."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def _open(path: Path) -> h5py.File:
@@ -90,8 +120,8 @@ def _open(path: Path) -> h5py.File:
         if header.clean:
             return h5py.File(path, "r", libver="latest")
         return _open_marked(path, header)
-    except (OSError, RuntimeError, BrokenSuperblockError) as error:
-        raise SourceError(f"{path} cannot be opened as a recording: {error}") from error
+    except (*UNREADABLE, BrokenSuperblockError) as error:
+        raise SourceError(f"{path} cannot be opened as a recording: {_words(error)}") from error
 
 
 def _open_marked(path: Path, header: Superblock) -> h5py.File:
@@ -111,7 +141,7 @@ def _open_marked(path: Path, header: Superblock) -> h5py.File:
 def _writer_alive(file: h5py.File) -> bool:
     try:
         return is_alive(str(file[BOOKS].attrs.get(WRITER, "")))
-    except (OSError, RuntimeError, KeyError):
+    except UNREADABLE:
         return False  # so damaged that nobody can be writing it
 
 
@@ -195,6 +225,14 @@ class Recording(Acquisition):
         """(n, 2) float32 (y, x) in scan pixels; None unless the scan is one of explicit positions."""
         return self._column(POSITION, first, n) if POSITION in self._columns else None
 
+    def sure_positions(self, first: int, n: int) -> Positions | None:
+        """(n, 2) as ``positions``, NaN, which is no place, where one is damaged; reads no frame."""
+        positions = self.positions(first, n)
+        if positions is not None:
+            placed = np.concatenate([self._placed(start, stop) for start, stop in self._pieces(first, n)])
+            positions[~placed] = np.nan
+        return positions
+
     def tables(self) -> Mapping[str, Array]:
         """Pixel mask, flatfield, count rates, as far as the detector sent them and they can be read."""
         found = {name: self._table(name) for name in TABLES}
@@ -205,7 +243,7 @@ class Recording(Acquisition):
             table = self._file[DETECTOR].get(name)
             values = None if table is None or table.size > MAX_TABLE else np.asarray(table)
             return values if values is None or _is_whole(table, values.tobytes()) else None
-        except (OSError, RuntimeError, KeyError):
+        except UNREADABLE:
             return None  # this part of the file is gone: the frames are not
 
     def truth(self) -> Mapping[str, Array]:
@@ -244,7 +282,10 @@ class Recording(Acquisition):
         try:
             values[:known] = column[start : start + known]
         except (OSError, RuntimeError):
-            return values  # this part of the file is gone: its frames are absent
+            for at in range(start - start % ROWS_PER_CHUNK, start + known, ROWS_PER_CHUNK):
+                a, b = max(start, at), min(start + known, at + ROWS_PER_CHUNK)
+                with contextlib.suppress(OSError, RuntimeError):  # gone: its frames are absent
+                    values[a - start : b - start] = column[a:b]
         return values
 
     def _sound(self, start: int, stop: int) -> list[bytes]:
@@ -263,9 +304,34 @@ class Recording(Acquisition):
         """(n,) whether a frame's own position is as it was written; true where there is none."""
         if POSITION_SUM not in self._columns:
             return np.ones(stop - start, np.bool_)
+        if self.index_fault and self._fault_of(POSITION, POSITION_SUM):
+            return np.zeros(stop - start, np.bool_)  # zeros would be believed
         positions, sums = (self._rows_of(name, start, stop) for name in (POSITION, POSITION_SUM))
         placed: npt.NDArray[np.bool_] = (sums == position_sums(positions)) | (sums == 0)
         return placed
+
+    @cached_property
+    def index_fault(self) -> str | None:
+        """Why frames or their rows cannot be looked up, though they may be there: HDF5's index is damaged.
+
+        Walks through all of it: 0.1 us a frame.
+        """
+        return self._fault_of(DATA, *NEEDED)
+
+    def _fault_of(self, *names: str) -> str | None:
+        for name in names:
+            dataset = self._data if name == DATA else self._columns.get(name)
+            if dataset is None:
+                continue
+            try:
+                dataset.id.get_num_chunks()
+            except (OSError, RuntimeError) as error:
+                return f"{dataset.name}: {str(error).splitlines()[0]}"
+        return None
+
+    def fingerprints(self, first: int, n: int) -> tuple[IndexArray, npt.NDArray[np.uint64]]:
+        """(n,) bytes and (n,) XXH64 of each payload, even if it is marked as absent; 0 = none was written."""
+        return self._column("size", first, n), self._column("xxh64", first, n)
 
     def _payload(self, index: int) -> bytes:
         try:

@@ -3,14 +3,13 @@
 A file's structure is there before its first frame and stays sound through a kill (recording_file.py), so
 nothing is copied or moved: its first 48 bytes are put right in one write, rows of frames that do not match
 their checksum are marked as absent, and the accounts say what became of it. A repair that is killed is simply
-done again.
+done again. Nothing is written before all of the file was looked through; one whose index is damaged is not
+written at all: its frames are found without it, for a new file (salvage.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,15 +20,18 @@ import numpy as np
 
 from ...errors import SourceError
 from ..files.recording_layout import ACCOUNTS, FRAMES
-from ..files.recordings import Recording, open_recording
+from ..files.recordings import Recording, open_as_closed, open_recording
 from ..files.superblock import OPEN_FOR_SWMR, SIZE, BrokenSuperblockError, Superblock, overwrite
 from .nexus import LIBRARY
+from .salvage import Salvaged, salvage
 
 BATCH = 256
 PIECE = 1 << 20
 ROOT = 48
 """Where the root group of every recording lies: right behind the superblock."""
 NOWHERE = (1 << 64) - 1
+FEW = 0.5
+"""Less than this share of the frames sound is more than damage costs as a rule: something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class RepairReport:
     """Of these, frames whose bytes do not match their checksum or are gone; now marked as absent."""
     closed_accounts: bool
     """Its accounts were open, and say now that the recording was cut short."""
+    salvaged: Path | None = None
+    """Its index was damaged: the file is as it was, and this new one has the frames that were found again."""
 
     @property
     def sound(self) -> int:
@@ -58,13 +62,18 @@ class RepairReport:
     @property
     def changed(self) -> bool:
         """Whether anything had to be mended."""
-        return bool(
-            self.left_open or self.header_lost or self.cut_off or self.damaged or self.closed_accounts
-        )
+        found = self.left_open or self.header_lost or self.cut_off or self.damaged or self.closed_accounts
+        return bool(found and self.salvaged is None)
 
 
-def repair(path: str | PathLike[str]) -> RepairReport:
-    """Mend a recording in place.
+def repair(path: str | PathLike[str], *, force: bool = False) -> RepairReport:
+    """Mend a recording in place, or write what can be found of it to a new one where its index is damaged.
+
+    Parameters
+    ----------
+    path : path
+    force : bool, optional
+        Mark damaged frames as absent even where these are more than half of all.
 
     Returns
     -------
@@ -74,32 +83,58 @@ def repair(path: str | PathLike[str]) -> RepairReport:
     ------
     SourceError
         When it is no recording, is being written at this moment, is damaged where nothing can be read
-        without it, cannot be read as a whole at this moment, or cannot be written.
+        without it, has few sound frames, cannot be read as a whole at this moment, or cannot be written. The
+        file is as it was then.
     """
     where = Path(path)
     try:
-        return _repair(where)
+        return _repair(where, force)
     except (OSError, RuntimeError) as error:
         raise SourceError(f"{where} cannot be repaired: {error}") from error
 
 
-def _repair(path: Path) -> RepairReport:
+def _repair(path: Path, force: bool) -> RepairReport:
     size = path.stat().st_size
     header, lost = _header(path, size)
     if header.flags & OPEN_FOR_SWMR:
         _refuse_if_written(path)
     cut_off = max(0, header.base + header.end - size)
-    with _mended_header(path, header, lost or cut_off or not header.clean):
-        recording = open_recording(path)
-    recorded, damaged, rows, accounts = _look_through(recording)
-    if damaged:  # for good, or had the disk or the network a bad moment?
+    mended = None if header.clean and not lost and not cut_off else header
+    look = _look_through(path, mended)
+    if look.damaged or look.fault:  # for good, or had the disk or the network a bad moment?
         read_through(path)
-        recorded, damaged, rows, accounts = _look_through(open_recording(path))
-    is_open = accounts.get("state", "open") == "open"
-    if damaged or is_open:
-        closed = _closed_accounts(accounts, recorded - len(damaged)) if is_open else accounts
-        _write(path, damaged, rows, closed)
-    return RepairReport(path, not header.clean, lost, cut_off, recorded, len(damaged), is_open)
+        look = _look_through(path, mended)
+    recorded, damaged, is_open = look.recorded, len(look.damaged), look.is_open
+    salvaged = None
+    if look.fault:
+        salvaged = _salvaged(path, mended)
+        recorded, damaged = max(recorded, salvaged.frames), max(0, recorded - salvaged.frames)
+    else:
+        _refuse_if_few(path, look, force)
+        _mend(path, header if mended else None, look)
+    new_file = salvaged.path if salvaged else None
+    return RepairReport(path, not header.clean, lost, cut_off, recorded, damaged, is_open, new_file)
+
+
+def _open(path: Path, mended: Superblock | None) -> Recording:
+    return open_recording(path) if mended is None else open_as_closed(path, mended)
+
+
+def _salvaged(path: Path, mended: Superblock | None) -> Salvaged:
+    recording = _open(path, mended)
+    try:
+        return salvage(recording)
+    finally:
+        recording.close()
+
+
+def _refuse_if_few(path: Path, look: Look, force: bool) -> None:
+    sound = look.recorded - len(look.damaged)
+    if look.damaged and sound < FEW * look.recorded and not force:
+        raise SourceError(
+            f"only {sound:,} of the {look.recorded:,} frames of {path} match their checksums: nothing was "
+            "changed; look for a copy, or mark the others as absent with --force"
+        )
 
 
 def _header(path: Path, size: int) -> tuple[Superblock, bool]:
@@ -126,26 +161,25 @@ def _refuse_if_written(path: Path) -> None:
         recording.close()
 
 
-@contextmanager
-def _mended_header(path: Path, header: Superblock, needed: object) -> Iterator[None]:
-    """The beginning of the file put right, and as it was again if the file cannot be opened even so."""
-    if not needed:
-        yield
-        return
-    with path.open("rb") as file:
-        before = file.read(SIZE)
-    overwrite(path, header.closed(path.stat().st_size).pack())
-    try:
-        yield
-    except SourceError:
-        overwrite(path, before)
-        raise
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found by reading all of a file."""
+
+    recorded: int
+    damaged: list[int]
+    rows: int
+    accounts: dict[str, Any]
+    fault: str | None
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.accounts.get("state", "open") == "open")
 
 
-def _look_through(recording: Recording) -> tuple[int, list[int], int, dict[str, Any]]:
-    """Frames that were written, those that are not sound, all rows, the accounts; closes the recording."""
+def _look_through(path: Path, mended: Superblock | None) -> Look:
+    recording = _open(path, mended)
     try:
-        return *_verify(recording), recording.rows, recording.accounts
+        return Look(*_verify(recording), recording.rows, recording.accounts, recording.index_fault)
     finally:
         recording.close()
 
@@ -175,11 +209,17 @@ def _closed_accounts(accounts: dict[str, Any], sound: int) -> dict[str, Any]:
     return {**accounts, "state": "incomplete", "reason": reason, "recorded": sound}
 
 
-def _write(path: Path, damaged: list[int], rows: int, accounts: dict[str, Any]) -> None:
+def _mend(path: Path, header: Superblock | None, look: Look) -> None:
     """Overwrite in place: nothing in the file moves. Behind ``rows`` a flush was interrupted."""
+    if header is not None:
+        overwrite(path, header.closed(path.stat().st_size).pack())
+    if not look.damaged and not look.is_open:
+        return
+    sound = look.recorded - len(look.damaged)
+    accounts = _closed_accounts(look.accounts, sound) if look.is_open else look.accounts
     with h5py.File(path, "r+", libver=LIBRARY, locking=False) as file:
         valid = file[FRAMES]["valid"]
-        for index in damaged:
+        for index in look.damaged:
             valid[index] = 0
-        valid[rows:] = 0
+        valid[look.rows :] = 0
         file[ACCOUNTS][()] = json.dumps(accounts).encode()
