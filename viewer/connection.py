@@ -23,6 +23,9 @@ class BusFeed:
     def events(self) -> Sequence[Result]:
         return self._subscriber.events()
 
+    def finals(self) -> Sequence[Result]:
+        return self._subscriber.finals()
+
     @property
     def state(self) -> FeedState:
         link = self._subscriber.state

@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QWidget
 
 from .colour import GREY
-from .models.status import Tone
+from .models.chips import Tone
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
 
@@ -36,6 +36,7 @@ CURVE_COLOURS = DETECTOR_COLOURS
 STYLE = f"""
 QWidget {{ background: {WINDOW}; color: {TEXT}; font-size: 9.5pt; }}
 QFrame#pane {{ background: {PANEL}; border: 1px solid {BORDER}; border-radius: 6px; }}
+QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
 QFrame#pane QWidget {{ background: {PANEL}; border: none; }}
 QLabel#title {{ font-weight: 600; }}
 QLabel#reading {{ color: {MUTED}; }}
@@ -52,6 +53,19 @@ QFrame#bar QSlider::handle:horizontal {{
 QFrame#bar QComboBox {{
     background: {WINDOW}; border: 1px solid {BORDER}; border-radius: 4px; padding: 2px 6px; min-width: 52px;
 }}
+QFrame#bar QPushButton, QFrame#pane QPushButton, QFrame#series QPushButton {{
+    background: {WINDOW}; border: 1px solid {BORDER}; border-radius: 4px; padding: 2px 8px;
+}}
+QFrame#bar QPushButton:hover, QFrame#pane QPushButton:hover {{ background: {BORDER}; }}
+QFrame#bar QPushButton:checked, QFrame#pane QPushButton:checked {{
+    border-color: {IDLE}; background: {BORDER};
+}}
+QFrame#bar QPushButton:disabled {{ color: {MUTED}; }}
+QFrame#series {{ background: {PANEL}; border: 1px solid {BORDER}; border-radius: 6px; }}
+QFrame#series QLabel {{ background: transparent; }}
+QMenu {{ background: {PANEL}; border: 1px solid {BORDER}; }}
+QMenu::item:selected {{ background: {BORDER}; }}
+QMenu::item:disabled {{ color: {MUTED}; }}
 QSplitter::handle {{ background: {WINDOW}; }}
 QToolTip {{ color: {TEXT}; background: {PANEL}; border: 1px solid {BORDER}; padding: 4px; }}
 """

@@ -9,21 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from . import theme
+from .models.chips import chips, lost_warning
 from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.pacing import Pacing
 from .models.session import Session
-from .models.status import chips, lost_warning
 from .models.transport import parse_playback
 from .panels.curves import CurvesPanel
+from .panels.detector_menu import open_menu
 from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
+from .panels.record_bar import RecordBar
 from .panels.scan_images import ScanImagesPanel
+from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
 from .panels.transport import TransportBar
 
@@ -73,6 +76,11 @@ class ViewerWindow(QMainWindow):
         self.frame = FramePanel(self.session, self.commands, self._clock)
         self.images = ScanImagesPanel(self.session)
         self.curves = CurvesPanel(self.session)
+        self.series = SeriesBar(self.session)
+        for panel in (self.frame, self.images):
+            panel.asked.connect(self._open_menu)
+        self.frame.changing.connect(self._say_what_changes)
+        self.record = RecordBar(self.commands)
         self.transport = TransportBar(self.commands, self._clock)
         self.status = StatusBar()
         self.banner = theme.named(QLabel(), "banner")
@@ -81,7 +89,8 @@ class ViewerWindow(QMainWindow):
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._analyses = _splitter(Qt.Orientation.Vertical, self.images, self.curves)
-        self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._analyses)
+        self._right = _column(self.series, self._analyses)
+        self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._right)
         self._pages = QStackedWidget()
         self._pages.addWidget(self.waiting)
         self._pages.addWidget(self._panels)
@@ -93,6 +102,7 @@ class ViewerWindow(QMainWindow):
         layout.setSpacing(0)
         layout.addWidget(self.banner)
         layout.addWidget(self._pages, 1)
+        layout.addWidget(self.record)
         layout.addWidget(self.transport)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
@@ -110,6 +120,11 @@ class ViewerWindow(QMainWindow):
             ("Left", lambda: self.transport.step(-1)),
             ("Right", lambda: self.transport.step(1)),
             ("Home", self.transport.to_start),
+            ("PgUp", self.session.browser.older),
+            ("PgDown", self.session.browser.newer),
+            ("L", self.session.browser.live),
+            ("R", self.toggle_raw),
+            ("K", self.record.keep_last),
         ):
             QShortcut(QKeySequence(keys), self, action)
 
@@ -150,6 +165,10 @@ class ViewerWindow(QMainWindow):
         for pane in self.panes:
             pane.lock_contrast(locked)
 
+    def toggle_raw(self) -> None:
+        """Fields of deflections as measured, or corrected again."""
+        self.session.raw = not self.session.raw
+
     def toggle_full_screen(self) -> None:
         """The whole screen, or the window again."""
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -163,13 +182,16 @@ class ViewerWindow(QMainWindow):
 
     def _take(self, now: float) -> None:
         changed = self.session.take(self.feed.poll())
+        self.session.keep(self.feed.finals())
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         self._take_events(now)
         if self.frame.update_from(changed, now):
             self.pacing.shown += 1
-        self.images.update_from(changed, now)
-        self.curves.update_from(changed)
+        self.images.update_from(now)
+        self.curves.update_from()
+        self.series.update_from(self.session)
+        self.record.show_recording(self.session.status.recording)
         self.transport.show_playback(self.session.status.playback)
         self._arrange()
         self._say(now)
@@ -179,6 +201,7 @@ class ViewerWindow(QMainWindow):
             if outcome.error is not None:
                 self._notice = (outcome.error, now + NOTICE_SECONDS)
             self._take_outcome(outcome)
+            self.record.answered(outcome)
 
     def _take_outcome(self, outcome: Outcome) -> None:
         """What was asked for and is not to be is shown as it was."""
@@ -192,6 +215,18 @@ class ViewerWindow(QMainWindow):
             if text := str(event.attrs.get("message") or ""):
                 self._notice = (f"{event.topic}: {text}", now + NOTICE_SECONDS)
 
+    def _open_menu(self, topic: str, where: QPoint) -> None:
+        if open_menu(self, self.session, self.commands, topic, where) is not None:
+            self._say_what_changes()
+
+    def _say_what_changes(self) -> None:
+        """A detector is about to be changed while another series is looked at."""
+        past, newest = self.session.browser.shown, self.session.newest
+        if past is not None and newest is not None:
+            stays = f"series {past.key.number} stays as it is"
+            text = f"changes apply to series {newest.number}, the newest; {stays}"
+            self._notice = (text, self._clock() + NOTICE_SECONDS)
+
     def _arrange(self) -> None:
         """Show the parts that have something to show; splitters stay where the user put them until then."""
         sections = self.session.sections
@@ -203,6 +238,7 @@ class ViewerWindow(QMainWindow):
         self.images.setVisible(sections.images)
         self.curves.setVisible(sections.curves)
         self._analyses.setVisible(sections.images or sections.curves)
+        self._right.setVisible(sections.images or sections.curves)
         self._panels.setSizes([1000 * share for share in sections.columns()])
         self._analyses.setSizes([1000 * share for share in sections.rows()])
 
@@ -215,6 +251,16 @@ class ViewerWindow(QMainWindow):
         self.banner.setVisible(bool(warnings))
         said = status.message if state.link == "live" else state.text
         self.waiting.setText(said or "Waiting for the first result")
+
+
+def _column(bar: QWidget, below: QWidget) -> QWidget:
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(MARGIN)
+    layout.addWidget(bar)
+    layout.addWidget(below, 1)
+    return column
 
 
 def _splitter(orientation: Qt.Orientation, *parts: QWidget) -> QSplitter:

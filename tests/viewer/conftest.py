@@ -29,6 +29,7 @@ class FakeFeed:
         self.state = FeedState("live", "live: test")
         self.waiting: dict[str, Result] = {}
         self.happened: list[Result] = []
+        self.ended: list[Result] = []
         self.closed = False
 
     def give(self, *results: Result) -> None:
@@ -41,6 +42,10 @@ class FakeFeed:
     def events(self) -> Sequence[Result]:
         happened, self.happened = self.happened, []
         return happened
+
+    def finals(self) -> Sequence[Result]:
+        ended, self.ended = self.ended, []
+        return ended
 
     def close(self) -> None:
         self.closed = True

@@ -11,15 +11,11 @@ from livem.consumers.detectors import fit, parse_detector
 from livem.viewer.models.detectors import (
     PENDING_SECONDS,
     DetectorBook,
-    Geometry,
-    Grip,
     detector_of,
-    dragged,
     geometry_of,
-    grip_at,
     parameter_value,
-    pick,
 )
+from livem.viewer.models.geometry import Geometry, Grip, dragged, grip_at, pick
 
 FRAME = (256, 200)
 ANNULUS = {"kind": "annulus", "center": [127.5, 99.5], "inner": 40.0, "outer": 95.0}

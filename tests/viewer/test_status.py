@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livem.viewer.models.chips import chips, lost_warning, state_chip
 from livem.viewer.models.feed import FeedState
-from livem.viewer.models.status import Status, chips, lost_warning, parse_status, state_chip
+from livem.viewer.models.status import Status, parse_status
 
 LIVE = FeedState("live", "live: demo")
 RUNNING: dict[str, Any] = {

@@ -46,12 +46,15 @@ class ContrastRule:
     """Shift, in spans, at which they rest again."""
     time_constant: float = 0.15
     """Seconds in which a glide covers 63 % of its way."""
+    symmetric: bool = False
+    """The same level above and below 0: for values with a sign that matters."""
     jump: float = 3.0
     """Shift, in spans, that is another picture altogether: taken at once."""
 
 
 FRAME_RULE = ContrastRule(low_percent=0.5, high_percent=99.8)
 SCAN_RULE = ContrastRule()
+SIGNED_RULE = ContrastRule(symmetric=True)
 
 
 def stride(pixels: int) -> int:
@@ -80,6 +83,9 @@ def percentile_levels(values: npt.NDArray[Any], rule: ContrastRule) -> Levels | 
     low, high = (float(v) for v in np.percentile(values, (rule.low_percent, rule.high_percent)))
     if high <= low:
         low, high = float(values.min()), float(values.max())
+    if rule.symmetric:
+        high = max(abs(low), abs(high))
+        low = -high
     if high <= low:
         high = low + max(1.0, abs(low) * 1e-6)
     return Levels(low, high)

@@ -1,54 +1,26 @@
-"""Detectors on the frame: their geometry, what a mouse can take hold of, and what a drag makes of them.
+"""Detectors behind results: which parameter holds each, what it is shown as, and what a drag asks for.
 
 Coordinates are pixels of the full frame, (y, x), pixel centres are integers.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-Point = tuple[float, float]
-Kind = Literal["disk", "com", "annulus", "rectangle"]
-Grip = Literal["move", "inner", "outer", "corner"]
+from .geometry import Geometry, Point
+from .numbers import level_text, positive
 
-MIN_RADIUS = 1.0
-"""Smallest disk: wherever its centre is, some pixel centre is nearer than this."""
-MIN_WIDTH = 1.0
 DIGITS = 2
 """Decimals that a drag may set: finer than a screen shows, and short to read in a pipeline file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """A disk (inner = 0; also that of a centre of mass), an annulus, or a rectangle of half sides."""
-
-    kind: Kind
-    center: Point
-    inner: float = 0.0
-    outer: float = 0.0
-    half: Point = (0.0, 0.0)
-    """Half sides (y, x); rectangles only."""
-
-    @property
-    def reach(self) -> Point:
-        """Half extent along y and x."""
-        return self.half if self.kind == "rectangle" else (self.outer, self.outer)
-
-    @property
-    def area(self) -> float:
-        """Pixels covered."""
-        if self.kind == "rectangle":
-            return 4.0 * self.half[0] * self.half[1]
-        return math.pi * (self.outer**2 - self.inner**2)
-
-    def contains(self, point: Point) -> bool:
-        dy, dx = point[0] - self.center[0], point[1] - self.center[1]
-        if self.kind == "rectangle":
-            return abs(dy) <= self.half[0] and abs(dx) <= self.half[1]
-        return self.inner <= math.hypot(dy, dx) < self.outer
+RAW = ".raw"
+"""Ending of the topic that shows, uncorrected, what another one shows corrected."""
+KEPT: Mapping[str, tuple[str, ...]] = {
+    "com": ("rotation", "flip", "descan"),
+    "segments": ("count", "rotation"),
+}
+"""Keys of a detector's table that a drag leaves as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +28,24 @@ class Detector:
     """A geometry and the parameter that holds it."""
 
     topic: str
+    """ "consumer.detector"; of several outputs that belong to one detector (segments), without endings."""
     consumer: str
     parameter: str
     geometry: Geometry
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """What a drag leaves as it is."""
+    mrad_per_px: float | None = None
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """What to set the parameter to, as a pipeline file would say it."""
+        return parameter_value(self.geometry) | dict(self.kept)
+
+
+def detector_topic(topic: str, attrs: Mapping[str, Any]) -> str:
+    """The topic of the detector that a result belongs to: "vd.q" for "vd.q.s0" (a segment) or "vd.q.raw"."""
+    is_part = "segment" in attrs or topic.endswith(RAW)
+    return topic.rpartition(".")[0] if is_part and topic.count(".") > 1 else topic
 
 
 def geometry_of(attrs: Mapping[str, Any]) -> Geometry | None:
@@ -75,10 +62,34 @@ def geometry_of(attrs: Mapping[str, Any]) -> Geometry | None:
 def detector_of(topic: str, attrs: Mapping[str, Any]) -> Detector | None:
     """The draggable detector behind the result `topic`, "consumer.output"."""
     geometry = geometry_of(attrs)
-    consumer, dot, output = topic.partition(".")
+    whole = detector_topic(topic, attrs)
+    consumer, dot, output = whole.partition(".")
     if geometry is None or not dot:
         return None
-    return Detector(topic, consumer, f"detectors.{output}", geometry)
+    kept = {key: attrs[key] for key in KEPT.get(geometry.kind, ()) if key in attrs}
+    return Detector(whole, consumer, f"detectors.{output}", geometry, kept, mrad_per_px_of(attrs))
+
+
+def mrad_per_px_of(attrs: Mapping[str, Any]) -> float | None:
+    """Of a detector that says its lengths (radius, inner, outer) in px and in mrad."""
+    angles = attrs.get("mrad")
+    for key, angle in angles.items() if isinstance(angles, Mapping) else ():
+        here, there = positive(attrs.get(key)), positive(angle)
+        if here and there:
+            return there / here
+    return None
+
+
+def lengths_text(geometry: Geometry, mrad_per_px: float | None = None) -> str:
+    """ "60 .. 180 mrad", "r 12 px", "30 x 40 px": how large a detector is, in angles where they are known."""
+    if geometry.kind == "rectangle":
+        height, width = (level_text(2 * half) for half in geometry.half)
+        return f"{height} x {width} px"
+    scale, unit = (1.0, "px") if mrad_per_px is None else (mrad_per_px, "mrad")
+    outer = level_text(geometry.outer * scale)
+    if geometry.inner <= 0:
+        return f"r {outer} {unit}"
+    return f"{level_text(geometry.inner * scale)} .. {outer} {unit}"
 
 
 def parameter_value(geometry: Geometry) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def parameter_value(geometry: Geometry) -> dict[str, Any]:
     value: dict[str, Any] = {"kind": geometry.kind, "center": _rounded(geometry.center)}
     if geometry.kind == "rectangle":
         return value | {"size": _rounded((2 * geometry.half[0], 2 * geometry.half[1]))}
-    if geometry.kind == "annulus":
+    if geometry.kind in ("annulus", "segments"):
         inner, outer = _rounded((geometry.inner, geometry.outer))
         return value | {"inner": inner, "outer": outer}
     return value | {"radius": round(geometry.outer, DIGITS)}
@@ -94,59 +105,6 @@ def parameter_value(geometry: Geometry) -> dict[str, Any]:
 
 def _rounded(pair: Point) -> list[float]:
     return [round(number, DIGITS) for number in pair]
-
-
-def grip_at(geometry: Geometry, point: Point, tolerance: float) -> Grip | None:
-    """What the mouse takes hold of at `point`: an edge within `tolerance` px, else the inside."""
-    dy, dx = point[0] - geometry.center[0], point[1] - geometry.center[1]
-    if geometry.kind == "rectangle":
-        on_corner = (
-            abs(abs(dy) - geometry.half[0]) < tolerance and abs(abs(dx) - geometry.half[1]) < tolerance
-        )
-        return "corner" if on_corner else "move" if geometry.contains(point) else None
-    distance = math.hypot(dy, dx)
-    to_inner, to_outer = abs(distance - geometry.inner), abs(distance - geometry.outer)
-    # Half the band stays for moving, or a thin annulus would be all edge.
-    reach = min(tolerance, max(0.25 * (geometry.outer - geometry.inner), 0.4 * tolerance))
-    if geometry.kind == "annulus" and to_inner < reach and to_inner <= to_outer:
-        return "inner"
-    if to_outer < reach:
-        return "outer"
-    return "move" if geometry.contains(point) else None
-
-
-def pick(geometries: Mapping[str, Geometry], point: Point, tolerance: float) -> tuple[str, Grip] | None:
-    """The detector and grip under the mouse: edges before insides, small ones before large ones."""
-    found = [(name, grip_at(g, point, tolerance)) for name, g in geometries.items()]
-    held = [(name, grip) for name, grip in found if grip is not None]
-    if not held:
-        return None
-    return min(held, key=lambda item: (item[1] == "move", geometries[item[0]].area))
-
-
-def dragged(geometry: Geometry, grip: Grip, start: Point, point: Point, frame: tuple[int, int]) -> Geometry:
-    """`geometry` after the mouse took `grip` at `start` and went to `point`, kept within the frame (h, w)."""
-    if grip == "move":
-        moved = tuple(c + p - s for c, p, s in zip(geometry.center, point, start, strict=True))
-        return replace(geometry, center=_inside(moved, frame))
-    dy, dx = point[0] - geometry.center[0], point[1] - geometry.center[1]
-    if grip == "corner":
-        half = (_clamp(abs(dy), MIN_RADIUS, frame[0] / 2), _clamp(abs(dx), MIN_RADIUS, frame[1] / 2))
-        return replace(geometry, half=half)
-    radius = math.hypot(dy, dx)
-    if grip == "inner":
-        return replace(geometry, inner=_clamp(radius, 0.0, geometry.outer - MIN_WIDTH))
-    smallest = geometry.inner + MIN_WIDTH if geometry.kind == "annulus" else MIN_RADIUS
-    return replace(geometry, outer=_clamp(radius, smallest, math.hypot(*frame)))
-
-
-def _inside(point: tuple[float, ...], frame: tuple[int, int]) -> Point:
-    y, x = point
-    return (_clamp(y, 0.0, frame[0] - 1.0), _clamp(x, 0.0, frame[1] - 1.0))
-
-
-def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), max(low, high))
 
 
 def _center(attrs: Mapping[str, Any]) -> Point:
@@ -167,6 +125,13 @@ def _annulus(attrs: Mapping[str, Any]) -> Geometry:
     return Geometry("annulus", _center(attrs), inner=float(attrs["inner"]), outer=float(attrs["outer"]))
 
 
+def _segments(attrs: Mapping[str, Any]) -> Geometry:
+    directions = [float(direction) for direction in attrs["directions"]]
+    spokes = tuple((direction - 180.0 / len(directions)) % 360.0 for direction in directions)
+    inner, outer = float(attrs["inner"]), float(attrs["outer"])
+    return Geometry("segments", _center(attrs), inner, outer, spokes=spokes)
+
+
 def _rectangle(attrs: Mapping[str, Any]) -> Geometry:
     height, width = attrs["size"]
     return Geometry("rectangle", _center(attrs), half=(float(height) / 2, float(width) / 2))
@@ -176,6 +141,7 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Geometry]] = {
     "disk": _disk,
     "com": _com,
     "annulus": _annulus,
+    "segments": _segments,
     "rectangle": _rectangle,
 }
 
@@ -207,11 +173,22 @@ class DetectorBook:
         if detector is None:
             self._known.pop(topic, None)
             return
+        topic = detector.topic
         self._known[topic] = detector
         self._order.setdefault(topic, len(self._order))
         wish = self._wishes.get(topic)
         if wish and topic != self.held and _same(wish.geometry, detector.geometry):
             del self._wishes[topic]
+
+    def get(self, topic: str) -> Detector | None:
+        """A detector as the results say."""
+        return self._known.get(topic)
+
+    def text(self, topic: str, geometry: Geometry) -> str:
+        """Its name and how large `geometry` makes it: "haadf 60 .. 180 mrad"."""
+        known = self._known.get(topic)
+        name = topic.partition(".")[2] or topic
+        return f"{name} {lengths_text(geometry, known.mrad_per_px if known else None)}"
 
     def number(self, topic: str) -> int | None:
         """A number that a detector keeps as long as the window lives, to give it a colour."""
@@ -241,4 +218,4 @@ class DetectorBook:
 def _same(a: Geometry, b: Geometry) -> bool:
     pairs = [*zip(a.center, b.center, strict=True), *zip(a.half, b.half, strict=True)]
     pairs += [(a.inner, b.inner), (a.outer, b.outer)]
-    return a.kind == b.kind and all(abs(p - q) <= SAME for p, q in pairs)
+    return (a.kind, a.spokes) == (b.kind, b.spokes) and all(abs(p - q) <= SAME for p, q in pairs)

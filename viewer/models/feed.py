@@ -32,6 +32,9 @@ class Feed(Protocol):
     def events(self) -> Sequence[Result]:
         """Events since the last call, oldest first."""
 
+    def finals(self) -> Sequence[Result]:
+        """Last results of series that ended, since the last call, oldest first; each once."""
+
     @property
     def state(self) -> FeedState: ...
 
@@ -50,6 +53,9 @@ class GivenResults:
         return fresh
 
     def events(self) -> Sequence[Result]:
+        return ()
+
+    def finals(self) -> Sequence[Result]:
         return ()
 
     @property

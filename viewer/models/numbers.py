@@ -62,3 +62,10 @@ def duration_text(seconds: float) -> str:
             value = seconds / length
             return f"{value:.0f} {unit}" if unit != "h" else f"{value:.1f} {unit}"
     return f"{seconds / 86_400:,.0f} d"
+
+
+def positive(value: object) -> float | None:
+    """A finite number above 0 as somebody else said it; None for anything else."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = float(value) if plain else 0.0  # type: ignore[arg-type]
+    return number if 0 < number < math.inf else None

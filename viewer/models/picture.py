@@ -10,9 +10,14 @@ import numpy.typing as npt
 
 from ...stream.results import Result, valid_of
 from ..colour import about_median
+from .bright_field import BrightField, bright_field
+from .captions import said_of
 from .layout import UNCALIBRATED, Calibration
 from .numbers import count_text, level_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
+
+SIGNED = ("dcom",)
+"""Kinds whose sign is the message: charge densities, sources and sinks of a field."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +36,8 @@ class Picture:
     calibration: Calibration = UNCALIBRATED
     blind: npt.NDArray[np.bool_] | None = None
     """(ny, nx) invalid because every detector pixel behind it is masked; None = none."""
+    is_signed: bool = False
+    """Values about 0, whose sign matters."""
 
     @property
     def is_vector(self) -> bool:
@@ -55,8 +62,24 @@ class Picture:
         return f"{place}   {values} {self.unit}".rstrip()
 
 
-def frame_picture(result: Result) -> Picture:
-    """The live frame. Its validity map tells where the detector is blind, NaN where it gave no number."""
+def frame_picture(result: Result, disk: BrightField | None = None) -> Picture:
+    """The live frame. Its validity map tells where the detector is blind, NaN where it gave no number.
+
+    ``disk``: the bright-field disk in it; None where nobody looks for it.
+    """
+    parts = _frame_parts(result) + ([disk.text] if disk else [])
+    return _detector_picture(result, "Live frame", parts, disk)
+
+
+def pattern_picture(result: Result) -> Picture:
+    """The mean diffraction pattern, with the disk that was found in it."""
+    disk = bright_field(result.attrs)
+    h, w = result.arrays["image"].shape[:2]
+    frames = f"mean of {count_text(_pixels(result.attrs.get('frames')))} frames"
+    return _detector_picture(result, "Mean pattern", [frames, f"{h} x {w} px", disk.text], disk)
+
+
+def _detector_picture(result: Result, title: str, parts: list[str], disk: BrightField | None) -> Picture:
     image, known = result.arrays["image"], result.arrays.get("valid")
     valid = np.isfinite(image) if image.dtype.kind == "f" else None
     if known is not None:
@@ -64,13 +87,19 @@ def frame_picture(result: Result) -> Picture:
     return Picture(
         image,
         valid,
-        "Live frame",
-        "   ".join(_frame_parts(result)),
+        title,
+        "   ".join(parts),
         result.units.get("image", ""),
         frame_factor(result),
-        calibration_of(result),
+        _calibration(result, disk),
         None if known is None or known.all() else ~known,
     )
+
+
+def _calibration(result: Result, disk: BrightField | None) -> Calibration:
+    """In mrad where it is known what they are, else as the detector says."""
+    angle = UNCALIBRATED if disk is None else disk.calibration
+    return calibration_of(result) if angle == UNCALIBRATED else angle
 
 
 def _frame_parts(result: Result) -> list[str]:
@@ -106,6 +135,7 @@ def scan_picture(result: Result, past: bool) -> Picture:
     if image.ndim == 3:
         _, (y, x) = about_median(image, valid)
         parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
+    parts += said_of(result.attrs)
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
     if result.attrs.get("blind"):
@@ -113,4 +143,5 @@ def scan_picture(result: Result, past: bool) -> Picture:
     if result.attrs.get("estimate"):
         parts.append("ESTIMATE")
     unit = result.units.get("image", "")
-    return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=calibration_of(result))
+    signed, size = result.attrs.get("kind") in SIGNED, calibration_of(result)
+    return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=size, is_signed=signed)

@@ -5,16 +5,18 @@ Consumers are free to have any name: what a result is shown as follows from its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from ...stream.results import Result
 from ...stream.series import SeriesKey
-from .detectors import DetectorBook
+from .archive import Archive, Browser
+from .bright_field import BrightField, bright_field, is_pattern
+from .detectors import RAW, DetectorBook, detector_topic
 from .layout import UNCALIBRATED, Calibration, Sections
 from .status import Status, parse_status
 
-Role = Literal["frame", "image", "curve", "status", "other"]
+Role = Literal["frame", "pattern", "image", "curve", "status", "other"]
 
 
 def role_of(result: Result) -> Role:
@@ -25,7 +27,9 @@ def role_of(result: Result) -> Role:
         return "curve" if plottable(result) else "other"
     if result.kind != "image" or not drawable(result):
         return "other"
-    return "frame" if {"factor", "shape"} <= result.attrs.keys() else "image"
+    if {"factor", "shape"} <= result.attrs.keys():
+        return "frame"
+    return "pattern" if is_pattern(result.attrs) else "image"
 
 
 def plottable(result: Result) -> bool:
@@ -52,6 +56,10 @@ class Session:
         self._newest: SeriesKey | None = None
         self.status = Status()
         self.detectors = DetectorBook()
+        self.archive = Archive()
+        self.browser = Browser(self.archive, lambda: self._newest)
+        self.raw = False
+        """Whether corrected fields are shown as they were measured."""
         self.lost = False
         """Whether the session that gave all this is gone."""
 
@@ -61,10 +69,30 @@ class Session:
             self._renew(result.series)
             if role_of(result) == "status":
                 self.status = parse_status(result.attrs)
+                self.archive.note(self.status)
             else:
+                self._forget_other_shapes(result)
                 self._latest[topic] = result
                 self.detectors.see(topic, result.attrs)
         return frozenset(results)
+
+    def keep(self, finals: Iterable[Result]) -> None:
+        """Keep last results of series for browsing: their images and curves."""
+        self.archive.keep(result for result in finals if role_of(result) in ("image", "curve"))
+
+    def _forget_other_shapes(self, result: Result) -> None:
+        """A detector in segments has an output for each, any other one a single output: when it becomes
+        something else, what it was before is never renewed."""
+        whole = detector_topic(result.topic, result.attrs)
+        in_parts = "segment" in result.attrs
+        for topic, other in list(self._latest.items()):
+            if detector_topic(topic, other.attrs) == whole and ("segment" in other.attrs) != in_parts:
+                del self._latest[topic]
+
+    @property
+    def newest(self) -> SeriesKey | None:
+        """The newest series, which changes apply to."""
+        return self._newest
 
     @property
     def frame(self) -> Result | None:
@@ -73,18 +101,49 @@ class Session:
         return next((r for r in frames if not self.is_past(r)), frames[-1] if frames else None)
 
     @property
+    def pattern(self) -> Result | None:
+        """The newest mean diffraction pattern."""
+        return next((r for r in self._latest.values() if role_of(r) == "pattern"), None)
+
+    @property
+    def bright_field(self) -> BrightField | None:
+        """The disk found in the newest series; None where no analysis looks for it."""
+        pattern = self.pattern
+        return None if pattern is None or self.is_past(pattern) else bright_field(pattern.attrs)
+
+    @property
     def images(self) -> tuple[Result, ...]:
-        """Scan images, in the order in which they first appeared."""
-        return tuple(r for r in self._latest.values() if role_of(r) == "image")
+        """Scan images of the series that is shown, in the order in which they first appeared."""
+        return _one_each([r for r in self._shown if role_of(r) == "image"], self.raw)
 
     @property
     def curves(self) -> tuple[Result, ...]:
-        return tuple(r for r in self._latest.values() if role_of(r) == "curve")
+        """Curves of the series that is shown."""
+        return tuple(r for r in self._shown if role_of(r) == "curve")
+
+    @property
+    def _shown(self) -> Iterable[Result]:
+        past = self.browser.shown
+        return (self._latest if past is None else past.results).values()
 
     @property
     def is_diffraction(self) -> bool:
         """Whether the live frame is a diffraction pattern: some scan image is made by a detector on it."""
-        return any(self.detectors.number(result.topic) is not None for result in self.images)
+        images = (r for r in self._latest.values() if role_of(r) == "image")
+        return any(self.number_of(result) is not None for result in images)
+
+    def number_of(self, result: Result) -> int | None:
+        """The number of the detector that made a result; None where it is not drawn on the frame."""
+        return self.detectors.number(detector_topic(result.topic, result.attrs))
+
+    def kinds(self, consumer: str) -> Mapping[str, str]:
+        """Kind of every detector of a consumer, by its name."""
+        kinds = {}
+        for topic, result in self._latest.items():
+            owner, _, name = detector_topic(topic, result.attrs).partition(".")
+            if owner == consumer and isinstance(result.attrs.get("kind"), str):
+                kinds[name] = str(result.attrs["kind"])
+        return kinds
 
     @property
     def sections(self) -> Sections:
@@ -92,7 +151,12 @@ class Session:
         return Sections(self.frame is not None, bool(self.images), bool(self.curves))
 
     def is_stale(self, result: Result) -> bool:
-        """Whether nothing will renew a result: its series is past, or the session is gone."""
+        """Whether nothing will renew a result, though it is shown as if: its series is past, or the session
+        is gone. What is browsed is marked otherwise."""
+        return self.browser.shown is None and self.is_lost_or_past(result)
+
+    def is_lost_or_past(self, result: Result) -> bool:
+        """Whether a live picture is not live any more, whatever is browsed beside it."""
         return self.lost or self.is_past(result)
 
     def is_past(self, result: Result) -> bool:
@@ -108,6 +172,20 @@ class Session:
         self._newest = series
 
 
+def _one_each(images: list[Result], raw: bool) -> tuple[Result, ...]:
+    """Of a field that comes corrected and raw, the one that is wanted, in the place of the corrected one."""
+    topics = {result.topic for result in images}
+    raws = {r.topic.removesuffix(RAW): r for r in images if r.topic.endswith(RAW)}
+    both = topics & raws.keys()
+    shown = [r for r in images if r.topic.removesuffix(RAW) not in both or not r.topic.endswith(RAW)]
+    return tuple(raws[r.topic] if raw and r.topic in both else r for r in shown)
+
+
+def pane_of(result: Result) -> str:
+    """The pane that shows an image: a field has the same one, raw or corrected."""
+    return result.topic.removesuffix(RAW)
+
+
 def frame_shape(frame: Result) -> tuple[int, int]:
     """(h, w) of the full frame behind a live-frame result."""
     h, w = frame.attrs["shape"]
@@ -116,12 +194,12 @@ def frame_shape(frame: Result) -> tuple[int, int]:
 
 def frame_factor(frame: Result) -> int:
     """How many frame pixels make one of the preview's."""
-    return max(1, int(frame.attrs["factor"]))
+    return max(1, int(frame.attrs.get("factor", 1)))
 
 
 def calibration_of(result: Result) -> Calibration:
     """Size of a pixel of the full frame, or of the scan."""
-    prefix = "pixel" if role_of(result) == "frame" else "scan"
+    prefix = "pixel" if role_of(result) in ("frame", "pattern") else "scan"
     size = result.attrs.get("pixel_size" if prefix == "pixel" else "scan_step")
     unit = result.attrs.get(f"{prefix}_unit")
     if not isinstance(size, (int, float)) or not unit or not size > 0:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from ...stream.results import Result
 from .. import theme
-from ..models.numbers import value_text
+from ..models.numbers import count_text, value_text
 from ..models.session import Session
 
 MARGIN = 0.06
@@ -25,6 +25,7 @@ class CurvePane(QFrame):
     def __init__(self, title: str) -> None:
         super().__init__()
         self.setObjectName("pane")
+        self._past = False
         self.title = theme.named(QLabel(title), "title")
         self.plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
         self.plot.getPlotItem().hideButtons()
@@ -54,6 +55,14 @@ class CurvePane(QFrame):
         self._set_ranges(x, channels)
         self._label(result, channels)
 
+    def set_past(self, past: bool) -> None:
+        """Mark, or no longer, a curve of a series that is over and was gone back to."""
+        if past != self._past:
+            self._past = past
+            self.setProperty("past", past)
+            self.style().unpolish(self)
+            self.style().polish(self)
+
     def _have_lines(self, count: int) -> None:
         while len(self.lines) > count:
             self.plot.removeItem(self.lines.pop())
@@ -76,9 +85,17 @@ class CurvePane(QFrame):
     def _label(self, result: Result, y: npt.NDArray[Any]) -> None:
         units = result.units
         self.plot.setLabel("bottom", str(result.attrs.get("x_label", "frame")), units.get("x") or None)
-        last = y[-1][np.isfinite(y[-1])] if len(y) else y
-        values = ", ".join(value_text(float(v)) for v in last.ravel())
-        self.title.setText(f"{result.topic}   {values} {units.get('y', '')}".rstrip())
+        self.title.setText(f"{result.topic}   {_said(result, y)}".rstrip())
+
+
+def _said(result: Result, y: npt.NDArray[Any]) -> str:
+    """The newest value of a trace; of a profile, which has none, of how many frames it is the mean."""
+    if result.attrs.get("kind") == "profile":
+        frames = result.attrs.get("frames")
+        return f"mean of {count_text(frames)} frames" if isinstance(frames, int) else ""
+    last = y[-1][np.isfinite(y[-1])] if len(y) else y
+    values = ", ".join(value_text(float(v)) for v in last.ravel())
+    return f"{values} {result.units.get('y', '')}"
 
 
 def _span(values: npt.NDArray[Any]) -> tuple[float, float] | None:
@@ -96,21 +113,24 @@ class CurvesPanel(QWidget):
         super().__init__()
         self._session = session
         self.panes: dict[str, CurvePane] = {}
+        self._drawn: dict[str, Result] = {}
         self._stack = QVBoxLayout(self)
         self._stack.setContentsMargins(0, 0, 0, 0)
         self._stack.setSpacing(SPACING)
 
-    def update_from(self, changed: frozenset[str]) -> None:
+    def update_from(self) -> None:
         """Take what changed."""
         curves = {result.topic: result for result in self._session.curves}
         for topic in [t for t in self.panes if t not in curves]:
             pane = self.panes.pop(topic)
+            del self._drawn[topic]
             self._stack.removeWidget(pane)
             pane.deleteLater()
         for topic, result in curves.items():
-            new = topic not in self.panes
             pane = self.panes.get(topic) or self._add(topic)
-            if new or topic in changed:
+            pane.set_past(self._session.browser.shown is not None)
+            if self._drawn.get(topic) is not result:
+                self._drawn[topic] = result
                 pane.show_curve(result)
 
     def _add(self, topic: str) -> CurvePane:

@@ -5,6 +5,7 @@ Edges resize, insides move. The item reports drags; what they mean is models/det
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from .. import theme
-from ..models.detectors import Geometry, Grip, Point, dragged, pick
+from ..models.geometry import RINGS, Geometry, Grip, Point, dragged, pick
 from .picture_view import PictureView, outlined_text
 
 GRAB_PIXELS = 8.0
@@ -60,6 +61,7 @@ class DetectorOverlay(pg.GraphicsObject):
         self._view = view
         self._geometries: dict[str, Geometry] = {}
         self._colours: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
         self._frame = (1, 1)
         self._hold: _Hold | None = None
         self._hovered: str | None = None
@@ -71,9 +73,14 @@ class DetectorOverlay(pg.GraphicsObject):
         return self._geometries
 
     def show_detectors(
-        self, geometries: Mapping[str, Geometry], colours: Mapping[str, str], frame: tuple[int, int]
+        self,
+        geometries: Mapping[str, Geometry],
+        colours: Mapping[str, str],
+        frame: tuple[int, int],
+        texts: Mapping[str, str] | None = None,
     ) -> None:
-        """Draw these detectors over a frame of (h, w) pixels."""
+        """Draw these detectors over a frame of (h, w) pixels; ``texts`` are said of one under the mouse."""
+        self._texts = dict(texts or {})
         if (dict(geometries), dict(colours), frame) == (self._geometries, self._colours, self._frame):
             return
         self.prepareGeometryChange()
@@ -111,6 +118,8 @@ class DetectorOverlay(pg.GraphicsObject):
         for topic, geometry in self._geometries.items():
             top = view.to_screen(geometry.center[0] - geometry.reach[0], geometry.center[1])
             name = topic.partition(".")[2] or topic
+            if topic == self._active():
+                name = self._texts.get(topic, name)
             width = painter.fontMetrics().horizontalAdvance(name)
             place = QPointF(top.x() - width / 2, max(14.0, top.y() - 6))
             outlined_text(painter, place, name, QColor(self._colours[topic]))
@@ -120,6 +129,11 @@ class DetectorOverlay(pg.GraphicsObject):
 
     def _pick(self, point: Point) -> tuple[str, Grip] | None:
         return pick(self._geometries, point, GRAB_PIXELS * self._view.units_per_screen_pixel())
+
+    def at(self, point: Point) -> str | None:
+        """The topic of the detector that a click at (y, x) would take."""
+        found = self._pick(point)
+        return None if found is None else found[0]
 
     def hoverMoveEvent(self, event: QGraphicsSceneHoverEvent) -> None:
         found = self._pick(_point(event.pos()))
@@ -137,6 +151,7 @@ class DetectorOverlay(pg.GraphicsObject):
         if topic != self._hovered:
             self._hovered = topic
             self.update()
+            self._view.viewport().update()
 
     def mousePressEvent(self, event: QGraphicsSceneMouseEvent) -> None:
         point = _point(event.pos())
@@ -173,6 +188,10 @@ def outline_of(geometry: Geometry) -> QPainterPath:
     path.addEllipse(centre, geometry.outer, geometry.outer)
     if geometry.inner > 0:
         path.addEllipse(centre, geometry.inner, geometry.inner)
+    for spoke in geometry.spokes:
+        along = QPointF(math.cos(math.radians(spoke)), math.sin(math.radians(spoke)))
+        path.moveTo(centre + along * geometry.inner)
+        path.lineTo(centre + along * geometry.outer)
     return path
 
 
@@ -182,7 +201,8 @@ def handles_of(geometry: Geometry) -> list[Point]:
     if geometry.kind == "rectangle":
         dy, dx = geometry.half
         return [(y - dy, x - dx), (y - dy, x + dx), (y + dy, x - dx), (y + dy, x + dx)]
-    return [(y, x + radius) for radius in (geometry.inner, geometry.outer) if radius > 0]
+    radii = (geometry.inner, geometry.outer) if geometry.kind in RINGS else (geometry.outer,)
+    return [(y, x + radius) for radius in radii if radius > 0]
 
 
 def _box(geometry: Geometry) -> QRectF:

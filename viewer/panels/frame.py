@@ -1,18 +1,21 @@
-"""The live frame, with the detectors that can be dragged on it."""
+"""The live frame, or the mean pattern, with the detectors that can be dragged on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from ...stream.results import Result
 from ..models.commands import Commands
 from ..models.contrast import FRAME_RULE
-from ..models.detectors import Geometry, parameter_value
-from ..models.picture import frame_picture
+from ..models.geometry import Geometry
+from ..models.picture import Picture, frame_picture, pattern_picture
 from ..models.session import Session, frame_shape
 from .detector_overlay import DetectorOverlay, colour_of
+from .disk_circle import DiskCircle
 from .image_pane import ImagePane
 
 Clock = Callable[[], float]
@@ -21,34 +24,64 @@ Clock = Callable[[], float]
 class FramePanel(QWidget):
     """Shows the newest live frame; turns drags into wishes and commands."""
 
+    asked = Signal(str, QPoint)
+    """A menu is wanted for the detector of this topic, there on the screen."""
+    changing = Signal()
+    """A detector was taken in hand."""
+
     def __init__(self, session: Session, commands: Commands, clock: Clock) -> None:
         super().__init__()
         self._session = session
         self._commands = commands
         self._clock = clock
         self._diffraction = False
+        self._drawn: tuple[object, ...] = ()
         self.pane = ImagePane("grey", FRAME_RULE)
         self.overlay = DetectorOverlay(self.pane.view)
         self.pane.view.box.addItem(self.overlay, ignoreBounds=True)
+        self.circle = DiskCircle()
+        self.pane.view.box.addItem(self.circle, ignoreBounds=True)
+        self.pane.view.asked.connect(self._ask)
+        self.mean = QPushButton("mean")
+        self.mean.setCheckable(True)
+        self.mean.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.mean.setToolTip("The mean diffraction pattern instead of the live frame (P)")
+        self.mean.hide()
+        self.pane.head.addWidget(self.mean)
         self.overlay.moved.connect(self._drag)
         self.overlay.held.connect(self._hold)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pane)
         QShortcut(QKeySequence("M"), self, self.toggle_mask)
+        QShortcut(QKeySequence("P"), self, self.toggle_pattern)
 
     def update_from(self, changed: frozenset[str], now: float) -> bool:
         """Take what changed; True when a new live frame came."""
-        frame = self._session.frame
+        frame, pattern = self._session.frame, self._session.pattern
         if frame is None:
             return False
         self._choose_colours()
         self._show_detectors(now)
-        self.pane.set_veiled(self._session.is_stale(frame))
-        if frame.topic not in changed:
-            return False
-        self.pane.show_picture(frame_picture(frame), now)
-        return True
+        disk = self._session.bright_field
+        self.circle.show_disk(disk)
+        self.mean.setVisible(pattern is not None)
+        shown = pattern if pattern is not None and self.mean.isChecked() else frame
+        self.pane.set_veiled(self._session.is_lost_or_past(shown))
+        if self._drawn != (shown, disk):
+            self._drawn = (shown, disk)
+            self.pane.show_picture(self._picture(shown), now)
+        return frame.topic in changed
+
+    def _picture(self, shown: Result) -> Picture:
+        if shown is self._session.frame:
+            return frame_picture(shown, self._session.bright_field)
+        return pattern_picture(shown)
+
+    def toggle_pattern(self) -> None:
+        """The mean pattern, or the live frame again."""
+        if self._session.pattern is not None:
+            self.mean.setChecked(not self.mean.isChecked())
 
     def toggle_mask(self) -> None:
         """The counts of masked pixels too, as the detector sent them; or without them again."""
@@ -73,12 +106,20 @@ class FramePanel(QWidget):
         book = self._session.detectors
         geometries = book.geometries(now)
         colours = {topic: colour_of(book.number(topic)) for topic in geometries}
-        self.overlay.show_detectors(geometries, colours, frame_shape(frame))
+        texts = {topic: book.text(topic, geometry) for topic, geometry in geometries.items()}
+        self.overlay.show_detectors(geometries, colours, frame_shape(frame), texts)
 
     def _hold(self, topic: str | None) -> None:
         self._session.detectors.held = topic
+        if topic is not None:
+            self.changing.emit()
+
+    def _ask(self, y: float, x: float, where: QPoint) -> None:
+        topic = self.overlay.at((y, x))
+        if topic is not None:
+            self.asked.emit(topic, where)
 
     def _drag(self, topic: str, geometry: Geometry) -> None:
         wanted = self._session.detectors.wish(topic, geometry, self._clock())
-        self._commands.set(wanted.consumer, wanted.parameter, parameter_value(geometry))
+        self._commands.set(wanted.consumer, wanted.parameter, wanted.value)
         self._show_detectors(self._clock())

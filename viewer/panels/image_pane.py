@@ -18,13 +18,15 @@ from ..colour import (
     palette,
     to_indices,
 )
-from ..models.contrast import SCAN_RULE, Contrast, ContrastRule
+from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule
 from ..models.picture import Picture
 from .colour_bar import ColourBar
 from .labels import ElidedLabel
 from .picture_view import PictureView
 
 HUES = "CET-C6"
+SIGNED_COLOURS = "CET-D1A"
+"""Blue below 0, white at 0, red above; darkest at the ends, as in print."""
 BLENDED = 1.5
 """Picture pixels a screen pixel up to which bilinear blending loses none; beyond it, areas are averaged."""
 BARELY = 1.01
@@ -38,6 +40,7 @@ class ImagePane(QFrame):
         super().__init__()
         self.setObjectName("pane")
         self.contrast = Contrast(rule)
+        self._rule, self._plain_colours, self._signed = rule, colours, False
         self.transfer: Transfer = "linear"
         self.picture: Picture | None = None
         self.drawn = 0
@@ -47,7 +50,7 @@ class ImagePane(QFrame):
         self.title = theme.named(QLabel(), "title")
         self.reading = theme.named(ElidedLabel(), "reading")
         self._colours = ""
-        self._dirty = False
+        self._dirty = self._past = False
         self._pointed: tuple[float, float] | None = None
         self._build()
         self.set_colours(colours)
@@ -56,7 +59,7 @@ class ImagePane(QFrame):
         self.view.zoomed.connect(self._redraw_later)
 
     def _build(self) -> None:
-        head = QHBoxLayout()
+        self.head = head = QHBoxLayout()
         head.addWidget(self.title)
         head.addWidget(self.reading, 1)
         layout = QVBoxLayout(self)
@@ -73,6 +76,14 @@ class ImagePane(QFrame):
         self._table = palette(theme.colour_map(name))
         self.bar.set_colours(self._table)
         self._dirty = True
+
+    def _set_signed(self, signed: bool) -> None:
+        """Values about 0 in two colours, others as before."""
+        if signed != self._signed:
+            self._signed = signed
+            self.contrast.rule = SIGNED_RULE if signed else self._rule
+            self.contrast.restart()
+            self.set_colours(SIGNED_COLOURS if signed else self._plain_colours)
 
     def set_transfer(self, transfer: Transfer) -> None:
         """Linear, square root or logarithm between the levels."""
@@ -95,11 +106,20 @@ class ImagePane(QFrame):
             self.view.veiled = veiled
             self.view.viewport().update()
 
+    def set_past(self, past: bool) -> None:
+        """Mark, or no longer, a picture of a series that is over and was gone back to."""
+        if past != self._past:
+            self._past = past
+            self.setProperty("past", past)
+            self.style().unpolish(self)
+            self.style().polish(self)
+
     def show_picture(self, picture: Picture, now: float) -> None:
         """Take a picture; it is drawn by the next `animate`."""
         before, self.picture = self.picture, picture
         if before is None or before.image.shape != picture.image.shape:
             self.contrast.restart()
+        self._set_signed(picture.is_signed)
         self._see(picture, now)
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, QRectF, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -34,6 +34,8 @@ class PictureView(pg.GraphicsView):
     pointed = Signal(float, float)
     """The mouse is over (y, x), in view units."""
     left = Signal()
+    asked = Signal(float, float, QPoint)
+    """The right button was clicked at (y, x), in view units, and there on the screen."""
     zoomed = Signal()
     """The view shows another range, or has another size."""
 
@@ -52,6 +54,7 @@ class PictureView(pg.GraphicsView):
         self.box.sigRangeChanged.connect(self._range_changed)
         self.box.sigRangeChangedManually.connect(self._zoomed_by_hand)
         self.scene().sigMouseMoved.connect(self._mouse_moved)
+        self.scene().sigMouseClicked.connect(self._mouse_clicked)
 
     def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, unit: float) -> None:
         """Draw palette indices (ny, nx), or RGB (ny, nx, 3), with pixels of `unit` view units."""
@@ -126,6 +129,12 @@ class PictureView(pg.GraphicsView):
     def _mouse_moved(self, where: QPointF) -> None:
         point = self.box.mapSceneToView(where)
         self.pointed.emit(point.y(), point.x())
+
+    def _mouse_clicked(self, event: Any) -> None:
+        if event.button() == Qt.MouseButton.RightButton:
+            point = self.box.mapSceneToView(event.scenePos())
+            where = self.mapToGlobal(self.mapFromScene(event.scenePos()))
+            self.asked.emit(point.y(), point.x(), where)
 
     def _zoomed_by_hand(self) -> None:
         self._fitted = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QPoint, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QWidget
 
+from ...stream.results import Result
+from ..models.detectors import detector_topic
 from ..models.layout import columns_for, shape_aspect
 from ..models.picture import scan_picture
-from ..models.session import Session
+from ..models.session import Session, pane_of
 from .detector_overlay import colour_of
 from .image_pane import ImagePane
 
@@ -17,32 +20,40 @@ SPACING = 8
 class ScanImagesPanel(QWidget):
     """One pane a scan image, arranged so that the pictures are as large as they can be."""
 
+    asked = Signal(str, QPoint)
+    """A menu is wanted for the detector of this topic, there on the screen."""
+
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._past: dict[str, bool] = {}
+        self._drawn: dict[str, tuple[Result, bool]] = {}
+        """By pane: what it shows, and whether as of a past series."""
         self.panes: dict[str, ImagePane] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACING)
 
-    def update_from(self, changed: frozenset[str], now: float) -> None:
-        """Take what changed: new images, and panes whose topic is no image any more."""
-        images = {result.topic: result for result in self._session.images}
+    def update_from(self, now: float) -> None:
+        """Take what changed: new images, another series, and panes whose topic is no image any more."""
+        images = {pane_of(result): result for result in self._session.images}
         arrangement = list(self.panes)
         for topic in [t for t in self.panes if t not in images]:
             self._remove(topic)
         for topic, result in images.items():
-            pane = self.panes.get(topic) or self._add(topic)
-            past = self._session.is_past(result)
-            if topic in changed or self._past.get(topic) != past:
-                self._past[topic] = past
-                pane.show_picture(scan_picture(result, past), now)
-            pane.set_veiled(self._session.is_stale(result))
-            number = self._session.detectors.number(topic)
-            pane.set_badge(None if number is None else colour_of(number))
+            self._show(self.panes.get(topic) or self._add(topic), topic, result, now)
         if arrangement != list(self.panes):
             self._arrange()
+
+    def _show(self, pane: ImagePane, topic: str, result: Result, now: float) -> None:
+        past = self._session.is_past(result)
+        before = self._drawn.get(topic)
+        if before is None or before[0] is not result or before[1] != past:
+            self._drawn[topic] = (result, past)
+            pane.show_picture(scan_picture(result, past), now)
+        pane.set_veiled(self._session.is_stale(result))
+        pane.set_past(self._session.browser.shown is not None)
+        number = self._session.number_of(result)
+        pane.set_badge(None if number is None else colour_of(number))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -50,14 +61,19 @@ class ScanImagesPanel(QWidget):
 
     def _add(self, topic: str) -> ImagePane:
         pane = ImagePane()
+        pane.view.asked.connect(lambda _y, _x, where: self._ask(topic, where))
         self.panes[topic] = pane
         return pane
 
     def _remove(self, topic: str) -> None:
         pane = self.panes.pop(topic)
-        del self._past[topic]
+        del self._drawn[topic]
         self._grid.removeWidget(pane)
         pane.deleteLater()
+
+    def _ask(self, topic: str, where: QPoint) -> None:
+        if topic in self._drawn:
+            self.asked.emit(detector_topic(topic, self._drawn[topic][0].attrs), where)
 
     def _arrange(self) -> None:
         shapes = [p.picture.extent for p in self.panes.values() if p.picture is not None]

@@ -10,7 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from .. import theme
-from ..models.status import Chip
+from ..models.chips import Chip
 from .labels import ElidedLabel
 
 HEIGHT = 38
