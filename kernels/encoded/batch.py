@@ -15,7 +15,7 @@ from numba import njit
 from ..bslz4 import DEFAULT_BLOCK
 from .bitshuffle import unshuffle_at
 from .frames import CORRUPT, HEADER_BYTES, OK, block_end, check_header, ends_well
-from .lz4 import SLACK, decode_at
+from .lz4 import SLACK, decode_onto
 from .sums import WORD, add_block, begin_frame, end_frame, meets, memory_of, put_word, scratch_words, word
 from .vector import address, copy_bytes, load_u8
 
@@ -117,6 +117,7 @@ def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[
     ip, end, readable = blob
     shuffled = form.pixels - form.pixels % 8
     _begin(layout, memory)
+    used = layout.block_pixels * form.itemsize
     for first in range(0, shuffled, layout.block_pixels):
         pixels = min(layout.block_pixels, shuffled - first)
         stop = block_end(ip, end)
@@ -124,11 +125,12 @@ def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[
             return CORRUPT
         if out or not (form.skip and _is_outside(memory, first, pixels)):
             size = pixels * form.itemsize
-            if decode_at(ip + 4, stop, readable, layout.block, size) != size:
+            used = decode_onto(ip + 4, stop, readable, layout.block, size, used)
+            if used < 0:
                 return CORRUPT
             _add(pixels, first, layout, memory, sums, moments)
             if out:
-                unshuffle_at(layout.block, pixels // 8, out + first * form.itemsize, form.itemsize)
+                unshuffle_at(layout.block, pixels // 8, out + first * form.itemsize, form.itemsize, used)
         ip = stop
     tail = (form.pixels - shuffled) * form.itemsize
     if not ends_well(end - ip, tail):
