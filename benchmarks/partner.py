@@ -27,12 +27,14 @@ class Partner:
     body : callable
         A module's function: it sends one object when it is ready, then answers requests until STOP.
     args : picklable
+    has_children : bool
+        Whether it starts processes itself.
     """
 
-    def __init__(self, body: Callable[..., None], *args: Any) -> None:
+    def __init__(self, body: Callable[..., None], *args: Any, has_children: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=body, args=(theirs, *args), daemon=True)
+        self._process = context.Process(target=body, args=(theirs, *args), daemon=not has_children)
         self._process.start()
         theirs.close()
 
@@ -56,6 +58,10 @@ class Partner:
                 "its error is above"
             ) from error
         raise SessionError(f"{self._process.name} of the benchmark did not answer within {timeout:g} s")
+
+    def has_spoken(self, seconds: float) -> bool:
+        """Whether ``hear`` would answer at once; waits so long for it."""
+        return self._pipe.poll(seconds)
 
     def ask(self, request: Any, timeout: float = PATIENCE_S) -> Any:
         self.tell(request)

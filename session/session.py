@@ -178,7 +178,8 @@ class Session:
         self._watch_processes()
         self._watch_start()
         self._watch_arming()
-        self.settling.step()
+        if self._armed_at is not None:  # before, nobody has looked at what an eager sender sent
+            self.settling.step()
         now = time.monotonic()
         if now >= self._status_due:
             self._status_due = now + STATUS_S
@@ -333,6 +334,11 @@ class Session:
                 self.hub.send_child("ingest", {"do": "go"})
             return
         self.reports.take(name, message)
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """Names of the processes that read their input; one that died is out until its successor does."""
+        return frozenset(self._ready)
 
     def _answer(self, request: dict[str, Any]) -> Reply | Deferred:
         what = request["do"]

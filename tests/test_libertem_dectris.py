@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livem.benchmarks.libertem_peer import Simulator
 from livem.errors import SourceError
 from livem.stream.arming.simplon import SimplonArmer
 
@@ -23,68 +23,25 @@ pytest.importorskip("libertem_dectris", reason="libertem-dectris is not installe
 pytest.importorskip("flask", reason="flask, which the simulator needs, is not installed: pip install flask")
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
-PATIENCE_S = 60.0
 SCAN, SHAPE, SERIES = (12, 16), (64, 64), 34
 RINGS = {"bf": (0.0, 8.0), "abf": (8.0, 16.0), "adf": (16.0, 30.4)}
-SIMULATOR = """
-import os, sys
-from libertem_live.detectors.dectris.sim import DectrisSim
-
-path, frames = sys.argv[1], int(sys.argv[2])
-chosen = {"path": path} if path else {"num_mock_frames": frames}
-sim = DectrisSim(port=0, zmqport=0, verbose=False, **chosen)
-sim.start()
-sim.wait_for_listen()
-print(sim.port, sim.zmqport, flush=True)
-sys.stdin.read()
-sim.api_server.terminate()
-sim.api_server.join()
-os._exit(0)
-"""
-
-
-class Simulator:
-    """The peer's detector in a process of its own, until ``close``."""
-
-    def __init__(self, dump: Path | None = None, mock_frames: int = 0) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", SIMULATOR, str(dump or ""), str(mock_frames)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the simulator has ended"
-        self.control, self.data = map(int, line.split())
-
-    @property
-    def url(self) -> str:
-        return f"dectris://127.0.0.1:{self.data}"
-
-    def armer(self, **settings: str) -> SimplonArmer:
-        return SimplonArmer("127.0.0.1", self.control, settings)
-
-    def close(self) -> None:
-        try:
-            self._process.communicate(timeout=PATIENCE_S)
-        finally:
-            self._process.kill()
-            self._process.wait(PATIENCE_S)
 
 
 @pytest.fixture
 def simulate() -> Iterator:
     running: list[Simulator] = []
 
-    def start(dump: Path | None = None, mock_frames: int = 0) -> Simulator:
+    def start(dump: Path | None = None, mock_frames: int | None = None) -> Simulator:
         running.append(Simulator(dump, mock_frames))
         return running[-1]
 
     yield start
     for each in running:
         each.close()
+
+
+def armer_of(simulator: Simulator, **settings: str) -> SimplonArmer:
+    return SimplonArmer("127.0.0.1", simulator.control, settings)
 
 
 def some_frames(n: int) -> np.ndarray:
@@ -109,7 +66,9 @@ def write_dump(path: Path, frames: np.ndarray) -> Path:
 def test_a_recorded_session_arrives_pixel_for_pixel_in_two_rounds(simulate, tmp_path):
     frames = some_frames(60)
     simulator = simulate(write_dump(tmp_path / "scan.dat", frames))
-    armer = simulator.armer(trigger_mode="exte", ntrigger="60", compression="bslz4", stream_mode="enabled")
+    armer = armer_of(
+        simulator, trigger_mode="exte", ntrigger="60", compression="bslz4", stream_mode="enabled"
+    )
     with Stage() as stage:
         stage.connect(simulator.data)
         for number in (1, 2):
@@ -128,7 +87,7 @@ def test_its_mock_frames_with_headers_of_zeros_are_taken(simulate):
     simulator = simulate(mock_frames=40)
     with Stage() as stage:
         stage.connect(simulator.data)
-        simulator.armer().arm()
+        armer_of(simulator).arm()
         stage.until(lambda: stage.ended)
         assert stage.series[0].shape == (512, 512)
         assert sorted(stage.frames[0]) == list(range(40))
@@ -139,9 +98,9 @@ def test_what_its_control_refuses_is_told_in_its_words(simulate, tmp_path):
     with pytest.raises(
         SourceError, match=r"refused PUT .*/config/ntrigger .*500.*does not match file content 4"
     ):
-        simulator.armer(ntrigger="5").arm()
+        armer_of(simulator, ntrigger="5").arm()
     with pytest.raises(SourceError, match=r"Parameter format not implemented"):
-        simulator.armer(stream_format="cbor").arm()
+        armer_of(simulator, stream_format="cbor").arm()
 
 
 def test_a_session_arms_it_and_its_images_are_numpys(simulate, tmp_path):
