@@ -1,5 +1,6 @@
 """How a command ends: every error is one clear line and an exit code, and Ctrl-C is never a traceback.
 
+A fault of livem's own is one line, too; its traceback goes to a file, or to stderr with LIVEM_DEBUG=1.
 Knows no command.
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +19,8 @@ import click
 from ..errors import LivemError
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+DEBUG = "LIVEM_DEBUG"
+"""Environment variable: anything but "" and "0" shows tracebacks."""
 
 
 def exit_code_of(run: Callable[[], Any], *, as_json: bool) -> int:
@@ -31,7 +36,31 @@ def exit_code_of(run: Callable[[], Any], *, as_json: bool) -> int:
     except BrokenPipeError:  # `livem info ... | head`: the reader has gone, and so has the need to write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: no user is to read a traceback
+        return say_error(_fault(error), FAILED, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _fault(error: Exception) -> str:
+    """An error that nobody foresaw, in one line; where its traceback is."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exception(error)
+        where = "its traceback is above"
+    else:
+        where = _kept(error)
+    return f"{what}; this is a fault of livem, please report it: {where}"
+
+
+def _kept(error: Exception) -> str:
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="livem-fault-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{DEBUG}=1 shows its traceback"
+    return f"its traceback is in {file.name}"
 
 
 def say_error(message: str, code: int, *, as_json: bool) -> int:

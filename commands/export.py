@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,10 +54,14 @@ def command(
       livem export recordings/series_4.h5 part.tif --frames 1000:2000
     """
     from ..stream.files.open_file import open_file
+    from ..stream.files.recordings import Recording
     from ..stream.recording.export import export
+    from .progress import progress_bar
 
     acquisition = open_file(file)
-    with _progress(out.name) as said:
+    if isinstance(acquisition, Recording) and acquisition.index_fault:
+        click.echo(f"livem: the index of {file} is damaged: `livem repair` finds its frames again", err=True)
+    with progress_bar(out.name) as said:
         done = export(acquisition, out, frames=frames or (None, None), replace=force, on_progress=said)
     if done.missing:
         where = f"{out.stem}.valid.npy" if done.beside else f"`valid` inside {out.name}"
@@ -79,19 +80,3 @@ def command(
             click.echo(
                 f"  {out.suffix} holds no positions: without the files above it is a movie, not a scan"
             )
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, count: None
-        return
-    bar: Any = click.progressbar(length=1, label=f"livem: {name}", file=sys.stderr)
-
-    def say(done: int, count: int) -> None:
-        bar.length = count
-        bar.update(done - bar.pos)
-
-    with bar:
-        yield say

@@ -82,14 +82,15 @@ def _session(address: str) -> tuple[Mapping[str, Any], Iterable[str]]:
 def _pipeline(path: Path) -> tuple[Mapping[str, Any], Iterable[str]]:
     from dataclasses import asdict
 
-    from ..consumers.registry import consumer_class, create
+    from ..consumers.registry import consumer_class, create, importable_from
     from ..pipeline import load
 
     pipeline = load(path)
     policies = {}
-    for config in pipeline.consumers:
-        create(config.type, config.name, config.params)  # a wrong parameter is found here
-        policies[config.name] = str(config.policy or consumer_class(config.type).default_policy)
+    with importable_from(str(pipeline.folder)):  # classes of one's own lie beside the file
+        for config in pipeline.consumers:
+            create(config.type, config.name, config.params)  # a wrong parameter is found here
+            policies[config.name] = str(config.policy or consumer_class(config.type).default_policy)
     facts = {
         "source": asdict(pipeline.source),
         "scan": None if pipeline.scan is None else asdict(pipeline.scan),

@@ -35,19 +35,13 @@ def command(source: str, directory: Path, pipeline_file: Path | None, **given: A
     """
     from dataclasses import replace
 
-    from ..errors import UsageError
     from ..pipeline import ConsumerConfig
     from ..session import SessionOptions
-    from ..stream.recording.disk import probe
     from .live import pipeline_of, sender_fields
     from .progress import Progress
     from .running import report, run_session
 
     pipeline = replace(pipeline_of(pipeline_file, given), consumers=(ConsumerConfig("preview", "preview"),))
-    try:
-        probe(directory)  # before a detector is armed
-    except OSError as error:
-        raise UsageError(f"{directory} cannot be written: {error}; choose another directory") from error
     options = SessionOptions(
         source,
         series=given["series"],

@@ -15,16 +15,20 @@ from typing import Any
 import click
 import psutil
 
-from ..errors import LivemError, UsageError
+from ..errors import LivemError, SessionError, UsageError
 from ..outputs import write_summary
 from ..pipeline import Pipeline
 from ..session import Session, SessionOptions
 from ..stream.heap import return_large_blocks
 from ..stream.processes import ctrl_c_held
+from ..stream.recording.disk import probe
 from .accounts_text import summary_lines
 from .exits import INTERRUPTED, print_json
 from .interrupts import Interrupts
 from .progress import Progress
+
+UNUSABLE = ("consumer_error", "undecodable")
+"""Reasons for which a consumer drops frames that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ def run_session(
 
     if options.out is not None:
         prepare_directory(options.out)
+    if options.record is not None:
+        check_recordings(options.record)
     return_large_blocks()
     with contextlib.ExitStack() as stack:
         with ctrl_c_held():  # no gap in which a Ctrl-C would leave the session's memory behind
@@ -84,11 +90,28 @@ def run_session(
             progress.say("stopped at once: what had not been written by now is lost")
         finally:
             progress.clear()
-    outcome = Outcome(session.summary(), session.error, interrupts.count > 0)
-    if session.error is not None and options.out is not None:
+    summary = session.summary()
+    outcome = Outcome(summary, session.error or nothing_of_it(summary), interrupts.count > 0)
+    if outcome.error is not None and options.out is not None:
         with contextlib.suppress(LivemError):  # that it cannot be written may be the very error
             write_summary(options.out, outcome.as_json())
     return outcome
+
+
+def nothing_of_it(summary: Mapping[str, Any]) -> LivemError | None:
+    """Why a run failed although it went to its end: frames came, and none of them led to a result."""
+    for series in summary["series"]:
+        received, name = series["received"], f"of series {series['series']}"
+        if (rejected := sum(series["rejected"].values())) and not received:
+            reasons = ", ".join(sorted(series["rejected"]))
+            return SessionError(f"all {rejected:,} frames {name} were rejected ({reasons})")
+        for consumer, edge in series["edges"].items():
+            unusable = sum(edge["dropped"].get(reason, 0) for reason in UNUSABLE)
+            if edge["policy"] == "lossless" and received and unusable == received:
+                return SessionError(
+                    f"consumer {consumer!r} could use none of the {received:,} frames of {name}"
+                )
+    return None
 
 
 def prepare_directory(out: Path) -> None:
@@ -100,6 +123,16 @@ def prepare_directory(out: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"--out {str(out)!r} cannot be written: {error}; choose another directory"
+        ) from error
+
+
+def check_recordings(folder: Path) -> None:
+    """Write to its disk now: no sample is to be exposed for a recording that cannot be made."""
+    try:
+        probe(folder)
+    except OSError as error:
+        raise UsageError(
+            f"recordings cannot be written to {str(folder)!r}: {error}; choose another directory"
         ) from error
 
 

@@ -38,8 +38,9 @@ PROTOCOLS = ("livem", "dectris1", "dectris2", "merlin", "karabo", "karabo-push",
 def command(what: str, endpoint: str, **given: Any) -> int:
     """Be a detector: send WHAT, a simulator or a file, faults included.
 
-    WHAT is sim:4dstem, sim:sparse or sim:insitu (parameters: sim:4dstem?scan=64x64&fps=1000), or a .npy,
-    .npz, .tif or .h5 file. ENDPOINT is bound when it is ours and free, else connected to; bind+ and
+    WHAT is sim:4dstem, sim:sparse or sim:insitu (parameters: sim:4dstem?scan=64x64&fps=1000), or a file:
+    .npy, .npz, .tif, .h5, .zarr, .mib, .mrc, .hspy, .zspy, .emd, .blo, .tvips, .dm4, DECTRIS master files,
+    recordings of livem. ENDPOINT is bound when it is ours and free, else connected to; bind+ and
     connect+ in front say it outright.
 
     \b

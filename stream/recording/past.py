@@ -51,6 +51,10 @@ class Past:
         self._status = {"file": str(self._keeper.file.path), "frames": 0, "done": False, "error": None}
         return None
 
+    def end_before(self, stop: int) -> None:
+        """Leave out blocks from ``stop`` on: another file begins to hold them."""
+        self._blocks = range(self._blocks.start, min(self._blocks.stop, stop))
+
     def _newest(self, reader: RingReader, blocks: range, serial: int) -> int | None:
         """When the newest of these blocks arrived: now, for a series that is coming in."""
         for seq in reversed(blocks):

@@ -135,6 +135,7 @@ class Recorder:
         if self._series is None or self._ended:
             return
         self._from = self._reader.position
+        self._past.end_before(self._from)
         if self._keeper.begin(self._series) and self._keeper.file is not None:
             self._note_file(str(self._keeper.file.path))
         self._report()
@@ -283,7 +284,8 @@ class Recorder:
             return "there was no series yet"
         if self._past:
             return "the last seconds are being written already"
-        stop = self._from if self._keeper.file is not None else self._reader.position
+        # Not where this reader is: that may be far behind the newest frames.
+        stop = self._from if self._keeper.file is not None else self._reader.head
         error = self._past.begin(self._reader, self._series, self._serial, stop, seconds)
         if error is None and (kept := self._past.status()) is not None:
             self._note_file(kept["file"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner, Result
 
+import livem
 from livem.cli import main
 
 
@@ -52,6 +53,13 @@ def test_a_pipeline_file_is_checked_and_shown(tmp_path: Path) -> None:
     assert "vd: virtual_detectors, lossless" in text
     assert "16 MiB" in text
     assert "4 x 6, raster" in text
+
+
+def test_the_examples_pipeline_with_a_class_of_its_own() -> None:
+    path = Path(livem.__file__).parent / "examples" / "pipeline.toml"
+    done = info(path)
+    assert done.exit_code == 0, done.output
+    assert "bright: consumer:Brightest" in done.stdout
 
 
 def test_no_session_at_the_address() -> None:

@@ -19,10 +19,13 @@ ENDLESS = "sim:4dstem?shape=16x16&scan=8x8&fps=400&repeats=0"
 Start = Callable[..., Any]
 
 
-def test_record_says_at_once_that_it_cannot_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [["record", "dectris://192.0.2.1"], ["live", "dectris://192.0.2.1", "--record"]]
+)
+def test_record_says_at_once_that_it_cannot_write(command: list[str], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    done = CliRunner().invoke(main, ["record", "dectris://192.0.2.1", str(blocked / "runs"), "--arm"])
+    done = CliRunner().invoke(main, [*command, str(blocked / "runs"), "--arm"])
     assert done.exit_code == 2
     assert "cannot be written" in done.output
 

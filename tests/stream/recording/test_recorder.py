@@ -206,6 +206,35 @@ def test_what_is_recorded_already_is_not_kept_twice(stage):
     assert set(live) == set(range(10, 30))
 
 
+def test_a_recorder_that_lags_keeps_the_newest_frames_too(stage):
+    """The request comes while 40 frames lie in the ring that it has not looked at."""
+    s = stage(continuous=False)
+    s.start(a_series())
+    s.frames(0, 10)
+    s.work()
+    for first in range(10, 50, 10):
+        s.frames(first, 10)
+    kept = s.tell(do="set", name="keep_last", value=3600)["kept"]
+    s.work()
+    assert content(Path(kept["file"])) == {i: s.sent[i] for i in range(50)}
+
+
+def test_what_is_recorded_from_now_on_is_not_kept_twice_by_one_that_lags(stage):
+    s = stage(continuous=False)
+    s.start(a_series())
+    s.frames(0, 10)
+    s.work()
+    for first in range(10, 50, 10):
+        s.frames(first, 10)
+    s.tell(do="set", name="keep_last", value=3600)
+    s.tell(do="set", name="recording", value=True)
+    s.end(50)
+    s.work()
+    past, live = map(content, s.files())
+    assert set(past) == set(range(10))
+    assert set(live) == set(range(10, 50))
+
+
 def test_the_last_seconds_of_a_series_that_has_ended(stage):
     s = stage(continuous=False)
     s.start(a_series())
