@@ -1,25 +1,25 @@
-"""An NVIDIA GPU, and the packages that can use it. Without one everything runs on the CPU."""
+"""An NVIDIA GPU, the packages that can use it, and what kernels run on. Without one that is the CPU."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
+from ...kernels.device import EXTRA, CudaState, find_cuda
 from .finding import Finding
 
 QUERY = ("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 PATIENCE_S = 20.0
-EXTRA = 'pip install "livem[cuda13]" (driver 580 or newer) or "livem[cuda12]"'
 
 
 def findings() -> Iterator[Finding]:
     cards = graphics_cards()
     yield driver(cards)
     yield cupy_package(bool(cards))
-    yield numba_cuda(bool(cards))
+    yield kernels_run_on(bool(cards))
 
 
 def graphics_cards() -> list[str]:
@@ -59,7 +59,12 @@ def cupy_package(has_card: bool) -> Finding:
     return Finding("cupy", "note", "is installed; there is no GPU for it")
 
 
-def numba_cuda(has_card: bool) -> Finding:
-    if find_spec("numba_cuda") is None:
-        return Finding("numba-cuda", "note", "not installed", EXTRA if has_card else "")
-    return Finding("numba-cuda", "ok", "installed")
+def kernels_run_on(has_card: bool, look: Callable[[], CudaState] = find_cuda) -> Finding:
+    """What ``device = "auto"`` chooses here, by the very question that a worker asks."""
+    found = look()
+    if found.name is not None:
+        return Finding("kernels", "ok", f'run on {found.name} (CUDA); device = "cpu" keeps them on the CPU')
+    text = f"run on the CPU: {found.text}"
+    if has_card:
+        return Finding("kernels", "problem", f"{text}, though there is a GPU", EXTRA)
+    return Finding("kernels", "ok", text)

@@ -118,9 +118,11 @@ def reduction(on_device: OnDevice, results: Sequence[Results], n: int) -> Reduct
     for uploaded, found in zip(on_device.tables, results, strict=True):
         columns, own = uploaded.table.columns, len(uploaded.table.columns)
         of_table = found.host[0][:n]
+        sums[:, columns] = of_table[:, :own]
         if uploaded.table.is_exact:
             of_table = of_table.view(counts)
-        sums[:, columns] = of_table[:, :own]
+            plain = np.flatnonzero([regions.regions[i].weights is None for i in columns])
+            sums[:, columns[plain]] = of_table[:, plain]  # with weights: signed
         moments[:, columns] = found.host[1][:n, :own]
         bad = found.host[2][:n] if len(found.host) > 2 else np.zeros(of_table.shape, np.int64)
         excluded[:, columns] = bad[:, :own]
