@@ -126,7 +126,10 @@ class Derived:
     def _image(self, field: Field) -> Field:
         if self.kind in ("icom", "idpc"):
             return integrate(field, self.steps.size, high_pass=self.high_pass / self.steps.size)
-        return divergence(field, self.steps.size) if self.kind == "dcom" else field
+        if self.kind != "dcom":
+            return field
+        known = np.isfinite(field).all(axis=-1)  # central differences look at the neighbours alone
+        return np.where(known, divergence(field, self.steps.size), np.nan)
 
 
 def is_derived(spec: DetectorSpec) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..kernels.encoded.plan import EncodedPlan, compile_plan
 from ..kernels.masks import Mask, Shape
-from ..kernels.reduce import Reduction, Region, Regions, compile_regions, reduce_block
+from ..kernels.reduce import Reduction, Region, Regions, compile_regions
 from ..stream.series import IndexArray
 from .accumulators import Values
 from .background import Background, Offset
@@ -75,11 +75,9 @@ class Plan:
             found[name] = np.asarray(left_out[:, regions].any(axis=1))
         return found
 
-    def profiles_of(self, frames: npt.NDArray[Any], reduction: Reduction) -> tuple[npt.NDArray[Any], ...]:
-        """(n, rings) of each profile."""
-        if not self.profiles:
-            return ()
-        return (reduction.profile, *(reduce_block(frames, regions).profile for regions in self.others))
+    def profiles_of(self, reductions: Sequence[Reduction]) -> tuple[npt.NDArray[Any], ...]:
+        """(n, rings) of each profile, from the reductions by ``regions`` and ``others``."""
+        return tuple(one.profile for one in reductions) if self.profiles else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

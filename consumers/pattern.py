@@ -72,6 +72,7 @@ class MeanPattern:
         """None until it was sought."""
         self.is_complete = False
         """No more frames are wanted."""
+        self._glimpse: Disk | NoDisk | None = None
         kind = series.numpy_dtype.kind
         self._sum = np.zeros(series.shape, np.float64 if kind == "f" else np.int64)
         self._live = live
@@ -117,6 +118,11 @@ class MeanPattern:
         self.found = bright_field_disk(self.mean(background), self._live)
         return self.found
 
+    def glimpse(self, background: npt.NDArray[np.float64] | None) -> None:
+        """Look at the end of a series in what there is, for the attrs; more frames may still come."""
+        if self.found is None and len(self):
+            self._glimpse = bright_field_disk(self.mean(background), self._live)
+
     def mean(self, background: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
         """(h, w) mean counts a frame, the background taken off; NaN while there is none, and where dead."""
         mean: npt.NDArray[np.float64] = np.full(self._sum.shape, np.nan)
@@ -133,18 +139,19 @@ class MeanPattern:
     def attrs(self, mrad_per_px: float | None) -> Mapping[str, Any]:
         """The disk, or why there is none."""
         attrs: dict[str, Any] = {"frames": len(self)}
-        if not isinstance(self.found, Disk):
+        found = self.found or self._glimpse
+        if not isinstance(found, Disk):
             waits = f"{len(self)} of the {len(self.choice)} frames that it is sought in have come"
-            return attrs | {"no_disk": waits if self.found is None else self.found.reason}
+            return attrs | {"no_disk": waits if found is None else found.reason}
         attrs |= {
-            "disk_center": [float(place) for place in self.found.center],
-            "disk_radius": float(self.found.radius),
-            "disk_radius_error": float(self.found.sigma),
-            "disk_confidence": float(self.found.confidence),
+            "disk_center": [float(place) for place in found.center],
+            "disk_radius": float(found.radius),
+            "disk_radius_error": float(found.sigma),
+            "disk_confidence": float(found.confidence),
         }
         if mrad_per_px is not None:
             attrs["mrad_per_px"] = mrad_per_px
-            attrs["semi_convergence_mrad"] = semi_convergence_mrad(self.found.radius, mrad_per_px)
+            attrs["semi_convergence_mrad"] = semi_convergence_mrad(found.radius, mrad_per_px)
         return attrs
 
 

@@ -1,0 +1,182 @@
+"""One series being measured: its detectors fitted, their plan and images, the disk that some of them follow.
+
+Replaced as a whole when something changes for all detectors. Knows what was asked for as checked values; the
+consumer says when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PipelineError
+from ..kernels.calibrate import Disk
+from ..stream.series import Series
+from .background import Background
+from .base import Output
+from .dead_pixels import PixelMask
+from .derived import Derived, Steps, derive, is_corrected, is_derived
+from .detectors import CORRECTIONS, Calibration, DetectorSpec, FittedDetector, fit
+from .dose import Dose
+from .fresh import Clock
+from .measuring import Partial, Plan, compile_detectors
+from .pattern import Choice, MeanPattern
+from .series_state import SeriesState
+from .showing import PATTERN, Scene
+from .sizes import check_detectors, has_pattern
+from .virtual_options import Options
+
+Specs = Mapping[str, DetectorSpec]
+NOT_MEASURED = (*CORRECTIONS, "counts_per_electron")
+"""Keys that change how something is shown and not what is measured; those of segments are measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """What concerns all detectors of a series."""
+
+    where: str
+    """For messages: which consumer."""
+    series: Series
+    mask: PixelMask
+    background: Background | None
+    options: Options
+
+    @property
+    def dark(self) -> npt.NDArray[np.float64] | None:
+        """(h, w) counts of the background."""
+        return None if self.background is None else self.background.pixels
+
+
+class Running:
+    """A series with its detectors; raises PipelineError, and is not there, where they do not fit it."""
+
+    def __init__(
+        self, setting: Setting, specs: Specs, calibration: Calibration, versions: Iterator[int]
+    ) -> None:
+        self.setting, self.specs, self.calibration = setting, specs, calibration
+        self.misfits: tuple[str, ...] = ()
+        """Why detectors do not follow the disk that was found."""
+        self._versions = versions
+        self.derived = _derived(specs, setting.series)
+        self.plan = self._plan(self._fitted(specs), {})
+        self.state = SeriesState(setting.series, setting.options.passes == "mean")
+        self.state.adopt(self.plan)
+        self.pattern: MeanPattern | None = None
+        self.begin_pattern(0)
+
+    def begin_pattern(self, first: int) -> None:
+        """Gather a mean pattern from frame ``first`` on, where one is wanted."""
+        series, wanted = self.setting.series, self.setting.options.pattern
+        follows = any(spec.follows_disk for spec in self.specs.values())
+        if follows or (has_pattern(series) if wanted is None else wanted):
+            self.pattern = MeanPattern(series, self.setting.mask.live, Choice.of(series, first))
+
+    def seek_again(self) -> bool:
+        """Gather a pattern of the newest frames, and seek the disk in it; False where there is none."""
+        self.begin_pattern(max(0, self.state.newest + 1 - Choice.of(self.setting.series).stop))
+        return self.pattern is not None
+
+    def add(self, partial: Partial) -> bool:
+        """Take a block's results; True when the disk was found and some detectors began anew for it."""
+        self.state.add(partial)
+        pattern = self.pattern
+        if pattern is None:
+            return False
+        if partial.seen is not None and partial.seen[0] is pattern:
+            pattern.add(*partial.seen[1:])
+        return pattern.is_due(self.state.newest) and self._calibrate(pattern)
+
+    def change(self, name: str, specs: Specs) -> None:
+        """Take another detector of this name; where only what is shown changes, nothing is measured anew."""
+        spec, detectors = specs[name], dict(self.plan.detectors)
+        derived, changed = _derived(specs, self.setting.series), self._fitted({name: spec})
+        if not changed:
+            detectors.pop(name, None)
+        alike = name in detectors and _measures_alike(self.specs[name], spec)
+        plan = self._plan(
+            {each: (detectors | changed)[each] for each in specs if each in detectors | changed},
+            {each: version for each, version in self.plan.versions.items() if each != name or alike},
+        )
+        self.specs, self.derived, self.plan = specs, derived, plan
+        self.state.adopt(plan)
+        if self.pattern is None:
+            self.begin_pattern(0)
+
+    def outputs(self, doses: Mapping[str, Dose], clock: Clock) -> tuple[Output, ...]:
+        """Of what there is now, to be made again when a detector changes."""
+        setting = self.setting
+        shows = setting.options.pattern is not False and PATTERN not in self.specs
+        return Scene(
+            self.state,
+            self.specs,
+            self.plan.detectors,
+            self.derived,
+            doses,
+            self.pattern if shows else None,
+            self.calibration,
+            setting.background,
+            setting.mask.attrs,
+            clock,
+        ).outputs()
+
+    def _calibrate(self, pattern: MeanPattern) -> bool:
+        """Look for the disk, and fit to it what follows it; True when something changed for that."""
+        found = pattern.find(self.setting.dark)
+        if not isinstance(found, Disk):
+            return False
+        self.calibration = Calibration.of(self.setting.series.meta, found)
+        changed: dict[str, FittedDetector] = {}
+        misfits: list[str] = []
+        for name in [name for name, spec in self.specs.items() if spec.follows_disk]:
+            try:
+                changed |= self._fitted({name: self.specs[name]})
+            except PipelineError as error:
+                misfits.append(f"{error} (it stays where it was)")
+        self.misfits = tuple(misfits)
+        kept = {name: version for name, version in self.plan.versions.items() if name not in changed}
+        self.plan = self._plan({**self.plan.detectors, **changed}, kept)
+        self.state.adopt(self.plan)
+        return bool(changed or misfits)
+
+    def _fitted(self, specs: Specs) -> dict[str, FittedDetector]:
+        shape, live = self.setting.series.shape, self.setting.mask.live
+        return {
+            name: fit(spec, shape, live, self.calibration)
+            for name, spec in specs.items()
+            if not is_derived(spec)
+        }
+
+    def _plan(self, detectors: Mapping[str, FittedDetector], kept: Mapping[str, int]) -> Plan:
+        """Compile; detectors without a version that is kept begin anew."""
+        setting = self.setting
+        check_detectors(setting.where, setting.series, detectors)
+        version = next(self._versions)
+        versions = {name: kept.get(name, version) for name in detectors}
+        shape, dtype = setting.series.shape, setting.series.numpy_dtype
+        return compile_detectors(shape, dtype, detectors, versions, setting.mask.live, setting.background)
+
+
+def _measures_alike(one: DetectorSpec, other: DetectorSpec) -> bool:
+    """Whether two tables count the same pixels in the same way."""
+    if one.kind != other.kind or one.kind == "segments":
+        return one == other
+    measured = [
+        {key: value for key, value in spec.values.items() if key not in NOT_MEASURED} for spec in (one, other)
+    ]
+    return measured[0] == measured[1]
+
+
+def _derived(specs: Specs, series: Series) -> dict[str, Derived]:
+    """Derived and corrected images, by name; none without a scan."""
+    if series.scan is None:
+        return {}
+    scan, steps = series.scan.shape, Steps.of(series.meta)
+    return {
+        name: derive(spec, specs, scan, steps)
+        for name, spec in specs.items()
+        if is_derived(spec) or is_corrected(spec)
+    }
