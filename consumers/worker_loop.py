@@ -33,6 +33,9 @@ from .worker import WorkerOptions
 
 PUBLISH_NS = 5_000_000
 """Shortest time between two publications of a consumer: latency must not wait for the display's 33 ms."""
+BUSY_PUBLISH_NS = 33_000_000
+"""The same while the worker is at work more than half of its time: a display shows no more, and at 40,000
+frames/s of 256 x 256 it saves the session 2 us of 37 us a frame, most of it the supervisor's."""
 PUBLISH_SHARE = 5
 """After a publication that takes t the next begins 5 t after its start: at most 20 % of the CPU."""
 PATIENCE_S = 0.2
@@ -70,7 +73,12 @@ class Outlet:
         self._outputs: Sequence[Output] = ()
         self._arrivals: list[tuple[int, int, int]] = []
         self._span = (0, 0)
-        self._due_ns = 0
+        self._due_ns = self._rested_ns = 0
+        self._published_ns = time.monotonic_ns()
+
+    def rested(self, ns: int) -> None:
+        """The worker had nothing to do for so long."""
+        self._rested_ns += ns
 
     def take(
         self, outputs: Sequence[Output], lease_serial: int, indices: IndexArray, arrival_ns: int
@@ -102,8 +110,14 @@ class Outlet:
                 if frames:
                     self._reader.observe(serial, frames, arrival_ns, done)
         self._arrivals.clear()
-        self._due_ns = started + max(PUBLISH_NS, PUBLISH_SHARE * (done - started))
+        pause = BUSY_PUBLISH_NS if self._is_busy(started) else PUBLISH_NS
+        self._due_ns = started + max(pause, PUBLISH_SHARE * (done - started))
+        self._published_ns, self._rested_ns = done, 0
         return topics
+
+    def _is_busy(self, now_ns: int) -> bool:
+        """Whether the worker was at work for more than half of the time since the last publication."""
+        return 2 * self._rested_ns < now_ns - self._published_ns
 
     def _send(self, output: Output, series: Series, final: bool) -> str:
         """Hand one output to the bus; returns its topic, or nothing when the bus cannot carry it."""
@@ -213,7 +227,9 @@ class Worker:
         if not self._publisher.flush(0.0):
             patience = min(patience, RETRY_S)
         patience = self._reader.prepare_wait(patience)
+        lay_down = time.monotonic_ns()
         poller.poll(int(patience * 1000 + 0.999))
+        self._outlet.rested(time.monotonic_ns() - lay_down)
         self._reader.woken()
         self._publish_if_due()
 
