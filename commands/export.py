@@ -50,8 +50,8 @@ def command(
 
     \b
     Examples:
-      livem export recordings/series_3.h5 scan.npy
-      livem export recordings/series_4.h5 part.tif --frames 1000:2000
+      livem export recordings/series_3_359cd20d.h5 scan.npy
+      livem export recordings/series_4_359cd20d.h5 part.tif --frames 1000:2000
     """
     from ..stream.files.open_file import open_file
     from ..stream.files.recordings import Recording

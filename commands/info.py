@@ -19,7 +19,7 @@ def command(what: str, as_json: bool) -> None:
 
     \b
     Examples:
-      livem info recordings/series_3.h5    what is missing, how it ended
+      livem info recordings/series_3_359cd20d.h5    what is missing, how it ended
       livem info movie.npz
       livem info "sim:4dstem?scan=256x256"
       livem info haadf.toml                checks it, too

@@ -29,7 +29,7 @@ def command(files: tuple[Any, ...], force: bool, as_json: bool) -> int:
 
     \b
     Examples:
-      livem repair recordings/series_3.h5
+      livem repair recordings/series_3_359cd20d.h5
       livem repair recordings/*.h5 --json
     """
     from ..stream.recording.repair import repair

@@ -134,4 +134,6 @@ class Reports:
 
     def _take_consumer_error(self, name: str, report: Report) -> None:
         last = str(report.get("traceback", "")).strip().splitlines()[-1:]
-        self._alarm(f"{name} raised for the {report.get('times')}. time: {''.join(last)}")
+        times = report.get("times")
+        so_far = "" if times == 1 else f" {times} times so far"
+        self._alarm(f"{name} raised{so_far}: {''.join(last)}")

@@ -104,7 +104,8 @@ class ControlClient:
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self.close()
-            raise UsageError(f"{address!r} is no address: {error}; write tcp://host:port") from error
+            why = zmq.strerror(error.errno or 0)
+            raise UsageError(f"{address!r} is no address: {why}; write tcp://host:port") from error
 
     def __enter__(self) -> Self:
         return self

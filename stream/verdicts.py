@@ -18,7 +18,9 @@ def scan_misfit(series: Series) -> str:
     ny, nx = series.scan.shape
     head = f"series {series.key.number}: {series.count} frames announced, the scan {ny}x{nx} takes {frames}: "
     if series.count > frames:
-        return f"{head}{series.count - frames} frames belong to no pixel; check --scan or [scan]"
+        beyond = series.count - frames
+        what = "1 frame belongs" if beyond == 1 else f"{beyond} frames belong"
+        return f"{head}{what} to no pixel; check --scan or [scan]"
     return f"{head}its last {frames - series.count} will not come, and stay empty; check --scan or [scan]"
 
 

@@ -118,6 +118,7 @@ def test_hyperspy_opens_a_scan(tmp_path):
     axes = signal.axes_manager
     assert [axis.name for axis in (*axes.navigation_axes, *axes.signal_axes)] == ["x", "y", "kx", "ky"]
     assert [axis.scale for axis in axes.navigation_axes] == pytest.approx([0.2, 0.2])
+    assert [axis.units for axis in axes.navigation_axes] == ["nm", "nm"]
     assert [axis.scale for axis in axes.signal_axes] == pytest.approx([0.5, 0.5])
     assert [axis.units for axis in axes.signal_axes] == ["mrad", "mrad"]
 

@@ -226,8 +226,9 @@ class MerlinArmer:
             ) from error
         except OSError as error:
             self.close()
+            why = error.strerror or error
             raise SourceError(
-                f"{self} cannot be reached for {said}: {error}; check host, control port and its software"
+                f"{self} cannot be reached for {said}: {why}; check host, control port and its software"
             ) from error
         code = int(reply["code"])
         if code:

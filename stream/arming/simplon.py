@@ -300,8 +300,9 @@ class SimplonArmer:
                 f"{self} has not answered {what} within {timeout:g} s: check host and network, and "
                 "that nobody else has it arm or initialise"
             )
+        said = getattr(error, "strerror", None) or error
         return SourceError(
-            f"{self} cannot be reached for {what}: {error}; check the host, {OWN}, and that it is on"
+            f"{self} cannot be reached for {what}: {said}; check the host, {OWN}, and that it is on"
         )
 
 

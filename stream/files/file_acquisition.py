@@ -23,6 +23,7 @@ from .contents import Content, raster_of
 from .dectris_session import SUFFIX as SESSION
 from .dectris_session import is_session
 from .lazy_stack import LazyStack
+from .quiet import logs_off
 
 Reader = Callable[[Path, str], Content]
 
@@ -74,16 +75,15 @@ class FileAcquisition(Acquisition):
                 f"{path}: there is no such file; give a path, or a simulator such as sim:4dstem"
             )
         try:
-            content = reader(path, key)
-            acquisition = cls(path.name, content)
+            with logs_off():
+                content = reader(path, key)
+                acquisition = cls(path.name, content)
         except LivemError:
             raise
         except Exception as error:
             # Whatever numpy, HDF5, zip, TIFF and Zarr make of damaged bytes: zlib.error, struct.error,
             # IndexError, ZeroDivisionError, tokenize.TokenError were all seen, and the list has no end.
-            raise SourceError(
-                f"{path} cannot be read as {path.suffix}: {str(error) or type(error).__name__}"
-            ) from error
+            raise SourceError(f"{path} cannot be read as {path.suffix}: {_words(error)}") from error
         acquisition.files = (path, *content.files)
         return acquisition
 
@@ -132,6 +132,13 @@ class FileAcquisition(Acquisition):
     def truth(self) -> Mapping[str, Array]:
         """Nothing: a file tells what was measured."""
         return {}
+
+
+def _words(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if "pickle" in text:  # numpy takes what it does not know for Python objects, and tells how to run them
+        return "it is damaged, or holds Python objects; an array of numbers is needed"
+    return text
 
 
 def split_key(spec: str) -> tuple[Path, str]:

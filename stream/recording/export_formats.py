@@ -193,7 +193,8 @@ def _make_tiff(part: Path, plan: Plan) -> int:
     """An empty TIFF of the right size and calibration; returns where its pixels begin."""
     import tifffile
 
-    imagej = plan.dtype.name in IMAGEJ_TYPES and plan.nbytes < CLASSIC_BYTES
+    # tifffile takes ImageJ's frames of one column for one picture.
+    imagej = plan.dtype.name in IMAGEJ_TYPES and plan.nbytes < CLASSIC_BYTES and plan.frame_shape[1] > 1
     kind: dict[str, Any] = {"imagej": True} if imagej else {"ome": True, "bigtiff": True}
     metadata, resolution = (_imagej_metadata if imagej else _ome_metadata)(plan.meta)
     mapped = tifffile.memmap(

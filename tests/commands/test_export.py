@@ -27,6 +27,10 @@ from livem.stream.series import DTYPES, Scan
 SUFFIXES = (".npy", ".h5", ".zarr", ".tif")
 
 
+THIN = [(7, 1, 1), (7, 1, 5), (7, 5, 1), (1, 1, 1), (1, 5, 1), (2, 3, 1, 1)]
+"""Frames of point and line detectors."""
+
+
 class Recording(Acquisition):
     """Frames with holes, positions, times and a pixel mask."""
 
@@ -401,3 +405,17 @@ def test_wrong_usage_is_one_line_and_code_2(movie: Path, args: list[str], words:
     done = livem_export(movie, movie.parent / args[0], *args[1:])
     assert done.exit_code == 2
     assert words in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "uint32"])
+@pytest.mark.parametrize("shape", THIN)
+def test_frames_of_one_pixel_or_one_line_are_frames_again(shape, dtype, suffix, tmp_path: Path) -> None:
+    frames = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.save(tmp_path / "a.npy", frames)
+    out = tmp_path / f"b{suffix}"
+    export(open_file(str(tmp_path / "a.npy")), out)
+    again = open_file(str(out))
+    flat = frames.reshape(-1, *shape[-2:])
+    assert (again.count, again.shape) == (len(flat), shape[-2:])
+    np.testing.assert_array_equal(again.frames(0, len(flat)), flat)

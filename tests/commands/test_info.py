@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 import livem
@@ -60,6 +63,34 @@ def test_the_examples_pipeline_with_a_class_of_its_own() -> None:
     done = info(path)
     assert done.exit_code == 0, done.output
     assert "bright: consumer:Brightest" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["bad.zspy", "bad.hspy", "bad.tif", "bad.emd"])
+def test_stdout_holds_one_json_object_whatever_libraries_log(name: str, tmp_path: Path) -> None:
+    """rosettasciio logs in colour on stdout, to which it holds on from its import."""
+    path = tmp_path / name
+    path.write_bytes(b"II*\0\x08\0\0\0\2\0" + bytes(50))
+    done = subprocess.run(
+        [sys.executable, "-m", "livem", "info", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stdout.splitlines()
+    assert name in json.loads(line)["error"]
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("livem: error: ")
+
+
+@pytest.mark.parametrize("content", [b"no numbers at all" * 9, b""])
+def test_a_damaged_array_is_not_said_to_be_worth_unpickling(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+    done = info(tmp_path / "a.npy")
+    assert done.exit_code == 2
+    assert "pickle" not in done.stderr
+    np.save(tmp_path / "o.npy", np.array([{}, 1], object))
+    assert "pickle" not in info(tmp_path / "o.npy").stderr
 
 
 def test_no_session_at_the_address() -> None:

@@ -538,6 +538,7 @@ def test_a_series_that_cannot_be_written_down_is_counted(bench):
     [
         (Scan((4, 4)), ""),
         (Scan((3, 4)), "4 frames belong to no pixel"),
+        (Scan((3, 5)), "1 frame belongs to no pixel"),
         (Scan((5, 4)), "its last 4 will not come"),
         (Scan((2, 4), repeats=2), ""),
         (Scan((4, 4), repeats=0), ""),

@@ -190,7 +190,7 @@ def test_nobody_at_the_address() -> None:
         ),
     ):
         client.request({"do": "status"}, timeout=0.1)
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="no address: Invalid argument; write"):
         ControlClient("nonsense")
 
 

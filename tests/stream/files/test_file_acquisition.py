@@ -223,7 +223,7 @@ def save(path: Path, **arrays: object) -> None:
         ({"image": np.zeros((2, 2)), "image_missing": np.ones((2, 2))}, "holds no frames"),
         ({"frames": np.zeros(3)}, "holds no frames; 2 to 4 dimensions"),
         ({"frames": np.zeros((0, 3, 3))}, "holds no frames"),
-        ({"frames": np.array([None])}, "Object arrays cannot be loaded"),
+        ({"frames": np.array([None])}, "holds Python objects"),
     ],
 )
 def test_wrong_archives_are_told_apart(tmp_path: Path, arrays: dict[str, object], words: str) -> None:
