@@ -79,7 +79,7 @@ def test_how_it_ended_is_known_whichever_came_first() -> None:
     assert [past_text(past).split("   ")[2] for past in archive.series] == [
         "incomplete",
         "complete",
-        "end not told",
+        "all pixels measured",
     ]
 
 

@@ -5,11 +5,14 @@ Knows results and what a session says of its series; no window, and not which se
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ...stream.results import Result
+import numpy as np
+
+from ...stream.results import Result, valid_of
 from ...stream.series import SeriesKey
 from .status import Status
 
@@ -38,6 +41,8 @@ class PastSeries:
     verdict: Verdict = Verdict()
     results: dict[str, Result] = field(default_factory=dict)
     """By topic."""
+    filled: float = 0.0
+    """Share of the scan that was measured: the most of all its images, since an empty frame has no centre."""
 
     @property
     def nbytes(self) -> int:
@@ -93,6 +98,7 @@ class Archive:
             past = self._series.get(result.series) or self._begin(result.series)
             before = past.results.get(result.topic)
             past.results[result.topic] = result
+            past.filled = max(past.filled, _filled(result))
             self._nbytes += result.nbytes - (0 if before is None else before.nbytes)
         while self._nbytes > self.limit and len(self._series) > 1:
             oldest = next(iter(self._series))
@@ -119,13 +125,27 @@ class Archive:
         return past
 
 
+def _filled(result: Result) -> float:
+    if result.kind != "image":
+        return 0.0
+    valid = valid_of(result)
+    return float(np.count_nonzero(valid)) / valid.size
+
+
 def _name(key: SeriesKey) -> tuple[str, int]:
     return key.epoch.hex(), key.number
 
 
 def past_text(past: PastSeries) -> str:
-    """ "series 3   14:02:11   complete"."""
-    return "   ".join([f"series {past.key.number}", past.clock_text, past.verdict.state or "end not told"])
+    """ "series 3   14:02:11   complete"; where nobody said how it ended, how much of its scan there is."""
+    ending = past.verdict.state
+    if not ending and past.filled:
+        ending = (
+            "all pixels measured"
+            if past.filled == 1
+            else f"{math.floor(1000 * past.filled) / 10:g} % measured"
+        )
+    return "   ".join([f"series {past.key.number}", past.clock_text, *([ending] if ending else [])])
 
 
 class Browser:

@@ -46,13 +46,15 @@ def _dose(attrs: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"{_electrons_text(total)} e in all"
     if (mean := positive(attrs.get("electrons_per_A2_mean"))) is not None:
-        yield f"{level_text(mean)} e/\N{ANGSTROM SIGN}\N{SUPERSCRIPT TWO}"
+        yield f"{level_text(mean)} e/\N{LATIN CAPITAL LETTER A WITH RING ABOVE}\N{SUPERSCRIPT TWO}"
     if attrs.get("counts_per_electron_from") == "assumed":
         yield "1 count = 1 e assumed"
 
 
 def _electrons_text(number: float) -> str:
-    return count_text(round(number)) if number < 1e6 else f"{number:.3g}"
+    return (
+        count_text(round(number)) if number < 1e6 else f"{number:.3g}".replace("e+0", "e").replace("e+", "e")
+    )
 
 
 def _doubts(attrs: Mapping[str, Any]) -> Iterator[str]:

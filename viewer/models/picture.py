@@ -132,9 +132,6 @@ def scan_picture(result: Result, past: bool) -> Picture:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         share = f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %"
         parts.insert(0, share)
-    if image.ndim == 3:
-        _, (y, x) = about_median(image, valid)
-        parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
     parts += said_of(result.attrs)
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
@@ -142,6 +139,9 @@ def scan_picture(result: Result, past: bool) -> Picture:
         parts.append("BLIND: all its pixels are masked")
     if result.attrs.get("estimate"):
         parts.append("ESTIMATE")
+    if image.ndim == 3:
+        _, (y, x) = about_median(image, valid)
+        parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
     unit = result.units.get("image", "")
     signed, size = result.attrs.get("kind") in SIGNED, calibration_of(result)
     return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=size, is_signed=signed)

@@ -89,7 +89,7 @@ class DetectorOverlay(pg.GraphicsObject):
         self._view.viewport().update()
 
     def boundingRect(self) -> QRectF:
-        area = QRectF(-0.5, -0.5, self._frame[1], self._frame[0])
+        area = self._frame_area()
         for geometry in self._geometries.values():
             area = area.united(_box(geometry))
         return area
@@ -102,10 +102,13 @@ class DetectorOverlay(pg.GraphicsObject):
             self._paint_one(painter, geometry, QColor(self._colours[topic]), topic == self._active())
 
     def _paint_one(self, painter: QPainter, geometry: Geometry, colour: QColor, active: bool) -> None:
+        """What lies beyond the frame counts nothing: only the edge of one under the mouse is drawn there."""
         outline = outline_of(geometry)
         fill = QColor(colour)
         fill.setAlpha(FILL_HOVER if active else FILL)
+        painter.setClipRect(self._frame_area())
         painter.fillPath(outline, fill)
+        painter.setClipping(not active)
         pen = QPen(colour, 2.4 if active else 1.6)
         pen.setCosmetic(True)
         painter.setPen(pen)
@@ -113,16 +116,30 @@ class DetectorOverlay(pg.GraphicsObject):
         size = HANDLE_PIXELS * self._view.units_per_screen_pixel()
         for y, x in handles_of(geometry):
             painter.fillRect(QRectF(x - size / 2, y - size / 2, size, size), colour)
+        painter.setClipping(False)
+
+    def _frame_area(self) -> QRectF:
+        return QRectF(-0.5, -0.5, self._frame[1], self._frame[0])
 
     def _draw_names(self, painter: QPainter, view: PictureView) -> None:
+        taken: list[QRectF] = []
         for topic, geometry in self._geometries.items():
-            top = view.to_screen(geometry.center[0] - geometry.reach[0], geometry.center[1])
+            top = view.to_screen(geometry.center[0] - self._height_of_name(geometry), geometry.center[1])
             name = topic.partition(".")[2] or topic
             if topic == self._active():
                 name = self._texts.get(topic, name)
-            width = painter.fontMetrics().horizontalAdvance(name)
-            place = QPointF(top.x() - width / 2, max(14.0, top.y() - 6))
+            area = painter.fontMetrics().boundingRect(name).toRectF()
+            area.moveBottomLeft(QPointF(top.x() - area.width() / 2, max(14.0, top.y() - 6)))
+            while any(area.intersects(other) for other in taken):
+                area.translate(0.0, -area.height())
+            taken.append(area)
+            place = area.bottomLeft()
             outlined_text(painter, place, name, QColor(self._colours[topic]))
+
+    def _height_of_name(self, geometry: Geometry) -> float:
+        """Above the centre: at the outer edge, or at the inner one of a ring that the frame cuts off."""
+        is_cut = geometry.kind in RINGS and geometry.outer > geometry.center[0] + 0.5
+        return geometry.inner if is_cut else geometry.reach[0]
 
     def _active(self) -> str | None:
         return self._hold.topic if self._hold else self._hovered

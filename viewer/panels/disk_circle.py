@@ -21,7 +21,7 @@ class DiskCircle(pg.GraphicsObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setZValue(9)
+        self.setZValue(11)  # over the detectors: a bright-field detector has the same rim
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
         self.disk: BrightField | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
 from .. import theme
@@ -37,7 +38,7 @@ class SeriesBar(QFrame):
         row.setContentsMargins(6, 0, 10, 0)
         row.setSpacing(6)
         for part in (self.back, self.on, self.pill, self.text):
-            row.addWidget(part)
+            row.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.count, 1)
         row.addWidget(self.live)
 
