@@ -5,13 +5,15 @@ Knows an Armer and when it is wanted; touches neither ring nor processes.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..errors import LivemError
+from ..errors import LivemError, SourceError
 from ..stream.arming.base import Armer
+from ..stream.sources.plan import SourcePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,19 @@ class Arming:
             armer.disarm()
         except LivemError as error:
             self._trouble = str(error)
+
+
+def arming_of(
+    plan: SourcePlan, url: str, wanted: Mapping[str, str] | None, settings: Mapping[str, str]
+) -> Arming | None:
+    """The arming that ``--arm`` (``wanted``, over the pipeline file's ``settings``) asks for; None without.
+
+    Raises SourceError when livem cannot arm the source.
+    """
+    if wanted is None:
+        return None
+    if plan.make_armer is None:
+        raise SourceError(
+            f"{url!r} cannot be armed by livem, dectris:// and merlin:// detectors can: leave --arm out"
+        )
+    return Arming(functools.partial(plan.make_armer, {**settings, **wanted}))

@@ -5,7 +5,6 @@ One single-threaded loop. It knows every part and computes nothing: frames never
 
 from __future__ import annotations
 
-import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +27,7 @@ from ..stream.ring import Ring
 from ..stream.segment import default_bytes, reclaim
 from . import crew
 from .alarms import ALARM_LENGTH, Alarms
-from .arming import Armed, Arming
+from .arming import Armed, arming_of
 from .options import SessionOptions
 from .own_sender import OwnSender
 from .reports import Reports
@@ -88,7 +87,7 @@ class Session:
             self._readers = crew.edges(self.pipeline, record=options.record is not None)
             self._plan = options.plan or crew.plan(self.pipeline, options)
             crew.check(self.pipeline, self._plan, options.url)
-            self._arming = self._plan_arming()
+            self._arming = arming_of(self._plan, options.url, options.arm, self.pipeline.arm)
             self.hub = Hub(
                 self.directory,
                 self.options.url,
@@ -126,16 +125,6 @@ class Session:
             passed=self.ring.passed,
             refused=self.reports.refused_in,
         )
-
-    def _plan_arming(self) -> Arming | None:
-        if self.options.arm is None:
-            return None
-        if self._plan.make_armer is None:
-            raise SourceError(
-                f"{self.options.url!r} cannot be armed by livem, dectris:// and merlin:// detectors can: "
-                "leave --arm out"
-            )
-        return Arming(functools.partial(self._plan.make_armer, {**self.pipeline.arm, **self.options.arm}))
 
     def start(self) -> None:
         """Start the processes; the source is armed once all of them are ready."""
@@ -180,12 +169,7 @@ class Session:
         self._watch_arming()
         if self._armed_at is not None:  # before, nobody has looked at what an eager sender sent
             self.settling.step()
-        now = time.monotonic()
-        if now >= self._status_due:
-            self._status_due = now + STATUS_S
-            self.ring.beat()
-            self.reports.passed(self.ring.passed())
-            self._publish_status()
+        self._tell_status()
 
     def over(self) -> bool:
         """Whether the session should end now; ``message`` then says why."""
@@ -378,6 +362,13 @@ class Session:
             "alarms": list(self.alarms),
         }
 
+    def _tell_status(self) -> None:
+        if time.monotonic() >= self._status_due:
+            self._status_due = time.monotonic() + STATUS_S
+            self.ring.beat()
+            self.reports.passed(self.ring.passed())
+            self._publish_status()
+
     def _publish_status(self) -> None:
         status = self.status()
         try:
@@ -455,9 +446,7 @@ class Session:
                 self.hub.handle(pollable)
             self.hub.tick()
             self.settling.step()
-            if time.monotonic() >= self._status_due:
-                self._status_due = time.monotonic() + STATUS_S
-                self._publish_status()
+            self._tell_status()
 
     def summary(self) -> Account:
         """The account of the whole session (DESIGN, section 5)."""
