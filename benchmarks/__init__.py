@@ -13,6 +13,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "decoding": "livem.benchmarks.decoding:run",
         "kernels": "livem.benchmarks.kernels:run",
         "encoded": "livem.benchmarks.encoded:run",
+        "gpu": "livem.benchmarks.gpu:run",
         "virtual_detectors": "livem.benchmarks.virtual_detectors:run",
         "latency": "livem.benchmarks.latency:run",
         "recording": "livem.benchmarks.recording:run",

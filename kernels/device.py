@@ -91,10 +91,10 @@ def find_cuda() -> CudaState:
 
 def _ask(cuda: Any) -> CudaState:
     if not cuda.is_available():
-        return CudaState(None, "no CUDA device: numba-cuda is installed and sees none")
+        return CudaState(None, "numba-cuda is installed and sees no CUDA device")
     devices = cuda.list_devices()
     if not len(devices):
-        return CudaState(None, "no CUDA device: there is a driver, and it sees none")
+        return CudaState(None, "there is a driver, and it sees no CUDA device")
     if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
         return CudaState("CUDA simulator", "NUMBA_ENABLE_CUDASIM is set")
     name = devices[0].name

@@ -16,6 +16,7 @@ from numba import config
 sys.path.insert(0, str(Path(__file__).parent))
 from cuda_cases import a_block, assert_agrees, region_sets
 
+from livem.benchmarks import gpu as bench
 from livem.consumers import gpu, hardware
 from livem.consumers.analysis import Analysis
 from livem.consumers.base import Consumer, Frames
@@ -285,3 +286,12 @@ def test_memory_that_ends_is_told_as_an_alarm(monkeypatch):
     part = analysis.run(block)
     assert sum(len(indices) for indices, _ in part.pieces) == 18
     assert "no memory for a single frame" in analysis.alarm
+
+
+def test_the_benchmark_runs_and_finds_both_alike():
+    plan = bench.Plan(frames=2, rounds=2, shape=SHAPE, threads=2)
+    case = bench.Case.of(plan, choose_device("cuda"), "uint16", "three annuli, CoM")
+    for _ in range(plan.rounds):
+        case.take_turns()
+    assert case.wrong == 0
+    assert {"CPU", "GPU, staged", "GPU, page-locked", "upload alone", "kernels alone"} < set(case.row())

@@ -13,7 +13,7 @@ from livem.kernels import device
 from livem.kernels.device import CudaState, choose_device, find_cuda
 
 CARD = CudaState("NVIDIA H100", "a CUDA device is there")
-NONE = CudaState(None, "no CUDA device: numba-cuda is installed and sees none")
+NONE = CudaState(None, "numba-cuda is installed and sees no CUDA device")
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ NONE = CudaState(None, "no CUDA device: numba-cuda is installed and sees none")
         ("auto", CARD, "cuda", "NVIDIA H100 (a CUDA device is there)"),
         ("cuda", CARD, "cuda", "NVIDIA H100 (as the pipeline says)"),
         ("cpu", CARD, "cpu", "CPU (as the pipeline says)"),
-        ("auto", NONE, "cpu", "CPU (no CUDA device: numba-cuda is installed and sees none)"),
+        ("auto", NONE, "cpu", "CPU (numba-cuda is installed and sees no CUDA device)"),
         ("cpu", NONE, "cpu", "CPU (as the pipeline says)"),
     ],
 )
@@ -32,7 +32,7 @@ def test_the_device_and_why(wanted: str, found: CudaState, kind: str, text: str)
 
 
 def test_cuda_where_there_is_none_is_an_error_with_the_next_step() -> None:
-    with pytest.raises(MissingDependencyError, match=r'sees none: pip install .* device = "auto"'):
+    with pytest.raises(MissingDependencyError, match=r'sees no CUDA device: pip install .* device = "auto"'):
         choose_device("cuda", lambda: NONE)
 
 
@@ -69,7 +69,7 @@ def test_a_package_without_a_device(
     a_package(monkeypatch, SimpleNamespace(is_available=lambda: available, list_devices=lambda: devices))
     found = find_cuda()
     assert found.name is None
-    assert found.text.startswith("no CUDA device")
+    assert "sees no CUDA device" in found.text
 
 
 @pytest.mark.parametrize("name", ["NVIDIA A100", b"NVIDIA A100"])
@@ -84,7 +84,7 @@ def test_a_device(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ("card", "found", "level", "text"),
     [
         (True, CARD, "ok", "run on NVIDIA H100 (CUDA)"),
-        (False, NONE, "ok", "run on the CPU: no CUDA device"),
+        (False, NONE, "ok", "run on the CPU: numba-cuda is installed"),
         (True, NONE, "problem", "though there is a GPU"),
     ],
 )

@@ -65,9 +65,9 @@ def test_joins(name, architecture):
     from livem.kernels.cuda import kernels
 
     kind = "int64" if name == "join_integers" else "float64"
-    arguments = (array(kind, 3), array("int64", 1), array(kind, 2), array("float64", 3))
+    arguments = [array(kind, 3), array("int64", 1), array(kind, 2), array("float64", 3)]
     if name == "join_floats":
-        arguments = (*arguments, array("int64", 2))
-    text = ptx(getattr(kernels, name), arguments, architecture)
+        arguments.append(array("int64", 2))
+    text = ptx(getattr(kernels, name), tuple(arguments), architecture)
     assert f".target sm_{architecture[0]}{architecture[1]}" in text
     assert ".visible .entry" in text
