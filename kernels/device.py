@@ -6,8 +6,11 @@ module loads no GPU package; `find_cuda` does.
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,6 +21,8 @@ from ..errors import MissingDependencyError, PipelineError
 Kind: TypeAlias = Literal["cpu", "cuda"]
 WANTED = ("auto", "cpu", "cuda")
 """What ``device = "..."`` of a consumer's table may say."""
+DRIVERS = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "/usr/lib64/libcuda.so.1")
+"""Libraries that only a driver brings."""
 EXTRA = 'pip install "livem[cuda13]" (driver 580 or newer) or "livem[cuda12]"'
 
 
@@ -80,13 +85,30 @@ def check_wanted(wanted: object, where: str = "") -> None:
 
 
 def find_cuda() -> CudaState:
-    """Ask the driver for a device. Opens no context: 0.3 s the first time, and no memory of the device."""
+    """Ask the driver for a device; opens no context. Where there is no driver, in 1 ms instead of 0.2 s."""
     if find_spec("numba_cuda") is None:
         return CudaState(None, "numba-cuda is not installed")
+    if not (_is_simulated() or has_driver()):
+        return CudaState(None, "there is no NVIDIA driver, so no CUDA device")
     try:
         return _ask(import_module("numba.cuda"))
     except (ImportError, OSError, RuntimeError) as error:
         return CudaState(None, f"numba-cuda cannot be loaded: {error}")
+
+
+def has_driver(names: Sequence[str] = DRIVERS) -> bool:
+    """Whether one of these libraries can be loaded, or the user has named one for numba."""
+    if os.environ.get("NUMBA_CUDA_DRIVER"):
+        return True
+    for name in names:
+        with suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
+def _is_simulated() -> bool:
+    return os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 
 def _ask(cuda: Any) -> CudaState:
@@ -95,7 +117,7 @@ def _ask(cuda: Any) -> CudaState:
     devices = cuda.list_devices()
     if not len(devices):
         return CudaState(None, "there is a driver, and it sees no CUDA device")
-    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+    if _is_simulated():
         return CudaState("CUDA simulator", "NUMBA_ENABLE_CUDASIM is set")
     name = devices[0].name
     text = name.decode() if isinstance(name, bytes) else str(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,23 @@ def a_package(monkeypatch: pytest.MonkeyPatch, package: Any) -> None:
         return package
 
     monkeypatch.setattr(device, "find_spec", lambda name: object())
+    monkeypatch.setattr(device, "has_driver", lambda: True)
     monkeypatch.setattr(device, "import_module", load)
+
+
+def test_without_a_driver_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_package(monkeypatch, AssertionError("it must not be asked for"))
+    monkeypatch.setattr(device, "has_driver", lambda: False)
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    assert find_cuda() == CudaState(None, "there is no NVIDIA driver, so no CUDA device")
+
+
+def test_a_driver_is_a_library_that_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CUDA_DRIVER", raising=False)
+    assert not device.has_driver(["libnobody-has-this.so.1"])
+    assert device.has_driver(["libnobody-has-this.so.1", getattr(_ctypes, "__file__", "")])
+    monkeypatch.setenv("NUMBA_CUDA_DRIVER", "/opt/driver/libcuda.so.1")
+    assert device.has_driver([])
 
 
 def test_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
