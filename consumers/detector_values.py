@@ -17,6 +17,8 @@ CORNER = ("top", "left", "height", "width")
 MIDDLE = ("center", "size")
 UNITS = ("px", "mrad")
 MAX_SEGMENTS = 64
+FARTHEST = 10_000_000
+"""Of a length or place: more than a hundred of the largest frames, and its square is still exact."""
 POSITIVE = ("radius", "outer", "height", "width", "counts_per_electron")
 """Keys that must be greater than 0."""
 NOT_NEGATIVE = ("inner", "high_pass")
@@ -62,6 +64,11 @@ def number(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         unit = UNIT_OF.get(key, "px")
         raise PipelineError(f"{where} has {key} = {value!r}; it must be a finite number ({unit})")
+    if abs(value) > FARTHEST:
+        raise PipelineError(
+            f"{where} has {key} = {value:g}; it must be from -{FARTHEST:,} to {FARTHEST:,} "
+            f"({UNIT_OF.get(key, 'px')}): no frame is that large"
+        )
     return float(value)
 
 
