@@ -22,13 +22,14 @@ from livem.consumers.analysis import Analysis
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.gpu import GpuReducer, PageLocked
 from livem.consumers.pool import Pool
+from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import DeviceFaultError
 from livem.kernels.bslz4 import Status, encode
 from livem.kernels.cuda import batch, tables
 from livem.kernels.device import choose_device
 from livem.kernels.masks import disk
 from livem.kernels.reduce import DTYPES, Region, compile_regions
-from livem.stream.series import Block, Series, SeriesKey
+from livem.stream.series import Block, Scan, Series, SeriesKey
 
 assert config.ENABLE_CUDASIM, "NUMBA_ENABLE_CUDASIM=1 has to be set before numba is imported"
 
@@ -295,3 +296,24 @@ def test_the_benchmark_runs_and_finds_both_alike():
         case.take_turns()
     assert case.wrong == 0
     assert {"CPU", "GPU, staged", "GPU, page-locked", "upload alone", "kernels alone"} < set(case.row())
+
+
+def test_virtual_detectors_show_the_very_pictures(few_threads):
+    series = Series(SeriesKey(b"12345678", 1), (8, 9), "uint16", "raw", 9, Scan((3, 3)))
+    counts = np.random.default_rng(1).poisson(2, (9, 8, 9)).astype(np.uint16)
+    block = Block(series, 0, 9, counts.view(np.uint8).ravel(), None, None, None, 0, 0)
+    pictures = [outputs_of(wanted, series, block) for wanted in ("cuda", "cpu")]
+    assert pictures[0].keys() == pictures[1].keys() >= {"bf", "haadf", "com"}
+    for name, arrays in pictures[0].items():
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(array, pictures[1][name][key], err_msg=f"{name}.{key}")
+
+
+def outputs_of(wanted: str, series: Series, block: Block) -> dict[str, dict[str, np.ndarray]]:
+    consumer, pool = VirtualDetectors("vd", pattern=False), Pool(1)
+    consumer.open(series)
+    chosen = hardware.Hardware(wanted, consumer)
+    assert chosen.device.kind == ("cuda" if wanted == "cuda" else "cpu")
+    for _, partial in chosen.analysis(consumer, series, pool, 1).run(block).pieces:
+        consumer.merge(partial)
+    return {output.name: dict(output.arrays) for output in consumer.close()}

@@ -18,7 +18,7 @@ from livem.consumers.pool import Pool
 from livem.kernels.bslz4 import encode
 from livem.kernels.device import choose_device, find_cuda
 from livem.kernels.reduce import DTYPES
-from livem.stream.series import Block, Series, SeriesKey
+from livem.stream.series import Block, Scan, Series, SeriesKey
 
 FOUND = find_cuda()
 pytestmark = [
@@ -142,3 +142,23 @@ def test_an_analysis_on_the_gpu_gives_the_very_pieces(encoding):
 
 def _together(part: Any) -> list[np.ndarray]:
     return [np.concatenate(arrays) for arrays in zip(*(partial for _, partial in part.pieces), strict=True)]
+
+
+def test_virtual_detectors_show_the_very_pictures():
+    from livem.consumers.hardware import Hardware
+    from livem.consumers.virtual_detectors import VirtualDetectors
+
+    series = Series(SeriesKey(b"12345678", 1), SHAPE, "uint16", "raw", 144, Scan((12, 12)))
+    counts = np.random.default_rng(1).poisson(2, (144, *SHAPE)).astype(np.uint16)
+    block = Block(series, 0, 144, counts.view(np.uint8).ravel(), None, None, None, 0, 0)
+    pictures = []
+    for wanted in ("cuda", "cpu"):
+        consumer, pool = VirtualDetectors("vd", pattern=False), Pool(1)
+        consumer.open(series)
+        for _, partial in Hardware(wanted, consumer).analysis(consumer, series, pool, 1).run(block).pieces:
+            consumer.merge(partial)
+        pictures.append({output.name: dict(output.arrays) for output in consumer.close()})
+    assert pictures[0].keys() == pictures[1].keys()
+    for name, arrays in pictures[0].items():
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(array, pictures[1][name][key], err_msg=f"{name}.{key}")
