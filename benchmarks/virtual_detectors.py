@@ -32,6 +32,8 @@ SPEED = 2.5
 LESS_CPU: Mapping[str, float] = {ONE: 3.0, THREE: 3.5}
 FIRST_MS, UPDATE_MS, LAST_MS = 50.0, 50.0, 10.0
 COM_PX = 1e-4
+SENDER_LIMITS = 0.9
+"""Above this share of what a bare loop receives, the sender is measured and not the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,11 @@ def measure(plan: Plan) -> Measured:
     with tempfile.TemporaryDirectory(prefix="livem-bench-") as name:
         clean = record(Path(name, "clean.dat"), plan.scan)
         bad = record(Path(name, "bad.dat"), replace(plan.scan, bad_pixels=plan.bad_pixels, seed=1))
-        rows += [_ceiling(case, plan) for case in (_case(clean, ONE), _case(clean, ONE, sender=BURST))]
+        bare = {sender: _bare(_case(clean, ONE, sender=sender), plan.rounds) for sender in (SIMULATOR, BURST)}
+        rows += [_bare_row(clean, sender, outcomes) for sender, outcomes in bare.items()]
         for case in _cases(plan, clean, bad):
             found = compare(case, plan.rounds)
-            rows += _rows(case, found)
+            rows += _rows(case, found, 0.0 if case.rate else _rate(bare[case.sender]))
             gates += _gates(case, found)
     return {"title": title, "rows": rows, "gates": gates}
 
@@ -164,29 +167,46 @@ def compare(case: Case, rounds: int) -> Found:
     return found
 
 
-def _ceiling(case: Case, plan: Plan) -> Row:
+def _bare(case: Case, rounds: int) -> list[Outcome]:
     """What the sender gives a loop that only receives."""
     with Bare(case.dump, case.make_sender) as bare:
         bare.series()
-        outcomes = [bare.series() for _ in range(plan.rounds)]
-    return {
-        "case": "",
-        "sender": case.sender,
-        "receiver": "bare loop",
-        "frames/s": str(Spread.of([one.rate for one in outcomes])),
-        "CPU us/frame": _mean([one.cpu_us for one in outcomes]),
-        "compression": f"{case.dump.ratio:.1f}",
-    }
+        return [bare.series() for _ in range(rounds)]
+
+
+def _rate(outcomes: Sequence[Outcome]) -> float:
+    return Spread.of([one.rate for one in outcomes]).median
 
 
 # -- what is told --------------------------------------------------------------------------------------
 
 
-def _rows(case: Case, found: Found) -> Iterator[Row]:
+def _bare_row(dump: ScanDump, sender: str, outcomes: Sequence[Outcome]) -> Row:
+    return {
+        "case": "receiving alone",
+        "sender": sender,
+        "receiver": "bare loop",
+        "frames/s": str(Spread.of([one.rate for one in outcomes])),
+        "CPU us/frame": _mean([one.cpu_us for one in outcomes]),
+        "compression": f"{dump.ratio:.1f}",
+    }
+
+
+def _rows(case: Case, found: Found, ceiling: float) -> Iterator[Row]:
+    """``ceiling``: frames/s of the bare loop; 0 where the sender keeps a rate."""
     watched = [found.peer_watched] if found.peer_watched is not None else []
     yield _row(case, PEER, found.peer, watched, found.peer_mib)
     ratio = {"x frames/s": str(found.speed), "x less CPU": f"{found.less_cpu:.2f}"}
-    yield {**_row(case, LIVEM, found.ours, found.ours, found.ours_mib), **ratio}
+    yield {**_row(case, LIVEM, found.ours, found.ours, found.ours_mib), **ratio, **_limit(found, ceiling)}
+
+
+def _limit(found: Found, ceiling: float) -> Row:
+    """How near our rate comes to what the sender can give; ratios mean less the nearer it is."""
+    if not ceiling:
+        return {}
+    share = _rate(found.ours) / ceiling
+    verdict = ": the sender is the limit" if share > SENDER_LIMITS else ""
+    return {"of the bare loop": f"{share:.2f}{verdict}"}
 
 
 def _row(

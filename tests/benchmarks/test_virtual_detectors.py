@@ -94,12 +94,14 @@ def test_its_table_and_its_gates(monkeypatch):
 
     monkeypatch.setattr(virtual_detectors, "compare", found)
     monkeypatch.setattr(virtual_detectors, "require_peer", lambda: None)
-    monkeypatch.setattr(virtual_detectors, "_ceiling", lambda case, plan: {"receiver": "bare loop"})
+    bare = Outcome(32e3, 10.0, 1.0, 1.0, 1.0, Answer(0.0))
+    monkeypatch.setattr(virtual_detectors, "_bare", lambda case, rounds: [bare])
     measured = virtual_detectors.measure(virtual_detectors.Plan(2, TINY, bad_pixels=3))
     assert all(gate["ok"] for gate in measured["gates"])
     of_ours = [row for row in measured["rows"] if row["receiver"] == virtual_detectors.LIVEM]
     assert {row["x frames/s"] for row in of_ours} == {"3"}
     assert {row["x less CPU"] for row in of_ours} == {"4.00"}
+    assert {row.get("of the bare loop") for row in of_ours} == {"0.94: the sender is the limit", None}
 
 
 def test_a_wrong_image_is_seen(tmp_path):
