@@ -135,7 +135,7 @@ def test_what_lies_beyond_the_frame_is_not_drawn(window: Any, show: Any, make: A
     view = window.frame.pane.view
     outside = colour_at(view, 127.5 - 140, 127.5)
     assert outside == colour_at(view, 127.5 - 150, 127.5)
-    assert max(colour_at(view, 127.5 - 90, 127.5)) > 100
+    assert max(max(colour_at(view, 127.5 - 90 + shift, 127.5)) for shift in (-0.7, 0.0, 0.7)) > 100
 
 
 def test_under_the_mouse_a_detector_says_how_large_it_is(window: Any, show: Any, make: Any) -> None:

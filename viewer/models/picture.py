@@ -13,7 +13,7 @@ from ..colour import about_median
 from .bright_field import BrightField, bright_field
 from .captions import said_of
 from .layout import UNCALIBRATED, Calibration
-from .numbers import count_text, level_text, value_text
+from .numbers import count_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
 
 SIGNED = ("dcom",)
@@ -141,7 +141,12 @@ def scan_picture(result: Result, past: bool) -> Picture:
         parts.append("ESTIMATE")
     if image.ndim == 3:
         _, (y, x) = about_median(image, valid)
-        parts.append(f"zero at y {level_text(y)} x {level_text(x)}")
+        parts.append(f"zero at y {_rounded(y)} x {_rounded(x)}")
     unit = result.units.get("image", "")
     signed, size = result.attrs.get("kind") in SIGNED, calibration_of(result)
     return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=size, is_signed=signed)
+
+
+def _rounded(offset: float) -> str:
+    """A mean deflection: a thousandth of a pixel is below what any field is drawn with."""
+    return f"{round(float(offset), 3) + 0.0:g}"

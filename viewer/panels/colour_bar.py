@@ -13,7 +13,7 @@ from ..colour import FIRST, Transfer, colour_wheel
 from ..models.contrast import Levels
 from ..models.numbers import level_text
 
-WIDTH = 72
+WIDTH = 80
 STRIP = 10
 MARGIN = 8
 BACKING = 200

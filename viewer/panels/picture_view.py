@@ -20,7 +20,7 @@ from ..models.layout import Calibration, scale_bar
 
 EDGE = 14.0
 BAR_THICKNESS = 4.0
-ASIDE = 72
+ASIDE = 80
 """Screen pixels kept free at the right of a fitted picture, for its colour bar."""
 LOST_DIM = 150
 """Opacity of the veil over pictures that are no longer live."""
