@@ -7,6 +7,7 @@ the state). It knows frames and kernels; it knows no ring, no socket and no wind
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,8 @@ class Output:
     arrays: Mapping[str, npt.NDArray[Any]]
     units: Mapping[str, str] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    hz: float = math.inf
+    """At most so many times a second; the last one of a series always."""
 
 
 class Consumer(ABC, Generic[PartialT]):

@@ -72,6 +72,7 @@ class Outlet:
         """A new series: nothing to say yet, and the first result goes out at once."""
         self._outputs: Sequence[Output] = ()
         self._arrivals: list[tuple[int, int, int]] = []
+        self._next_ns: dict[str, int] = {}
         self._span = (0, 0)
         self._due_ns = self._rested_ns = 0
         self._published_ns = time.monotonic_ns()
@@ -103,7 +104,8 @@ class Outlet:
     def publish(self, series: Series, *, final: bool = False) -> list[str]:
         """Send what there is now; returns the topics that were sent or wait in the backlog."""
         started = time.monotonic_ns()
-        topics = [topic for output in self._outputs if (topic := self._send(output, series, final))]
+        due = [output for output in self._outputs if final or self._is_due(output, started)]
+        topics = [topic for output in due if (topic := self._send(output, series, final))]
         done = time.monotonic_ns()
         if topics:
             for serial, frames, arrival_ns in self._arrivals:
@@ -114,6 +116,14 @@ class Outlet:
         self._due_ns = started + max(pause, PUBLISH_SHARE * (done - started))
         self._published_ns, self._rested_ns = done, 0
         return topics
+
+    def _is_due(self, output: Output, now_ns: int) -> bool:
+        if output.hz == math.inf:
+            return True
+        if now_ns < self._next_ns.get(output.name, 0):
+            return False
+        self._next_ns[output.name] = now_ns + int(1e9 / output.hz)
+        return True
 
     def _is_busy(self, now_ns: int) -> bool:
         """Whether the worker was at work for more than half of the time since the last publication."""

@@ -182,9 +182,13 @@ def relative_centers(
     -------
     (n, d, 2) (y, x) in px; NaN where the sum is zero.
     """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        com = moments / sums[..., None] - centers
-    return np.where(np.isfinite(com), com, np.nan)
+    found = np.full(moments.shape, np.nan)
+    wanted = np.flatnonzero(~np.isnan(centers[:, 0]))
+    if len(wanted):  # 0.9 us a frame for nothing where no region wants one
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            com = moments[:, wanted] / sums[:, wanted, None] - centers[wanted]
+        found[:, wanted] = np.where(np.isfinite(com), com, np.nan)
+    return found
 
 
 def detector_sums(block: npt.NDArray[Any], masks: Sequence[Mask]) -> npt.NDArray[Any]:

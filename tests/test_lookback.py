@@ -30,7 +30,12 @@ def newest(session: Session) -> dict[str, Result]:
     """The results as they come; kept by topic."""
     found: dict[str, Result] = {}
     take = session.settling.take
-    session.hub._on_result = lambda result: (found.__setitem__(result.topic, result), take(result))
+
+    def keep(result: Result) -> None:
+        found[result.topic] = result
+        take(result)
+
+    session.hub._on_result = keep
     return found
 
 

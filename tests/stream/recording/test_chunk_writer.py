@@ -59,8 +59,8 @@ def holds(path: Path, blocks: list[tuple[int, list[int]]]) -> None:
         for index, (end, size) in enumerate(zip(ends.tolist(), sizes, strict=True), first):
             last[index] = payload[end - size : end].tobytes()
     with h5py.File(path) as file:
-        for index, payload in last.items():
-            assert file["data"].id.read_direct_chunk((index, 0, 0)) == (0, payload), index
+        for index, written in last.items():
+            assert file["data"].id.read_direct_chunk((index, 0, 0)) == (0, written), index
 
 
 BLOCKS = [

@@ -131,6 +131,7 @@ def test_what_was_found_again_is_the_same_recording(whole, tmp_path):
     first = original.read_bytes().index(b"EAHD")  # the frames' own
     path = flipped(original, tmp_path, first + 30)
     damaged = open_recording(path)
+    assert damaged.index_fault is not None
     assert "chunk" in damaged.index_fault or "index" in damaged.index_fault
     assert not any(damaged.payloads(0, COUNT))
     damaged.close()
