@@ -17,7 +17,7 @@ demo: .venv/.viewer ## Simulated microscopes: a window, or pictures in demo-outp
 	$(BIN)/livem demo --out demo-output
 
 test: lint ## All checks and tests (warnings are errors)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

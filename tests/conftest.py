@@ -18,6 +18,15 @@ ENDING_S = 5.0
 """How long a process that was told to end may take to be gone."""
 
 
+LONG = ("tests", "commands", "benchmarks", "recording", "cuda", "encoded")
+"""Folders of whole sessions, of programs and of kernels that compile for minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: two processes share the files out, and a long one at the end leaves one of them idle."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     """No process of ours still runs after the last test, and no shared memory of ours is left."""
