@@ -23,7 +23,7 @@ LONG = ("tests", "commands", "benchmarks", "recording", "cuda", "encoded")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: two processes share the files out, and a long one at the end leaves one of them idle."""
+    """Long files first: one at the end would leave the other of two processes idle."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
