@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from importlib.util import find_spec
+from typing import Any
 
 VARIABLE = "NUMBA_CACHE_DIR"
 KEPT = 3
@@ -93,12 +95,63 @@ def _user_caches() -> str:
 def _usable(directory: str) -> bool:
     """Make it, for this user alone: numba unpickles what it finds there."""
     try:
+        parent = os.path.dirname(directory)
+        beside = os.path.basename(parent) == "__pycache__"  # who may write there may write the sources too
+        os.makedirs(parent, mode=0o777 if beside else 0o700, exist_ok=True)
         os.makedirs(directory, mode=0o700, exist_ok=True)
+        safe = (beside or _is_ours_alone(parent)) and _is_ours_alone(directory)
         os.utime(directory)  # its age is the time since it was last used
-        mine = not hasattr(os, "getuid") or os.stat(directory).st_uid == os.getuid()
     except OSError:
         return False
-    return mine and os.access(directory, os.W_OK | os.X_OK)
+    return safe and os.access(directory, os.W_OK | os.X_OK)
+
+
+def _is_ours_alone(directory: str) -> bool:
+    """Whether nobody else can put or swap anything there; a link may be turned elsewhere by its owner."""
+    found = os.lstat(directory)
+    if not hasattr(os, "getuid"):
+        return True
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def lock_saves() -> None:
+    """Let one process at a time enter a kernel, where numba is imported.
+
+    Two that compile a kernel for different types would read the same index, choose the same file, and leave
+    one type's machine code under the other's name: no process could load it from then on.
+    """
+    caching = sys.modules.get("numba.core.caching")
+    if caching is None or hasattr(caching.IndexDataCacheFile.save, "__wrapped__"):
+        return
+    save = caching.IndexDataCacheFile.save
+
+    def locked(self: Any, key: Any, data: Any) -> None:
+        with _alone_in(self._cache_path):
+            save(self, key, data)
+
+    locked.__wrapped__ = save  # type: ignore[attr-defined]
+    caching.IndexDataCacheFile.save = locked
+
+
+@contextmanager
+def _alone_in(directory: str) -> Iterator[None]:
+    """Hold the directory's lock; go on without where none is to be had, as numba does."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            file = held.enter_context(open(os.path.join(directory, "livem.lock"), "ab"))  # closing lets go
+            _lock(file.fileno())
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _tidy(directory: str) -> None:

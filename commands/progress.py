@@ -67,7 +67,9 @@ class Progress:
                 self.say(status_text(status))
         elif self._stalled and not stalled:
             self._stalled = False
-            self.say(f"{status['state']}: series {status['series']['series']}: frames come again")
+            series = status["series"]
+            of = "" if series is None else f"series {series['series']}: "
+            self.say(f"{status['state']}: {of}frames come again")
 
     def alarms(self, alarms: Sequence[str]) -> None:
         """Say those that are new."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -374,7 +375,10 @@ class Session:
         try:
             self._send_status(status)
         except ResultError as error:  # too long: whatever made it so, the session goes on
-            self._send_status({**status, "alarms": [], "message": str(error)[:ALARM_LENGTH]})
+            source = {key: value for key, value in status["source"].items() if key != "refused"}
+            brief = {"alarms": [], "message": str(error)[:ALARM_LENGTH], "source": source}
+            with suppress(ResultError):
+                self._send_status({**status, **brief})
         self._on_status(status)
 
     def _send_status(self, status: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from types import FrameType
 
+from ..kernel_cache import lock_saves
 from .control import ChildLink
 
 GRACE_S = 3.0
@@ -55,6 +56,7 @@ class Child:
 
 def run_child(name: str, children_address: str, body: Callable[[Child], None]) -> None:
     """Run a process body; an error is reported to the supervisor before the process ends with 1."""
+    lock_saves()
     child = Child(name, children_address)
     try:
         body(child)

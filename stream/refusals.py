@@ -12,6 +12,9 @@ from typing import Any
 from .messages import Reason, Rejected
 from .series import SeriesKey
 
+TEXT_LENGTH = 500
+"""Of a reason or an advice: a sender's own words may be in it, and a status may have 64 kB in all."""
+
 
 class FirstRefusals:
     """Tells a first refusal from all that follow it; remembers the open series and what belongs to none."""
@@ -46,6 +49,6 @@ def refusal_report(rejected: Rejected, series: SeriesKey | None) -> dict[str, An
         "series": None if series is None else series.number,
         "epoch": None if series is None else series.epoch.hex(),
         "reason": str(rejected.reason),
-        "text": rejected.detail,
-        "advice": rejected.advice,
+        "text": rejected.detail[:TEXT_LENGTH],
+        "advice": rejected.advice[:TEXT_LENGTH],
     }

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from livem import kernel_cache
-from livem.kernel_cache import IDLE_S, KEPT, VARIABLE, is_own, use_own_cache
+from livem.kernel_cache import IDLE_S, KEPT, VARIABLE, is_own, lock_saves, use_own_cache
 
 SOURCES = {
     "__init__.py": "from os.path import dirname\nfrom .kernel_cache import use_own_cache\n"
@@ -165,6 +166,28 @@ def test_elsewhere_when_the_package_cannot_be_written(
     assert directory.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of another kind")
+@pytest.mark.parametrize("kind", ["open to all", "link", "sound"])
+def test_no_folder_that_others_may_write_to(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Whoever may write there could have numba unpickle what he likes."""
+    blocked(package / "__pycache__")
+    monkeypatch.setattr(kernel_cache, "_user_caches", lambda: str(blocked(tmp_path / "file")))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folder, target = tmp_path / f"livem-{os.getuid()}", tmp_path / "another's"
+    if kind == "open to all":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif kind == "link":
+        target.mkdir(mode=0o700)
+        folder.symlink_to(target)
+    directory = use_own_cache(str(package))
+    assert (directory is None) == (kind != "sound")
+    if directory:
+        assert Path(directory).parent.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("temporary", [True, False])
 def test_nowhere_to_write_breaks_no_import(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: bool
@@ -209,3 +232,43 @@ def test_processes_of_livem_share_the_directory() -> None:
     first = subprocess.run(ask, env=clean, check=True, capture_output=True, text=True).stdout.strip()
     assert is_own(first)
     assert Path(first).is_dir()
+
+
+def test_two_that_compile_for_different_types_both_keep_their_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes between the first's look at the index and its entry: numba gives both one file."""
+    from numba.core.caching import IndexDataCacheFile
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", IndexDataCacheFile.save)  # as it was, afterwards
+    lock_saves()
+    lock_saves()  # installed once
+    first, second = (IndexDataCacheFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    other = threading.Thread(target=second.save, args=("f8", "code of f8"))
+    load = first._load_index
+
+    def load_and_be_overtaken() -> Any:
+        found = load()
+        other.start()
+        other.join(0.3)  # time enough to overtake, if nothing holds it
+        return found
+
+    monkeypatch.setattr(first, "_load_index", load_and_be_overtaken)
+    first.save("u2", "code of u2")
+    other.join()
+    assert (second.load("u2"), second.load("f8")) == ("code of u2", "code of f8")
+
+
+LOOPS = ("stream.ingest_loop", "consumers.worker_loop", "stream.recording.recorder_loop")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_process_that_compiles_locks_what_it_saves(loop: str) -> None:
+    """run_child locks what is imported: its caller has imported the loop, and numba with it."""
+    code = f"""
+import sys, livem.{loop}
+from numba.core.caching import IndexDataCacheFile
+from livem.stream import child
+child.Child = lambda *args: sys.exit(not hasattr(IndexDataCacheFile.save, "__wrapped__"))
+child.run_child("", "", None)"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -271,6 +271,10 @@ def test_a_status_that_is_too_long_is_shortened_not_fatal(idle):
     idle._publish_status()
     idle.alarms.append("z" * 70_000)
     idle._publish_status()
+    idle.reports.source["refused"] = {"count": 1, "reason": "bad_header", "text": "w" * 70_000}
+    idle._publish_status()
+    idle.reports.recording["state"] = "v" * 70_000  # nothing that could be left out
+    idle._publish_status()
     assert idle.error is None
 
 

@@ -130,6 +130,17 @@ def test_a_detector_that_is_braked_many_times_a_second_fills_no_file() -> None:
     assert sum("come again" in line for line in lines) <= 2
 
 
+def test_frames_come_again_though_their_series_is_gone() -> None:
+    """A live session's ring may be held up when its newest series is no longer known."""
+    out = io.StringIO()
+    progress = Progress(out, in_place=False)
+    none: dict[str, Any] = {"series": None, "source": {"detail": "connected"}}
+    progress.update(a_status(**none))
+    progress.update(a_status(**none, ring={"waiting_for": "vd", "waited_s": 1.0}))
+    progress.update(a_status(**none))
+    assert out.getvalue().splitlines()[-1] == "livem: running: frames come again"
+
+
 def test_what_is_refused_before_a_series_is_one_line_however_much_it_grows() -> None:
     stream = io.StringIO()
     progress = Progress(stream, in_place=False)

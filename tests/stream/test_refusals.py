@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livem.stream.messages import Reason, Rejected
-from livem.stream.refusals import FirstRefusals, refusal_report
+from livem.stream.refusals import TEXT_LENGTH, FirstRefusals, refusal_report
 from livem.stream.series import SeriesKey
 
 ONE, TWO = SeriesKey(bytes(8), 1), SeriesKey(bytes(8), 2)
@@ -49,3 +49,9 @@ def test_the_first_outside_of_all_series_stays_with_its_count() -> None:
 def test_a_report_names_its_series() -> None:
     report = refusal_report(a_refusal(), ONE)
     assert (report["series"], report["epoch"], report["reason"]) == (1, "00" * 8, "payload_size")
+
+
+def test_a_text_as_long_as_a_sender_likes_is_cut() -> None:
+    long = Rejected(Reason.BAD_HEADER, "x" * 70_000, advice="y" * 70_000)
+    report = refusal_report(long, None)
+    assert (len(report["text"]), len(report["advice"])) == (TEXT_LENGTH, TEXT_LENGTH)
