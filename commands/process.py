@@ -42,7 +42,7 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     from ..consumers.offline import account_of, fails
     from ..outputs import write_results, write_summary
     from .accounts_text import summary_lines
-    from .exits import print_json
+    from .exits import print_json, say_error
     from .live import pipeline_of
     from .progress import Progress
     from .running import prepare_directory
@@ -54,7 +54,10 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     directory = out / str(account["series"])
     account["results"] = write_results(directory, processed.results)
     write_summary(directory, account)
+    error = fails(processed)
     summary = _summary(account, processed.alarms)
+    if error is not None:
+        summary |= {"error": str(error), "exit_code": error.exit_code}
     write_summary(out, summary)
     progress = Progress()
     for alarm in processed.alarms:
@@ -64,8 +67,8 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     else:
         for line in summary_lines(summary):
             click.echo(line)
-    if error := fails(processed):
-        raise error
+    if error is not None:
+        return say_error(str(error), error.exit_code, as_json=False)
     return 0
 
 

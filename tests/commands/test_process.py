@@ -117,6 +117,11 @@ def test_a_consumer_that_raises_is_told_and_counted(tmp_path):
     )
     (tmp_path / "p.toml").write_text('[[consumers]]\nname = "b"\ntype = "mine:Breaks"\n')
     arguments = [TINY, "-p", str(tmp_path / "p.toml"), "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert "could use none of the 256 frames" in str(done.exception)
+    done = CliRunner().invoke(command, [*arguments, "--json"], standalone_mode=False)
+    (line,) = done.stdout.splitlines()
+    summary = json.loads(line)
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert "could use none of the 256 frames" in summary["error"]
+    assert done.return_value == summary["exit_code"] == 1
+    assert f"livem: error: {summary['error']}" in done.stderr
     assert "b raised for 256 frames, first RuntimeError: broken" in done.stderr
