@@ -34,6 +34,10 @@ class Part:
     failed: int = 0
     errors: list[Exception] = field(default_factory=list)
     """What the consumer raised."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Frames that could not be decoded, by reason."""
+    alarm: str = ""
+    """Why this block ended the encoded way."""
 
 
 class Analysis:
@@ -45,6 +49,7 @@ class Analysis:
         self._helpers = [FrameDecoder(series) for _ in range(pool.threads)]
         """For consumers that take frames encoded and look at a few: what these reject, the status says."""
         self._bad: Counter[str] = Counter()
+        self._uncounted: Counter[str] = Counter()
         self._encoded = series.encoding != "raw" and every == 1
         self.alarm = ""
         """Why frames are no longer taken encoded: the check against the decoded path failed."""
@@ -52,14 +57,27 @@ class Analysis:
     @property
     def rejected(self) -> Counter[str]:
         """Frames that could not be decoded, by reason, since the analysis was made."""
-        return sum((decoder.rejected for decoder in self._decoders), self._bad)
+        return sum((decoder.rejected for decoder in self._decoders), self._bad) - self._uncounted
 
     def run(self, block: Block) -> Part:
         """Reduce all frames of a block; pieces come in the order of its frames."""
-        offsets = _offsets(block)
+        offsets, before, encoded = _offsets(block), self.rejected, self._encoded
         edges = self._ranges(block)
         jobs = [(block, offsets, i, start, stop) for i, (start, stop) in enumerate(edges)]
-        return _joined(self._pool.map(lambda job: self._part(*job), jobs))
+        part = _joined(self._pool.map(lambda job: self._part(*job), jobs))
+        part.rejected = self.rejected - before
+        part.alarm = self.alarm if encoded and not self._encoded else ""
+        return part
+
+    def uncount(self, part: Part) -> None:
+        """Its frames were counted when they were seen first."""
+        self._uncounted += part.rejected
+
+    def undo(self, part: Part) -> None:
+        """The newest block was overwritten while it was read: what it showed of frames and paths is void."""
+        self.uncount(part)
+        if part.alarm:
+            self._encoded, self.alarm = True, self.alarm.removeprefix(part.alarm).strip()
 
     def _ranges(self, block: Block) -> list[tuple[int, int]]:
         """The frames of a block for each thread."""

@@ -74,6 +74,7 @@ class _Run:
                     self.again = block.first + block.count
                     self.alarms += self.consumer.alarms()
         self._count(merged, part.undecodable, part.failed, part.passed_over)
+        self.tally.decode_errors += part.rejected
         if part.errors and not self.tally.first_error:
             self.tally.first_error = f"{type(part.errors[0]).__name__}: {part.errors[0]}"
         if self._analysis.alarm:
@@ -95,7 +96,6 @@ class _Run:
         self.tally.dropped.update({reason: n for reason, n in found.items() if n})
 
     def outputs(self) -> Sequence[Output]:
-        self.tally.decode_errors = self._analysis.rejected
         return tuple(self.consumer.close())
 
 

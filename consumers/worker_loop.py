@@ -10,34 +10,27 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
 
-from ..errors import DeviceFaultError, LivemError, PipelineError, SessionError
+from ..errors import DeviceFaultError, LivemError, PipelineError
 from ..stream.bus import Publisher
 from ..stream.child import Child
-from ..stream.results import Result
 from ..stream.ring import ReaderPort
 from ..stream.ring_layout import SERIES_KEPT
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
-from ..stream.series import Block, IndexArray, Series
+from ..stream.series import IndexArray, Series
 from .analysis import Analysis, Part
-from .base import Consumer, Output
+from .base import Consumer
 from .hardware import Hardware
 from .lookback import Lookback
+from .outlet import Outlet
 from .pool import Pool, default_threads
 from .registry import create
 from .worker import WorkerOptions
 
-PUBLISH_NS = 5_000_000
-"""Shortest time between two publications of a consumer: latency must not wait for the display's 33 ms."""
-BUSY_PUBLISH_NS = 33_000_000
-"""The same while the worker is at work more than half of its time: a display shows no more, and at 40,000
-frames/s of 256 x 256 it saves the session 2 us of 37 us a frame, most of it the supervisor's."""
-PUBLISH_SHARE = 5
-"""After a publication that takes t the next begins 5 t after its start: at most 20 % of the CPU."""
 PATIENCE_S = 0.2
 LAST_WORK_S = 2.0
 """How long a worker that is told to stop goes on with what is in the ring, before it gives what it has."""
@@ -46,110 +39,6 @@ LOOKBACK_S = 2.0
 gathers in the ring meanwhile."""
 RETRY_S = 0.01
 """Between two attempts to hand over last results that the supervisor was too busy to take."""
-
-
-class Outlet:
-    """Publishes a consumer's outputs by time, and notes how old the frames in them were.
-
-    An output that the bus cannot carry is left out; ``on_error`` gets its exception. ``attrs`` go with every
-    result.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        reader: RingReader,
-        publisher: Publisher,
-        on_error: Callable[[Exception], None],
-        attrs: Callable[[], Mapping[str, Any]] = dict,
-    ) -> None:
-        self._name, self._reader, self._publisher = name, reader, publisher
-        self._on_error, self._attrs = on_error, attrs
-        self._due_ns = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """A new series: nothing to say yet, and the first result goes out at once."""
-        self._outputs: Sequence[Output] = ()
-        self._arrivals: list[tuple[int, int, int]] = []
-        self._next_ns: dict[str, int] = {}
-        self._span = (0, 0)
-        self._due_ns = self._rested_ns = 0
-        self._published_ns = time.monotonic_ns()
-
-    def rested(self, ns: int) -> None:
-        """The worker had nothing to do for so long."""
-        self._rested_ns += ns
-
-    def take(
-        self, outputs: Sequence[Output], lease_serial: int, indices: IndexArray, arrival_ns: int
-    ) -> None:
-        """New outputs, which now cover these frames too."""
-        self._outputs = outputs
-        if len(indices):
-            first, stop = int(indices[0]), int(indices[-1]) + 1
-            low, high = self._span
-            self._span = (min(low, first), max(high, stop)) if high else (first, stop)
-            self._arrivals.append((lease_serial, len(indices), arrival_ns))
-
-    def replace(self, outputs: Sequence[Output]) -> None:
-        """Outputs that changed though no live frame came (history was read again)."""
-        self._outputs = outputs
-        self._arrivals.append((-1, 0, 0))
-
-    def due_in(self, now_ns: int) -> float | None:
-        """Seconds until there is something to publish; None when nothing changed."""
-        return max(0.0, (self._due_ns - now_ns) / 1e9) if self._arrivals else None
-
-    def publish(self, series: Series, *, final: bool = False) -> list[str]:
-        """Send what there is now; returns the topics that were sent or wait in the backlog."""
-        started = time.monotonic_ns()
-        due = [output for output in self._outputs if final or self._is_due(output, started)]
-        topics = [topic for output in due if (topic := self._send(output, series, final))]
-        done = time.monotonic_ns()
-        if topics:
-            for serial, frames, arrival_ns in self._arrivals:
-                if frames:
-                    self._reader.observe(serial, frames, arrival_ns, done)
-        self._arrivals.clear()
-        pause = BUSY_PUBLISH_NS if self._is_busy(started) else PUBLISH_NS
-        self._due_ns = started + max(pause, PUBLISH_SHARE * (done - started))
-        self._published_ns, self._rested_ns = done, 0
-        return topics
-
-    def _is_due(self, output: Output, now_ns: int) -> bool:
-        if output.hz == math.inf:
-            return True
-        if now_ns < self._next_ns.get(output.name, 0):
-            return False
-        self._next_ns[output.name] = now_ns + int(1e9 / output.hz)
-        return True
-
-    def _is_busy(self, now_ns: int) -> bool:
-        """Whether the worker was at work for more than half of the time since the last publication."""
-        return 2 * self._rested_ns < now_ns - self._published_ns
-
-    def _send(self, output: Output, series: Series, final: bool) -> str:
-        """Hand one output to the bus; returns its topic, or nothing when the bus cannot carry it."""
-        try:
-            result = Result(
-                topic=f"{self._name}.{output.name}",
-                kind=output.kind,
-                series=series.key,
-                frames=self._span,
-                t_ns=time.monotonic_ns(),
-                arrays=output.arrays,
-                units=output.units,
-                attrs={**output.attrs, **self._attrs()},
-                final=final,
-            )
-            self._publisher.publish(result)
-        except SessionError:  # nobody takes results any more: that is no fault of the consumer
-            raise
-        except Exception as error:  # noqa: BLE001 - a consumer's error must not take the worker down
-            self._on_error(error)
-            return ""
-        return result.topic
 
 
 class Worker:
@@ -169,8 +58,10 @@ class Worker:
             options.name, self._reader, self._publisher, self._count_error, self._hardware.attrs
         )
         self._lookback = Lookback()
-        self._recordings: list[str] = []
-        """Files that held frames of the series when something was last set."""
+        self._asked = False
+        """Whether the session was asked for the series' recordings and has not answered."""
+        self._hole_said = -1
+        """First serial of the series whose hole was told."""
         self._series: Series | None = None
         self._serial = self._first_serial = -1
         """Of the open series: a sender that was lost and comes back goes on under a new one."""
@@ -263,17 +154,22 @@ class Worker:
         self._analysis = self._recorded_as = self._analysis_of(start.series)
         self._outlet.reset()
         self._lookback.clear()
+        self._asked = False
+        if self._accept(start.series):
+            self._catch_up(start)
+
+    def _accept(self, series: Series) -> bool:
+        """Begin a series with the consumer; False when that cannot take it."""
+        self._fit = False
         try:
-            self._consumer.open(start.series)
+            self._consumer.open(series)
             self._fit = True
             self._tell_alarms()
-            self._catch_up(start)
         except PipelineError as error:
-            self._fit = False
-            self._child.link.report("misfit", error=str(error), series=start.series.key.number)
+            self._child.link.report("misfit", error=str(error), series=series.key.number)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
-            self._fit = False
             self._count_error(error)
+        return self._fit
 
     def _analysis_of(self, series: Series) -> Analysis:
         analysis = self._hardware.analysis(self._consumer, series, self._pool, self._reader.policy.n)
@@ -301,8 +197,9 @@ class Worker:
         """Publish the last results of a series; returns their topics."""
         self._ended = True
         patience = time.monotonic() + LOOKBACK_S
-        while self._time_left() and time.monotonic() < patience and self._look_back():
-            pass
+        while self._time_left() and time.monotonic() < patience:
+            if not (self._look_back() or self._hear_recordings(patience)):
+                break
         if self._lookback:
             self._child.link.report("alarm", text=self._unseen(series))
         if not self._fit:
@@ -335,10 +232,12 @@ class Worker:
         if block.late and self._consumer.needs_order:
             lease.release()
             return self._reader.count(serial, late=block.count)
-        part = self._reduce(self._analysis, block)
+        part = self._analysis.run(block)
         arrival_ns, count = block.arrival_ns, block.count
         if not lease.release():
+            self._analysis.undo(part)
             return self._reader.count(serial, torn=1, lapped=count)
+        self._tell(self._analysis, part)
         done = sum(self._merge(indices, partial, serial, arrival_ns) for indices, partial in part.pieces)
         raised = sum(len(indices) for indices, _ in part.pieces) - done
         return self._reader.count(
@@ -349,14 +248,13 @@ class Worker:
             policy=part.passed_over,
         )
 
-    def _reduce(self, analysis: Analysis, block: Block) -> Part:
-        part = analysis.run(block)
+    def _tell(self, analysis: Analysis, part: Part) -> None:
+        """What went wrong in a block that stayed whole."""
         for error in part.errors:
             self._count_error(error)
         if analysis.alarm:
             self._child.link.report("alarm", text=analysis.alarm)
             analysis.alarm = ""
-        return part
 
     def _merge(self, indices: IndexArray, partial: Any, serial: int, arrival_ns: int) -> int:
         """Frames that reached the consumer's state: all of them, or none if it raised."""
@@ -369,6 +267,7 @@ class Worker:
         if again:
             self._tell_alarms()
             self._see_again()
+            self._ask_for_recordings()
         if serial < 0:
             self._outlet.replace(outputs)
         else:
@@ -382,9 +281,13 @@ class Worker:
         lease = self._lookback.lease(self._reader)
         if lease is None:
             return self._look_into_files()
-        part = self._reduce(self._analysis, lease.block)
-        if lease.release():  # else the writer took it meanwhile: it is left out
-            self._merge_again(part)
+        block = lease.block
+        part = self._analysis.run(block)
+        if lease.release():
+            self._merge_again(self._analysis, part)
+        else:  # the writer took it meanwhile
+            self._analysis.undo(part)
+            self._lookback.miss(block)
         return True
 
     def _look_into_files(self) -> bool:
@@ -393,13 +296,40 @@ class Worker:
             self._child.link.report("alarm", text=self._lookback.alarm)
             self._lookback.alarm = ""
         if block is None:
+            self._tell_hole()
             return False
         if block.series.encoding != self._recorded_as.series.encoding:
             self._recorded_as = self._analysis_of(block.series)
-        self._merge_again(self._reduce(self._recorded_as, block))
+        self._merge_again(self._recorded_as, self._recorded_as.run(block))
         return True
 
-    def _merge_again(self, part: Part) -> None:
+    def _tell_hole(self) -> None:
+        """Frames that are gone for good, once a series."""
+        if self._series is None or self._asked or self._hole_said == self._first_serial:
+            return
+        lacking, first = self._lookback.lacking()
+        if lacking:
+            self._hole_said = self._first_serial
+            self._child.link.report("alarm", text=self._hole(self._series, lacking, first))
+
+    def _hole(self, series: Series, lacking: int, first: int) -> str:
+        return (
+            f"{self._options.name} began series {series.key.number} anew, and the ring no longer has its "
+            f"beginning: the picture lacks {lacking} of the first {first} frames; record, or make the ring "
+            "([ring] bytes) larger"
+        )
+
+    def _hear_recordings(self, until: float) -> bool:
+        """Wait for the session to name the files with what the ring has lost; False: no need to."""
+        if not (self._asked and self._lookback.lost):
+            return False
+        self._child.link.pollable.poll(int(1000 * max(0.0, until - time.monotonic())))
+        self._obey()
+        return True
+
+    def _merge_again(self, analysis: Analysis, part: Part) -> None:
+        analysis.uncount(part)  # these frames were counted when they came
+        self._tell(analysis, part)
         for indices, partial in part.pieces:
             self._merge(indices, partial, -1, 0)
 
@@ -410,13 +340,15 @@ class Worker:
                 self._child.link.reply(command)
             elif command.get("do") == "set":
                 self._set(command)
+            elif command.get("do") == "see_again":
+                self._take_recordings(command)
             elif command.get("do") == "parameters":
                 self._child.link.reply(command, parameters=self._parameters())
             else:
                 self._child.link.reply(command, ok=False, error=f"unknown command {command.get('do')!r}")
 
     def _set(self, command: Mapping[str, Any]) -> None:
-        name = str(command.get("name"))
+        name, fitted = str(command.get("name")), self._fit
         try:
             again = self._consumer.set(name, command.get("value"))
         except LivemError as error:
@@ -428,15 +360,27 @@ class Worker:
             self._child.link.reply(command, ok=False, error=text)
             return
         self._tell_alarms()
-        self._recordings = [str(path) for path in command.get("recordings", ())]
-        if again:
-            self._see_again()
+        fits = self._fit or self._series is None or self._accept(self._series)
+        if fits and (again or not fitted):
+            self._asked = False
+            self._see_again(_recordings_in(command))
         self._child.link.reply(command, parameters=self._parameters())
 
-    def _see_again(self) -> None:
+    def _see_again(self, recordings: Sequence[str] = ()) -> None:
         """The consumer has forgotten the series: it gets what the ring and recordings still hold."""
-        if self._series is not None and not self._consumer.needs_order:
-            self._lookback.begin(self._history(), self._series, self._recordings)
+        if self._series is not None and self._fit and not self._consumer.needs_order:
+            self._lookback.begin(self._history(), self._series, recordings)
+
+    def _ask_for_recordings(self) -> None:
+        self._asked = not self._consumer.needs_order
+        if self._asked:
+            self._child.link.report("restarted", serial=self._first_serial)
+
+    def _take_recordings(self, command: Mapping[str, Any]) -> None:
+        """The session's answer to "restarted"."""
+        if self._asked and command.get("serial") == self._first_serial:
+            self._asked = False
+            self._lookback.add_files(_recordings_in(command))
 
     def _history(self) -> range:
         """Blocks that may hold frames of the open series, of its parts before an interruption too."""
@@ -466,3 +410,8 @@ class Worker:
             self._child.link.report(
                 "consumer_error", times=self._errors, traceback="".join(traceback.format_exception(error))
             )
+
+
+def _recordings_in(command: Mapping[str, Any]) -> list[str]:
+    """Files that may hold frames of the open series."""
+    return [str(path) for path in command.get("recordings", ())]

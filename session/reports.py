@@ -34,6 +34,8 @@ class Reports:
         Whether a process has never been ready, and nothing was armed yet: its death is then the session's.
     is_first : callable
         Whether a series that an analysis cannot take ends the run: the first one, without a window.
+    command : callable
+        Sends a process a command, with the files that hold frames of the open series.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Reports:
         promise: Callable[..., None],
         is_starting: Callable[[str], bool],
         is_first: Callable[[], bool],
+        command: Callable[[str, dict[str, Any]], object] = lambda name, command: None,
     ) -> None:
         self._alarm, self._fail, self._promise = alarm, fail, promise
-        self._is_starting, self._is_first = is_starting, is_first
+        self._is_starting, self._is_first, self._command = is_starting, is_first, command
         self.source: Report = {}
         """What ingest last said of its source."""
         self.heard_at = 0.0
@@ -64,6 +67,7 @@ class Reports:
             "misfit": self._take_misfit,
             "series_done": self._take_series_done,
             "consumer_error": self._take_consumer_error,
+            "restarted": self._take_restarted,
         }
 
     def passed(self, names: Iterable[str]) -> None:
@@ -131,6 +135,10 @@ class Reports:
     def _take_series_done(self, name: str, report: Report) -> None:
         serial = int(report.get("serial", -1))
         self._promise(name, serial, list(report.get("topics", [])), list(report.get("files", [])))
+
+    def _take_restarted(self, name: str, report: Report) -> None:
+        """A consumer has changed itself: it has to see all frames of the series again."""
+        self._command(name, {"do": "see_again", "serial": int(report.get("serial", -1))})
 
     def _take_consumer_error(self, name: str, report: Report) -> None:
         last = str(report.get("traceback", "")).strip().splitlines()[-1:]

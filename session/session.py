@@ -116,6 +116,7 @@ class Session:
             lambda *said: self.settling.promise(*said),
             lambda name: name not in self._ready and self._armed_at is None,
             lambda: self.options.must_begin and not self.settling.series,
+            lambda name, command: self.hub.send_child(name, {**command, **self._recordings()}),
         )
         self.settling = Settling(
             self.accounts,
@@ -339,9 +340,10 @@ class Session:
             known = ", ".join(spec.name for spec in self._readers)
             return refusal(f"no consumer {name!r}; there are: {known}", 2)
         command = {key: value for key, value in request.items() if key != "id"}
-        return self.hub.forward(
-            name, {**command, "recordings": self.settling.recordings(self.reports.recording)}
-        )
+        return self.hub.forward(name, {**command, **self._recordings()})
+
+    def _recordings(self) -> dict[str, Any]:
+        return {"recordings": self.settling.recordings(self.reports.recording)}
 
     # -- status --------------------------------------------------------------------------------------
 

@@ -112,3 +112,22 @@ def test_what_a_consumer_raises_is_handed_back_with_its_frames(pool):
     assert part.failed == 40
     assert {str(error) for error in part.errors} == {"no"}
     assert not part.pieces
+
+
+@pytest.mark.parametrize("way", ["decoded", "encoded"])
+def test_frames_that_are_seen_again_are_not_counted_again(pool, way):
+    analysis, part = run(Totals(way), pool, a_block(broken=[2, 30]))
+    assert sum(part.rejected.values()) == 2
+    analysis.uncount(analysis.run(a_block(broken=[2, 30])))
+    assert analysis.rejected == part.rejected
+
+
+def test_a_check_that_failed_on_an_overwritten_block_is_void(pool):
+    consumer = Totals("differs")
+    analysis, part = run(consumer, pool, a_block(broken=[2]))
+    assert part.alarm == "frame 3 differs"
+    analysis.undo(part)
+    assert (analysis.alarm, sum(analysis.rejected.values())) == ("", 0)
+    before, consumer.way = consumer.encoded_blocks, "encoded"
+    analysis.run(a_block())
+    assert consumer.encoded_blocks > before
