@@ -47,6 +47,8 @@ class Dose:
     key: SeriesKey | None = None
     """The running series."""
     former: Counts | None = None
+    after: int = -1
+    """Frames of the running series up to this one came before a reset, and do not count."""
 
     def follow(self, series: Series, last: Counts | None) -> None:
         """A series begins; ``last`` is what the one before it added.
@@ -59,7 +61,13 @@ class Dose:
             self.former = None
         elif last is not None and series.key != self.key:
             self.former = _added(self.former or (0.0, 0), last)
+        if series.key != self.key:
+            self.after = -1
         self.shape, self.key = shape, series.key
+
+    def reset(self, newest: int) -> None:
+        """Forget what came up to the frame ``newest``, also when it is looked at again."""
+        self.former, self.after = None, newest
 
     def arrays(self, running: Counts, gain: float) -> Arrays:
         """Electrons per position; NaN where none was ever measured."""

@@ -87,6 +87,8 @@ class Images:
         self._scan, self._mean = scan, mean
         self._layers: list[_Layer] = []
         self._layout = Layout({})
+        self.after: Mapping[str, int] = {}
+        """Of some totals: frames up to this one do not count (the dose was reset then)."""
 
     def adopt(self, layout: Layout) -> None:
         """Take another set of channels: what is known of those that stay is kept, others begin anew."""
@@ -103,7 +105,7 @@ class Images:
         for layer in self._layers:
             columns = layer.columns if layout is self._layout else layout.columns(layer.channels)
             if columns is not None:
-                layer.state.add(indices, pixels, values[:, columns])
+                layer.state.add(indices, pixels, self._counted(layer, indices, values[:, columns]))
 
     def channel(self, name: str) -> Channel | None:
         """Of a detector as it is now."""
@@ -131,6 +133,13 @@ class Images:
         layer = self._layer_of(name)
         if isinstance(layer.state, MeanImages):
             layer.state.clear(layer.places[name].start)
+
+    def _counted(self, layer: _Layer, indices: IndexArray, values: Values) -> Values:
+        """NaN, which totals leave out, in place of what came before a reset."""
+        for name, after in self.after.items():
+            if name in layer.places and isinstance(layer.state, MeanImages):
+                values[indices <= after, layer.places[name]] = np.nan
+        return values
 
     def _layer(self, channels: Sequence[Channel], total: bool) -> _Layer:
         count = sum(_width(channel) for channel in channels)

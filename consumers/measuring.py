@@ -24,6 +24,8 @@ from .images import Channel, Layout
 from .pattern import Seen
 
 ColumnOf = npt.NDArray[np.intp]
+Rings = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+"""(n, rings) counts, and how many pixels were left out of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,9 +77,9 @@ class Plan:
             found[name] = np.asarray(left_out[:, regions].any(axis=1))
         return found
 
-    def profiles_of(self, reductions: Sequence[Reduction]) -> tuple[npt.NDArray[Any], ...]:
-        """(n, rings) of each profile, from the reductions by ``regions`` and ``others``."""
-        return tuple(one.profile for one in reductions) if self.profiles else ()
+    def profiles_of(self, reductions: Sequence[Reduction]) -> tuple[Rings, ...]:
+        """Of each profile, from the reductions by ``regions`` and ``others``."""
+        return tuple((one.profile, one.profile_excluded) for one in reductions) if self.profiles else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +94,8 @@ class Partial:
     """(n, c), as the plan's layout says."""
     excluded: Mapping[str, npt.NDArray[np.bool_]]
     """By detector: (n,) frames of which pixels were left out; empty for integer frames."""
-    profiles: tuple[npt.NDArray[Any], ...]
-    """(n, rings) of each of the plan's profiles."""
+    profiles: tuple[Rings, ...]
+    """Of each of the plan's profiles."""
     seen: Seen | None
     """Frames for the mean pattern; None where none of them is wanted."""
 

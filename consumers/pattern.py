@@ -30,7 +30,7 @@ FRAMES = 64
 MOST_BYTES = 64 << 20
 """Of all these frames: larger ones are fewer, but at least 4."""
 PATIENCE = 2
-"""Spans after which the disk is sought in what is there: chosen frames were lost."""
+"""Spans after which, or at the last frame, the disk is sought in what is there: chosen frames were lost."""
 
 Seen: TypeAlias = "tuple[MeanPattern, IndexArray, npt.NDArray[Any]]"
 """Chosen frames (n, h, w), their numbers, and for which pattern."""
@@ -43,6 +43,8 @@ class Choice:
     first: int
     stop: int
     step: int
+    last: int | None
+    """The last frame that is announced."""
 
     @classmethod
     def of(cls, series: Series, first: int = 0) -> Choice:
@@ -50,7 +52,7 @@ class Choice:
         announced = series.count or (series.scan.frame_count if series.scan is not None else None)
         span = min(announced or SPAN, SPAN)
         most = max(4, min(FRAMES, MOST_BYTES // max(series.frame_bytes, 1)))
-        return cls(first, first + span, -(-span // most))
+        return cls(first, first + span, -(-span // most), announced - 1 if announced else None)
 
     def __len__(self) -> int:
         return len(range(self.first, self.stop, self.step))
@@ -73,6 +75,9 @@ class MeanPattern:
         self.is_complete = False
         """No more frames are wanted."""
         self._glimpse: Disk | NoDisk | None = None
+        self._newest = -1
+        self._in_order = True
+        """Frames came one after the other from the first quarter on: what has not come was lost."""
         kind = series.numpy_dtype.kind
         self._sum = np.zeros(series.shape, np.float64 if kind == "f" else np.int64)
         self._live = live
@@ -105,12 +110,33 @@ class MeanPattern:
             self._sum += frames[new].sum(axis=0, dtype=self._sum.dtype)
         self.is_complete = len(self._seen) == len(self.choice)
 
-    def is_due(self, newest: int) -> bool:
-        """Whether to look for the disk now, a frame ``newest`` having come."""
+    def came(self, first: int, newest: int) -> None:
+        """A block came since the pattern began, of chosen frames or others."""
+        span = self.choice.stop - self.choice.first
+        in_time = self._newest >= 0 or first <= self.choice.first + span // 4
+        self._in_order &= in_time and first > self._newest
+        self._newest = max(self._newest, newest)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to look for the disk now."""
         if self.found is not None:
             return False
-        late = newest >= self.choice.first + PATIENCE * (self.choice.stop - self.choice.first)
-        return self.is_complete or (late and len(self._seen) > 0)
+        return self.is_complete or (len(self._seen) > 0 and (self._is_late or self._is_over))
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether none of the chosen frames came in time: the series began later, or so did the pattern."""
+        return self._is_late and not len(self._seen)
+
+    @property
+    def _is_late(self) -> bool:
+        return self._newest >= self.choice.first + PATIENCE * (self.choice.stop - self.choice.first)
+
+    @property
+    def _is_over(self) -> bool:
+        last = self.choice.last
+        return self._in_order and last is not None and self._newest >= last >= self.choice.first
 
     def find(self, background: npt.NDArray[np.float64] | None) -> Disk | NoDisk:
         """Look for the disk in what was added so far."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,13 +51,23 @@ class Setting:
         """(h, w) counts of the background."""
         return None if self.background is None else self.background.pixels
 
+    def counts_like(self, other: Setting) -> bool:
+        """Whether the same pixels count, and the same background is taken off them."""
+        return _same(self.mask.live, other.mask.live) and _same(self.dark, other.dark)
+
 
 class Running:
     """A series with its detectors; raises PipelineError, and is not there, where they do not fit it."""
 
     def __init__(
-        self, setting: Setting, specs: Specs, calibration: Calibration, versions: Iterator[int]
+        self,
+        setting: Setting,
+        specs: Specs,
+        calibration: Calibration,
+        versions: Iterator[int],
+        newest: int = -1,
     ) -> None:
+        """``newest``: the frame up to which the series has come already."""
         self.setting, self.specs, self.calibration = setting, specs, calibration
         self.misfits: tuple[str, ...] = ()
         """Why detectors do not follow the disk that was found."""
@@ -65,8 +76,9 @@ class Running:
         self.plan = self._plan(self._fitted(specs), {})
         self.state = SeriesState(setting.series, setting.options.passes == "mean")
         self.state.adopt(self.plan)
+        self.state.newest = newest
         self.pattern: MeanPattern | None = None
-        self.begin_pattern(0)
+        self.seek_again()
 
     def begin_pattern(self, first: int) -> None:
         """Gather a mean pattern from frame ``first`` on, where one is wanted."""
@@ -88,7 +100,11 @@ class Running:
             return False
         if partial.seen is not None and partial.seen[0] is pattern:
             pattern.add(*partial.seen[1:])
-        return pattern.is_due(self.state.newest) and self._calibrate(pattern)
+        if len(partial.indices):
+            pattern.came(int(partial.indices[0]), int(partial.indices[-1]))
+        if pattern.is_missed:
+            self.begin_pattern(self.state.newest + 1)
+        return pattern.is_due and self._calibrate(pattern)
 
     def change(self, name: str, specs: Specs) -> None:
         """Take another detector of this name; where only what is shown changes, nothing is measured anew."""
@@ -97,6 +113,7 @@ class Running:
         if not changed:
             detectors.pop(name, None)
         alike = name in detectors and _measures_alike(self.specs[name], spec)
+        alike = alike and _covers_alike(self.plan.detectors[name], changed[name])
         plan = self._plan(
             {each: (detectors | changed)[each] for each in specs if each in detectors | changed},
             {each: version for each, version in self.plan.versions.items() if each != name or alike},
@@ -104,7 +121,7 @@ class Running:
         self.specs, self.derived, self.plan = specs, derived, plan
         self.state.adopt(plan)
         if self.pattern is None:
-            self.begin_pattern(0)
+            self.seek_again()
 
     def outputs(self, doses: Mapping[str, Dose], clock: Clock) -> tuple[Output, ...]:
         """Of what there is now, to be made again when a detector changes."""
@@ -168,6 +185,15 @@ def _measures_alike(one: DetectorSpec, other: DetectorSpec) -> bool:
         {key: value for key, value in spec.values.items() if key not in NOT_MEASURED} for spec in (one, other)
     ]
     return measured[0] == measured[1]
+
+
+def _covers_alike(one: FittedDetector, other: FittedDetector) -> bool:
+    """Whether two fits have the same pixels: a mask file may have been written anew."""
+    return _same(one.region.mask, other.region.mask) and _same(one.region.weights, other.region.weights)
+
+
+def _same(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)
 
 
 def _derived(specs: Specs, series: Series) -> dict[str, Derived]:

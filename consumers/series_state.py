@@ -23,27 +23,34 @@ class ProfileSum:
     def __init__(self, version: int, bins: RadialBins, is_float: bool) -> None:
         self.version, self.bins = version, bins
         self.total = np.zeros(bins.count, np.float64 if is_float else np.int64)
+        self._excluded = np.zeros(bins.count, np.int64)
         self._seen = FrameSet()
 
     def __len__(self) -> int:
         """Frames in the sum."""
         return len(self._seen)
 
-    def add(self, indices: IndexArray, profiles: npt.NDArray[Any]) -> None:
-        """Add (n, rings); rings of which no pixel was finite add nothing."""
-        new = profiles[self._seen.add(indices)]
+    def add(self, indices: IndexArray, profiles: npt.NDArray[Any], excluded: npt.NDArray[np.int64]) -> None:
+        """Add (n, rings), of which pixels were left out; rings of which no pixel was finite add nothing."""
+        fresh = self._seen.add(indices)
+        new = profiles[fresh]
+        self._excluded += excluded[fresh].sum(axis=0)
         if new.dtype.kind == "f":
             new = np.nan_to_num(new, nan=0.0, posinf=0.0, neginf=0.0)
         self.total += new.sum(axis=0, dtype=self.total.dtype)
 
     def mean(self, background: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
-        """(rings,) mean counts of a pixel in a frame; NaN for rings without pixels, and before any frame."""
+        """(rings,) mean counts of a finite pixel in a frame; NaN for rings without any, and before any frame.
+
+        The background is taken off as if every pixel of a ring had been finite as often as the others.
+        """
+        pixels = self.bins.pixels
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = self.total / len(self) if len(self) else np.full(self.bins.count, np.nan)
+            frames = (len(self) * pixels - self._excluded) / pixels
+            mean = self.total / frames
             if background is not None:
                 mean = mean - background
-            pixels = self.bins.pixels
-            return np.where(pixels > 0, mean / pixels, np.nan)
+            return np.where(frames > 0, mean / pixels, np.nan)
 
 
 class _Excluded:
@@ -87,7 +94,7 @@ class SeriesState:
         for name, found in zip(plan.profiles, partial.profiles, strict=True):
             profile = self.profiles.get(name)
             if profile is not None and profile.version == plan.versions[name]:
-                profile.add(indices, found)
+                profile.add(indices, *found)
         for name, lacking in partial.excluded.items():
             if lacking.any():
                 self._note_excluded(name, plan.versions[name], indices[lacking])

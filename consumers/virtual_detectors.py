@@ -29,6 +29,9 @@ from .sizes import check_series, checked_name
 from .virtual_options import OPTIONS, Options
 from .warming import warm_up
 
+OF_FILES = ("dead_pixels", "background")
+"""Options that may be files, and those may have been measured anew under the same name."""
+
 
 class VirtualDetectors(Consumer[Partial]):
     """Scan images (or, for a movie, traces) of any number of virtual detectors in one pass over each frame.
@@ -127,8 +130,9 @@ class VirtualDetectors(Consumer[Partial]):
 
     def merge(self, partial: Partial) -> Sequence[Output]:
         running = self._opened()
-        if running.add(partial):
-            self._restarted = True
+        pattern, again = running.pattern, running.add(partial)
+        self._restarted |= again
+        if again or running.pattern is not pattern:
             self._show(running)
         self._clock.tick()
         return self._outputs
@@ -187,6 +191,10 @@ class VirtualDetectors(Consumer[Partial]):
     def _show(self, running: Running) -> None:
         """Take what is measured from now on, and make the outputs for it."""
         self._running, self._specs = running, running.specs
+        doses = {name: dose for name, dose in self._doses.items() if name in running.specs}
+        running.state.images.after = {
+            name: dose.after for name, dose in doses.items() if running.specs[name].kind == "dose"
+        }
         self._clock.tick()
         self._outputs = running.outputs(self._doses, self._clock)
 
@@ -210,14 +218,17 @@ class VirtualDetectors(Consumer[Partial]):
         """Begin anew with another mask or option; False when it is the same one."""
         masking = self._masking.changed(name, value) if name in MASKING else self._masking
         options = self._options.changed(self._where, name, value) if name in OPTIONS else self._options
-        if (masking, options) == (self._masking, self._options):
+        is_same, running = (masking, options) == (self._masking, self._options), self._running
+        if is_same and (name not in OF_FILES or running is None):
             return False
         if PATTERN in self._specs:
             checked_name(self._where, PATTERN, options.pattern)
-        running = self._running
         if running is not None:
             setting = self._setting(running.setting.series, masking, options)
-            self._show(Running(setting, self._specs, running.calibration, self._versions))
+            if is_same and setting.counts_like(running.setting):
+                return False
+            newest = running.state.newest
+            self._show(Running(setting, self._specs, running.calibration, self._versions, newest))
         self._masking, self._options = masking, options
         return True
 
@@ -247,9 +258,9 @@ class VirtualDetectors(Consumer[Partial]):
     def _reset_dose(self, name: str, value: Any) -> bool:
         self._check_switch(f"detectors.{name}.reset", value)
         if value and self._running is not None:
-            self._doses[name].former = None
+            self._doses[name].reset(self._running.state.newest)
             self._running.state.images.clear(name)
-            self._clock.tick()
+            self._show(self._running)
         return False
 
     def _check_switch(self, name: str, value: Any) -> None:

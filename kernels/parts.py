@@ -60,10 +60,12 @@ class Arrays:
     """(n, d) pixels that were not finite."""
     profile: npt.NDArray[Any]
     """(n, bins) int64, uint64 or float64."""
+    profile_excluded: npt.NDArray[np.int64]
+    """(n, bins) pixels that were not finite."""
 
     def piece(self, start: int, stop: int) -> Arrays:
         """Of some of the frames; views."""
-        names = ("sums", "moments", "excluded", "profile")
+        names = ("sums", "moments", "excluded", "profile", "profile_excluded")
         return Arrays(*[getattr(self, name)[start:stop] for name in names])
 
 
@@ -297,6 +299,7 @@ class FloatProfile:
         lanes.scatter_floats(block.reshape(len(block), -1), self.table.labels, sums, excluded)
         blind = (excluded[:, :-1] == self.pixels) & (self.pixels > 0)
         into.profile[:] = np.where(blind, np.nan, sums[:, :-1])
+        into.profile_excluded[:] = excluded[:, :-1]
 
 
 def _weights(regions: Sequence[Region], columns: Sequence[int], kind: npt.DTypeLike) -> npt.NDArray[Any]:

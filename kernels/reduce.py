@@ -98,6 +98,8 @@ class Reduction:
     profile: npt.NDArray[Any]
     """(n, bins) counts of each ring: int64, uint64 (uint32 frames) or float64 (float frames); (n, 0) where
     no profile is wanted."""
+    profile_excluded: npt.NDArray[np.int64]
+    """(n, bins) pixels of each ring left out because they were not finite; zero for integer frames."""
 
     @property
     def empty(self) -> npt.NDArray[np.bool_]:
@@ -164,7 +166,7 @@ def reduce_block(block: npt.NDArray[Any], regions: Regions) -> Reduction:
     com = relative_centers(arrays.moments, arrays.sums, regions.centers)
     if block.dtype.kind == "f":
         arrays.sums[(arrays.excluded == regions.sizes) & (arrays.excluded > 0)] = np.nan
-    return Reduction(arrays.sums, com, arrays.excluded, arrays.profile)
+    return Reduction(arrays.sums, com, arrays.excluded, arrays.profile, arrays.profile_excluded)
 
 
 def relative_centers(
@@ -256,7 +258,11 @@ def _arrays(block: npt.NDArray[Any], regions: Regions) -> Arrays:
         sums = np.dtype("i8" if regions.is_exact else "f8")
     bins = 0 if regions.profile is None else regions.profile.count
     return Arrays(
-        np.zeros((n, d), sums), np.zeros((n, d, 2)), np.zeros((n, d), np.int64), np.zeros((n, bins), counts)
+        np.zeros((n, d), sums),
+        np.zeros((n, d, 2)),
+        np.zeros((n, d), np.int64),
+        np.zeros((n, bins), counts),
+        np.zeros((n, bins), np.int64),
     )
 
 

@@ -115,6 +115,7 @@ def reduction(on_device: OnDevice, results: Sequence[Results], n: int) -> Reduct
     sums = np.zeros((n, d), _sum_type(regions, pixel, counts))
     moments, excluded = np.zeros((n, d, 2)), np.zeros((n, d), np.int64)
     profile = np.zeros((n, 0 if regions.profile is None else regions.profile.count), counts)
+    profile_excluded = np.zeros(profile.shape, np.int64)
     for uploaded, found in zip(on_device.tables, results, strict=True):
         columns, own = uploaded.table.columns, len(uploaded.table.columns)
         of_table = found.host[0][:n]
@@ -128,12 +129,13 @@ def reduction(on_device: OnDevice, results: Sequence[Results], n: int) -> Reduct
         excluded[:, columns] = bad[:, :own]
         if uploaded.table.rings and regions.profile is not None:
             profile[:] = of_table[:, own:]
+            profile_excluded[:] = bad[:, own:]
             if is_float:
                 profile[(bad[:, own:] == regions.profile.pixels) & (bad[:, own:] > 0)] = np.nan
     com = relative_centers(moments, sums, regions.centers)
     if is_float:
         sums[(excluded == regions.sizes) & (excluded > 0)] = np.nan
-    return Reduction(sums, com, excluded, profile)
+    return Reduction(sums, com, excluded, profile, profile_excluded)
 
 
 def _sum_type(regions: Regions, pixel: np.dtype[Any], counts: np.dtype[Any]) -> np.dtype[Any]:

@@ -89,7 +89,8 @@ class EncodedPlan:
     def reduction(self, sums: npt.NDArray[Any], moments: npt.NDArray[np.int64]) -> Reduction:
         """What `reduce_block` gives for the same frames, with centres relative to those of the regions."""
         com = relative_centers(moments, sums, self.regions.centers)
-        return Reduction(sums, com, np.zeros(sums.shape, np.int64), np.empty((len(sums), 0), sums.dtype))
+        none = np.empty((len(sums), 0), np.int64)
+        return Reduction(sums, com, np.zeros(sums.shape, np.int64), none.astype(sums.dtype), none)
 
     def _run(
         self,

@@ -44,6 +44,21 @@ def test_the_others_are_not_touched_and_the_change_shows_at_once():
         np.testing.assert_array_equal(image(after, name), image(before, name))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mask_file_written_anew_begins_anew(tmp_path, weighted):
+    table = {"kind": "mask", "path": str(tmp_path / "mask.npy"), "weighted": weighted}
+    np.save(tmp_path / "mask.npy", np.ones(FRAMES.shape[1:], np.int64))
+    consumer = VirtualDetectors("vd", {"mask": table})
+    before = played(consumer, a_series(), [])
+    consumer.set("detectors.mask", table)
+    np.testing.assert_array_equal(image(snapshot(consumer.close()), "mask"), image(before, "mask"))
+    changed = np.full(FRAMES.shape[1:], 2 if weighted else 1)
+    changed[:9] = 3 if weighted else 0
+    np.save(tmp_path / "mask.npy", changed)
+    consumer.set("detectors.mask", table)
+    assert np.isnan(image(snapshot(consumer.close()), "mask")).all()
+
+
 def test_how_a_field_is_shown_changes_without_measuring_anew():
     consumer = VirtualDetectors("vd", MIXED | {"icom": {"kind": "icom", "of": "com"}})
     before = played(consumer, a_series(), [])

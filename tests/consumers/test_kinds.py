@@ -81,6 +81,59 @@ class TestTheDisk:
         consumer.merge(consumer.process(beyond))
         assert consumer.restarted()
 
+    def test_a_frame_lost_from_a_short_scan_does_not_keep_it_from_being_found(self):
+        consumer = VirtualDetectors("vd", {"bf": {"preset": "bf"}})
+        consumer.open(a_series())
+        frames = replace(example_frames(a_series(), count=180), data=FRAMES)
+        places = [place for place in range(180) if place != 3]
+        consumer.merge(consumer.process(pick(frames, places[:100])))
+        assert not consumer.restarted()
+        shown = snapshot(consumer.merge(consumer.process(pick(frames, places[100:]))))
+        assert consumer.restarted()
+        assert shown["pattern"]["attrs"]["frames"] == 59
+        assert "assumed" not in shown["bf"]["attrs"]
+
+    def late_blocks(self, series, numbers):
+        frames = replace(example_frames(series, count=180), data=FRAMES)
+        return [replace(frames, indices=np.arange(first, first + 180)) for first in numbers]
+
+    def fed(self, consumer, blocks):
+        again = False
+        for block in blocks:
+            consumer.merge(consumer.process(block))
+            again |= consumer.restarted()
+        return again
+
+    def test_a_series_that_begins_late_has_one(self):
+        series = replace(a_series(scan=Scan((200, 200))), count=40_000)
+        consumer = VirtualDetectors("vd", {"bf": {"preset": "bf"}})
+        consumer.open(series)
+        assert self.fed(consumer, self.late_blocks(series, range(5000, 8000, 180)))
+        shown = snapshot(consumer.close())
+        assert shown["pattern"]["attrs"]["frames"] == 64
+        assert "assumed" not in shown["bf"]["attrs"]
+
+    @pytest.mark.parametrize(
+        ("before", "change"),
+        [
+            ({"pattern": True}, ("dead_pixels", [[0, 0]])),
+            ({"pattern": False}, ("detectors.bf", {"preset": "bf"})),
+        ],
+    )
+    def test_a_pattern_wanted_late_is_made_of_new_frames(self, before, change):
+        series = replace(a_series(scan=Scan((200, 200))), count=40_000)
+        consumer = VirtualDetectors("vd", {"bf": {"kind": "disk", "radius": 5}}, **before)
+        consumer.open(series)
+        self.fed(consumer, self.late_blocks(series, range(0, 6000, 180)))
+        assert consumer.set(*change)
+        self.fed(consumer, self.late_blocks(series, range(6120, 9000, 180)))
+        if not before["pattern"]:
+            assert "assumed" not in snapshot(consumer.close())["bf"]["attrs"]
+            return
+        shown = snapshot(consumer.close())["pattern"]
+        assert "disk_radius" in shown["attrs"]
+        assert np.isfinite(shown["arrays"]["image"]).sum() == SHAPE[0] * SHAPE[1] - 1
+
     def test_it_is_sought_again_on_request(self):
         moved = np.concatenate([FRAMES, np.roll(FRAMES, (6, -8), axis=(1, 2))])
         series = replace(a_series(scan=Scan((12, 15), repeats=2)), count=360)
@@ -229,6 +282,19 @@ class TestProfiles:
             assert result[name]["units"] == {"x": "mrad", "y": "counts"}
             assert result[name]["attrs"]["frames"] == 180
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_pixels_that_are_not_finite_do_not_count(self, dtype):
+        bins = radial_bins(SHAPE)
+        frames = np.full((180, *SHAPE), 10.0, dtype)
+        frames[:, bins.index == 0] = np.nan
+        frames[::2, bins.index == 1] = np.inf
+        frames[1::3, 10:30, 25] = -np.inf
+        result = played(VirtualDetectors("vd", RINGS), a_series(dtype), [50, 51], 2, frames=frames)
+        means = result["p"]["arrays"]["y"]
+        assert np.isnan(means[0])
+        np.testing.assert_allclose(means[1:], 10.0, rtol=1e-12)
+        np.testing.assert_allclose(result["q"]["arrays"]["y"], 10.0, rtol=1e-12)
+
 
 class TestDose:
     def test_electrons_of_all_passes_and_series_of_one_field(self):
@@ -250,6 +316,19 @@ class TestDose:
         np.testing.assert_array_equal(image(third, "dose"), both.sum(axis=0) / 2)
         other = replace(a_series(scan=Scan((10, 18))), key=SeriesKey(b"12345678", 4))
         assert played(consumer, other, [])["dose"]["attrs"]["total_electrons"] == both.sum()
+
+    def test_what_was_forgotten_stays_so_when_it_is_looked_at_again(self):
+        consumer = VirtualDetectors("vd", {"dose": {"kind": "dose"}})
+        consumer.open(a_series())
+        frames = replace(example_frames(a_series(), count=180), data=FRAMES)
+        consumer.merge(consumer.process(pick(frames, range(100))))
+        consumer.set("detectors.dose.reset", True)
+        consumer.set("passes", "mean")
+        shown = snapshot(consumer.merge(consumer.process(frames)))
+        assert shown["dose"]["attrs"]["total_electrons"] == FRAMES[100:].sum()
+        other = replace(a_series(), key=SeriesKey(b"12345678", 2))
+        again = played(consumer, other, [])
+        assert again["dose"]["attrs"]["total_electrons"] == FRAMES[100:].sum() + FRAMES.sum()
 
     def test_the_gain_of_a_movie(self):
         detectors = {"dose": {"kind": "dose", "counts_per_electron": 4}}
@@ -290,6 +369,22 @@ class TestBackground:
             bins = radial_bins(SHAPE)
             means = np.bincount(bins.index.ravel(), clean.mean(axis=0).ravel()) / bins.pixels
             np.testing.assert_allclose(result["p"]["arrays"]["y"], means, atol=1e-12)
+
+    @pytest.mark.parametrize("name", ["background", "dead_pixels"])
+    def test_a_file_measured_anew_is_read_anew(self, tmp_path, name):
+        value = {"path": str(tmp_path / "file.npy")}
+        content = np.zeros(SHAPE)
+        content[0, 0] = 1
+        np.save(tmp_path / "file.npy", content)
+        consumer = VirtualDetectors("vd", {"all": {"kind": "total"}}, **{name: value})
+        played(consumer, a_series(), [])
+        assert consumer.set(name, value) is False
+        np.save(tmp_path / "file.npy", np.ones(SHAPE) if name == "background" else np.eye(*SHAPE))
+        assert consumer.set(name, value) is True
+        frames = replace(example_frames(a_series(), count=180), data=FRAMES)
+        shown = image(snapshot(consumer.merge(consumer.process(frames))), "all").ravel()
+        left = FRAMES - 1.0 if name == "background" else FRAMES * (1 - np.eye(*SHAPE))
+        np.testing.assert_allclose(shown, left.sum(axis=(1, 2)), rtol=1e-12)
 
     def test_files_that_do_not_serve_change_nothing(self, tmp_path):
         np.save(tmp_path / "bad.npy", np.full(SHAPE, np.nan))
