@@ -25,7 +25,7 @@ from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from livem.stream.ring_writer import RingWriter
-from livem.stream.sources.dectris.source import DectrisSource
+from livem.stream.sources.dectris.source import BYTE_BUDGET, DectrisSource
 
 PATIENCE_S = 20.0
 SHAPE = (12, 16)
@@ -144,9 +144,11 @@ class Detector:
 class Stage:
     """A detector, our source for it, and everything behind it up to decoded frames."""
 
-    def __init__(self, *, plain: bool = False, tables: Any = None, **options: Any) -> None:
+    def __init__(
+        self, *, plain: bool = False, byte_budget: int = BYTE_BUDGET, tables: Any = None, **options: Any
+    ) -> None:
         self.detector = Detector()
-        self.source = DectrisSource([self.detector.endpoint], plain=plain)
+        self.source = DectrisSource([self.detector.endpoint], plain=plain, byte_budget=byte_budget)
         self.source.open()
         self.ring = Ring.create(4 << 20, [ReaderSpec("all", Policy.parse("lossless"))])
         self.writer = RingWriter(self.ring.writer_port())
