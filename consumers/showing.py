@@ -25,7 +25,7 @@ from .series_state import SeriesState
 
 CALIBRATION = ("pixel_size", "pixel_unit", "scan_step", "scan_unit")
 PATTERN = "pattern"
-PATTERN_HZ = 10.0
+PATTERN_HZ = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
