@@ -91,7 +91,7 @@ def check_samples(pipe: Connection, name: str, limits: tuple[int, int], frames: 
         while received < blocks:
             sample = subscriber.receive()
             if sample is None:
-                time.sleep(0)  # gives the processor away, no more
+                time.sleep(0)  # the peer has no wake-up: gives the processor away, no more
                 continue
             payload = _view(sample.payload_ptr, int(sample.header.number_of_elements))
             wrong += wrong_frames(payload, received * frames, expected)

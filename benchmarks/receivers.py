@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -110,7 +111,7 @@ def send_dump(pipe: Connection, dump: ScanDump) -> None:
 # -- receivers -----------------------------------------------------------------------------------------
 
 
-class Receiver:
+class Receiver(ABC):
     """One side: a sender that only it hears, and the processes that receive."""
 
     def __init__(self, dump: ScanDump, make_sender: Callable[[], Sender]) -> None:
@@ -131,16 +132,17 @@ class Receiver:
     ) -> None:
         self._stack.close()
 
+    @abstractmethod
     def _start(self, stack: ExitStack) -> None:
-        raise NotImplementedError
+        """Start the processes that receive; ``stack`` ends them."""
 
+    @abstractmethod
     def _begin(self) -> Partner:
         """Ask for one series and let the sender go; gives who will answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pids(self) -> Sequence[int]:
         """Of the processes that receive; theirs are found from there."""
-        raise NotImplementedError
 
     def series(self) -> Outcome:
         """One series."""

@@ -217,8 +217,10 @@ def leases(reader: RingReader, polled: bool) -> Iterator[Lease]:
     while True:
         event = reader.next()
         if event is None:
-            # Polled like the peer, whose readers have no wake-up: sleep(0) gives the processor away, no more.
-            time.sleep(0) if polled else reader.wait(IDLE_S)
+            if polled:
+                time.sleep(0)  # as the peer's readers, without wake-up: gives the processor away
+            else:
+                reader.wait(IDLE_S)
         elif isinstance(event, SeriesEnd):
             return reader.finalised(event)
         elif isinstance(event, Lease):

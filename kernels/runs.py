@@ -34,7 +34,7 @@ def integer_regions(block, levers, runs, keep, with_moments, offsets, members, c
                 total, moment = _plain_integers(block[f, y], keep, place, x0, x1, holes)
             elif with_moments[cell]:
                 total, moment = integer_run(block, keep, levers, start, place, length, holes)
-            else:
+            else:  # the compiler leaves the moment out of this copy of the loop
                 total, moment = integer_run(block, keep, levers, start, place, length, holes)[0], 0
             cells[cell, 0] += total
             if with_moments[cell]:
@@ -59,7 +59,8 @@ def float_regions(block, levers, runs, with_moments, sums, moments, excluded):  
             elif with_moments[d]:
                 total, moment, bad = float_run(block, levers, f * pixels + place, x1 - x0)
             else:
-                total, moment, bad = float_run(block, levers, f * pixels + place, x1 - x0)
+                total, _, bad = float_run(block, levers, f * pixels + place, x1 - x0)
+                moment = 0.0
             sums[f, d] += total
             excluded[f, d] += bad
             if with_moments[d]:
