@@ -1,0 +1,1 @@
+"""Images from scans that visited a fraction of their pixels. Knows arrays; no streams, no files, no windows."""
