@@ -1,1 +1,1 @@
-"""Images from scans that visited a fraction of their pixels. Knows arrays; no streams, no files, no windows."""
+"""Images from scans that visited a fraction of their pixels. Knows arrays; no streams, files or windows."""
