@@ -22,6 +22,8 @@ MAX_CONSUMERS = 16
 MAX_THREADS = 64
 EDGE_KEYS = ("name", "type", "policy", "threads", "device")
 """Keys of a consumer's table that are not its own."""
+INPUT = "input"
+"""Key of a consumer's table with the topic, or topics, of others that it takes instead of frames."""
 PATH_KEYS = ("path", "curve_key")
 """Values that are files: relative to the pipeline file."""
 COMPRESSIONS = ("as_received", "bslz4")
@@ -41,6 +43,12 @@ class ConsumerConfig:
     """That reduce its frames; 0 = the machine's cores less one, at most 4."""
     device: str = "auto"
     """That they reduce them on: auto (a GPU where there is one), cpu or cuda."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Topics of other consumers that it takes instead of frames."""
+        value = self.params.get(INPUT, ())
+        return (value,) if isinstance(value, str) else tuple(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +280,33 @@ def _consumers(tables: Any) -> tuple[ConsumerConfig, ...]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise PipelineError(f"consumer name {min(twice)!r} is used twice; names must differ")
+    for i, consumer in enumerate(consumers):
+        _check_inputs(consumer, names, names[:i])
     return consumers
+
+
+def _check_inputs(consumer: ConsumerConfig, names: Sequence[str], before: Sequence[str]) -> None:
+    """Inputs are topics of consumers that come earlier in the file, so that none waits for itself."""
+    for topic in consumer.inputs:
+        source, _, output = topic.partition(".")
+        here = f"{INPUT!r} of consumer {consumer.name!r} is {topic!r}"
+        if not (source and output):
+            raise PipelineError(f'{here}; it must be a consumer and its output: "vd.haadf"')
+        if source not in names:
+            near = get_close_matches(source, names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+            raise PipelineError(f"{here}: there is no consumer {source!r}; {hint}")
+        if source not in before:
+            raise PipelineError(f"{here}: {source!r} must come before it in the file")
+
+
+def _check_input(value: Any, name: str) -> None:
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str) for one in texts):
+        raise PipelineError(
+            f"{INPUT!r} of consumer {name!r} is {value!r}; "
+            'it must be a topic such as "vd.haadf", or a list of them'
+        )
 
 
 def _consumer(table: Mapping[str, Any]) -> ConsumerConfig:
@@ -293,6 +327,7 @@ def _consumer(table: Mapping[str, Any]) -> ConsumerConfig:
     threads = _whole(table, "threads", f"consumer {name!r}", 0, MAX_THREADS, 0)
     device = table.get("device", "auto")
     check_wanted(device, f"consumer {name!r}")
+    _check_input(table.get(INPUT, []), name)
     params = {key: value for key, value in table.items() if key not in EDGE_KEYS}
     parsed = Policy.parse(policy) if policy else None
     return ConsumerConfig(name, table["type"], parsed, params, threads, device)

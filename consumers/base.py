@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..stream.results import Kind
+from ..stream.results import Kind, Result
 from ..stream.series import Block, IndexArray, Series
 
 if TYPE_CHECKING:  # kernels take 0.3 s to load: not for a process that computes nothing
@@ -169,6 +169,8 @@ class Consumer(ABC, Generic[PartialT]):
     """True: late blocks are dropped (and counted) on this consumer's edge, and it is never back-filled."""
     reduces_regions: ClassVar[bool] = False
     """True: ``process`` does its work by ``frames.reduce``, which a GPU can do where there is one."""
+    works: ClassVar[bool] = False
+    """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -208,6 +210,39 @@ class Consumer(ABC, Generic[PartialT]):
         the worker feeds it the history that the ring still keeps. Raises PipelineError on a wrong value.
         """
         raise self.unknown_parameter(name)
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Topics of other consumers ("vd.haadf") whose results this one takes by ``feed``; as constructed."""
+        return ()
+
+    def feed(self, result: Result) -> None:
+        """Take a newer result of one of the ``inputs``, of the open series; its arrays are not to be kept.
+
+        Results are skipped when they come faster than they are taken; the last one of a series never is.
+        """
+
+    def work_in(self) -> float | None:
+        """Seconds until the consumer wants ``work``; None: nothing to do by itself.
+
+        Asked between blocks, so it must cost nothing. Only where ``works`` says so.
+        """
+        return None
+
+    def work(self) -> Sequence[Output]:
+        """Do a piece of some 10 ms of what takes longer than a block may; what there is to show then.
+
+        Empty when that has not changed. Called in the thread of ``merge``, so the two never meet.
+        """
+        return ()
+
+    def outputs(self) -> Sequence[Output] | None:
+        """Asked for after ``set``: all that there is to show now, so that no frame has to come for it.
+
+        Topics that were published before and are not among it are taken away. None (the default): the next
+        ``merge`` shows what has changed.
+        """
+        return None
 
     def restarted(self) -> bool:
         """Asked after ``merge``: True once when the consumer has changed itself (a disk was found, say).

@@ -133,7 +133,7 @@ def process(
         progress(top, count)
     for run in runs.values():
         run.see_again(acquisition)
-    results = dict(_results(runs, series, top))
+    results = _results(runs, series, top)
     return Processed(
         series,
         frames,
@@ -145,24 +145,32 @@ def process(
     )
 
 
-def _results(runs: Mapping[str, _Run], series: Series, top: int) -> Iterator[tuple[str, Result]]:
-    for name, run in runs.items():
-        for output in run.outputs():
-            topic = f"{name}.{output.name}"
-            yield (
-                topic,
-                Result(
-                    topic=topic,
-                    kind=output.kind,
-                    series=series.key,
-                    frames=(0, top),
-                    t_ns=time.monotonic_ns(),
-                    arrays=output.arrays,
-                    units=output.units,
-                    attrs=output.attrs,
-                    final=True,
-                ),
-            )
+def _results(runs: Mapping[str, _Run], series: Series, top: int) -> dict[str, Result]:
+    """By topic; a consumer that takes others' results gets those of the ones before it."""
+    results: dict[str, Result] = {}
+    for run in runs.values():
+        for topic in run.consumer.inputs:
+            if topic in results:
+                run.consumer.feed(results[topic])
+            else:
+                run.alarms.append(f"{run.consumer.name} takes {topic}, and there is no such result")
+        results |= {result.topic: result for result in _last_word(run, series, top)}
+    return results
+
+
+def _last_word(run: _Run, series: Series, top: int) -> Iterator[Result]:
+    for output in run.outputs():
+        yield Result(
+            topic=f"{run.consumer.name}.{output.name}",
+            kind=output.kind,
+            series=series.key,
+            frames=(0, top),
+            t_ns=time.monotonic_ns(),
+            arrays=output.arrays,
+            units=output.units,
+            attrs=output.attrs,
+            final=True,
+        )
 
 
 def _raised(run: _Run) -> Iterator[str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import SessionError
 from ..stream.bus import Publisher
-from ..stream.results import Result
+from ..stream.results import Result, removed
 from ..stream.ring_reader import RingReader
 from ..stream.series import IndexArray, Series
 from .base import Output
@@ -24,6 +25,9 @@ BUSY_PUBLISH_NS = 33_000_000
 frames/s of 256 x 256 it saves the session 2 us of 37 us a frame, most of it the supervisor's."""
 PUBLISH_SHARE = 5
 """After a publication that takes t the next begins 5 t after its start: at most 20 % of the CPU."""
+
+HELD = 4096
+"""Blocks whose latency is still open: of more than so many between two outputs, the oldest are not timed."""
 
 
 class Outlet:
@@ -44,12 +48,17 @@ class Outlet:
         self._name, self._reader, self._publisher = name, reader, publisher
         self._on_error, self._attrs = on_error, attrs
         self._due_ns = 0
+        self._shown: set[str] = set()
+        """Names of outputs that were published; in former series too."""
+        self._gone: set[str] = set()
+        """Names that were published, and of which the bus does not know yet that they are no more."""
         self.reset()
 
     def reset(self) -> None:
         """A new series: nothing to say yet, and the first result goes out at once."""
         self._outputs: Sequence[Output] = ()
         self._arrivals: list[tuple[int, int, int]] = []
+        self._held: deque[tuple[int, int, int]] = deque(maxlen=HELD)
         self._next_ns: dict[str, int] = {}
         self._span = (0, 0)
         self._due_ns = self._rested_ns = 0
@@ -65,15 +74,32 @@ class Outlet:
         """New outputs, which now cover these frames too."""
         self._outputs = outputs
         if len(indices):
-            first, stop = int(indices[0]), int(indices[-1]) + 1
-            low, high = self._span
-            self._span = (min(low, first), max(high, stop)) if high else (first, stop)
+            self._cover(indices)
             self._arrivals.append((lease_serial, len(indices), arrival_ns))
 
+    def hold(self, lease_serial: int, indices: IndexArray, arrival_ns: int) -> None:
+        """Frames that the next outputs will cover: there is nothing to publish of them yet."""
+        if len(indices):
+            self._cover(indices)
+            self._held.append((lease_serial, len(indices), arrival_ns))
+
     def replace(self, outputs: Sequence[Output]) -> None:
-        """Outputs that changed though no live frame came (history was read again)."""
+        """Outputs that changed though no live frame came (history was read again), or some time after."""
         self._outputs = outputs
-        self._arrivals.append((-1, 0, 0))
+        self._arrivals += [*self._held, (-1, 0, 0)]
+        self._held.clear()
+
+    def _cover(self, indices: IndexArray) -> None:
+        first, stop = int(indices[0]), int(indices[-1]) + 1
+        low, high = self._span
+        self._span = (min(low, first), max(high, stop)) if high else (first, stop)
+
+    def renew(self, outputs: Sequence[Output]) -> None:
+        """All outputs after a change, though no frame came; topics that are not among them are no more."""
+        self.replace(outputs)
+        names = {output.name for output in outputs}
+        self._gone = (self._gone | self._shown) - names
+        self._shown &= names
 
     def due_in(self, now_ns: int) -> float | None:
         """Seconds until there is something to publish; None when nothing changed."""
@@ -82,6 +108,7 @@ class Outlet:
     def publish(self, series: Series, *, final: bool = False) -> list[str]:
         """Send what there is now; returns the topics that were sent or wait in the backlog."""
         started = time.monotonic_ns()
+        self._remove(series)
         due = [output for output in self._outputs if final or self._is_due(output, started)]
         topics = [topic for output in due if (topic := self._send(output, series, final))]
         done = time.monotonic_ns()
@@ -94,6 +121,12 @@ class Outlet:
         self._due_ns = started + max(pause, PUBLISH_SHARE * (done - started))
         self._published_ns, self._rested_ns = done, 0
         return topics
+
+    def _remove(self, series: Series) -> None:
+        """Say of topics that they are no more, until the bus has taken it."""
+        for name in sorted(self._gone):
+            if self._publisher.publish(removed(f"{self._name}.{name}", series.key)):
+                self._gone.discard(name)
 
     def _is_due(self, output: Output, now_ns: int) -> bool:
         if output.hz == math.inf:
@@ -122,6 +155,7 @@ class Outlet:
                 final=final,
             )
             self._publisher.publish(result)
+            self._shown.add(output.name)
         except SessionError:  # nobody takes results any more: that is no fault of the consumer
             raise
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the worker down

@@ -21,6 +21,8 @@ class WorkerOptions:
     type: str
     results_address: str
     children_address: str
+    control_address: str = ""
+    """Where results of other consumers are to be had; "" = nowhere."""
     params: Mapping[str, Any] = field(default_factory=dict)
     expected: tuple[Series, ...] = ()
     """Series like those to come: the consumer warms up on them before the session says ready."""

@@ -24,6 +24,7 @@ from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..stream.series import IndexArray, Series
 from .analysis import Analysis, Part
 from .base import Consumer
+from .errands import Errands
 from .hardware import Hardware
 from .lookback import Lookback
 from .outlet import Outlet
@@ -58,6 +59,7 @@ class Worker:
             options.name, self._reader, self._publisher, self._count_error, self._hardware.attrs
         )
         self._lookback = Lookback()
+        self._errands = Errands(self._consumer, options.control_address)
         self._asked = False
         """Whether the session was asked for the series' recordings and has not answered."""
         self._hole_said = -1
@@ -103,6 +105,7 @@ class Worker:
         if self._series is not None and not self._ended:
             self._report_done(self._serial, self._last_word(self._series))
         self._reader.close()
+        self._errands.close()
         self._publisher.flush(2.0)
         self._publisher.close()
         self._pool.close()
@@ -116,15 +119,33 @@ class Worker:
         self._live_next = not self._live_next or not self._lookback
         if event is not None:
             self._handle(event)
-        elif not self._look_back():
+        if not (event is not None or self._look_back() or self._due(0.0)):
             return False
+        self._run_errands()
         self._publish_if_due()
         return True
+
+    def _due(self, within: float) -> bool:
+        """Whether the consumer wants to work by itself."""
+        due = self._errands.due_in()
+        return due is not None and due <= within
+
+    def _run_errands(self) -> None:
+        """What the consumer does between blocks; one that raises there has had its turn for this series."""
+        try:
+            outputs = self._errands.run()
+        except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
+            self._errands.end()
+            self._count_error(error)
+            return
+        if outputs:
+            self._outlet.replace(outputs)
 
     def _sleep(self, poller: zmq.Poller) -> None:
         self._publish_if_due()
         due = self._outlet.due_in(time.monotonic_ns())
         patience = PATIENCE_S if due is None else min(due, PATIENCE_S)
+        patience = min(patience, self._errands.due_in() or PATIENCE_S)
         if not self._publisher.flush(0.0):
             patience = min(patience, RETRY_S)
         patience = self._reader.prepare_wait(patience)
@@ -164,6 +185,7 @@ class Worker:
         try:
             self._consumer.open(series)
             self._fit = True
+            self._errands.begin(series)
             self._tell_alarms()
         except PipelineError as error:
             self._child.link.report("misfit", error=str(error), series=series.key.number)
@@ -205,6 +227,7 @@ class Worker:
         if not self._fit:
             return []
         try:
+            self._take_last_inputs(series)
             last = tuple(self._consumer.close())
         except Exception as error:  # noqa: BLE001 - as above; what it had before is its last word then
             self._count_error(error)
@@ -212,6 +235,10 @@ class Worker:
         if last:
             self._outlet.replace(last)
         return self._outlet.publish(series, final=True)
+
+    def _take_last_inputs(self, series: Series) -> None:
+        if lack := self._errands.last_inputs(series):
+            self._child.link.report("alarm", text=lack)
 
     def _unseen(self, series: Series) -> str:
         return (
@@ -268,7 +295,10 @@ class Worker:
             self._tell_alarms()
             self._see_again()
             self._ask_for_recordings()
-        if serial < 0:
+        if self._consumer.works:
+            if serial >= 0:
+                self._outlet.hold(serial, indices, arrival_ns)
+        elif serial < 0:
             self._outlet.replace(outputs)
         else:
             self._outlet.take(outputs, serial, indices, arrival_ns)
@@ -364,7 +394,19 @@ class Worker:
         if fits and (again or not fitted):
             self._asked = False
             self._see_again(_recordings_in(command))
+        if fits and self._series is not None:
+            self._show()
         self._child.link.reply(command, parameters=self._parameters())
+
+    def _show(self) -> None:
+        """What a change has made of the results, without a frame that has to come or be read again for it."""
+        try:
+            outputs = self._consumer.outputs()
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._count_error(error)
+        if outputs is not None:
+            self._outlet.renew(tuple(outputs))
+        return None
 
     def _see_again(self, recordings: Sequence[str] = ()) -> None:
         """The consumer has forgotten the series: it gets what the ring and recordings still hold."""

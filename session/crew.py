@@ -10,7 +10,7 @@ from typing import Any
 from ..consumers.registry import BUILT_IN, create, default_policy, importable_from
 from ..consumers.worker import WorkerOptions, run_worker
 from ..kernel_cache import VARIABLE as CACHE_VARIABLE
-from ..pipeline import Pipeline
+from ..pipeline import ConsumerConfig, Pipeline
 from ..stream.files.file_acquisition import split_key
 from ..stream.hub import HubAddresses
 from ..stream.ingest import AssemblerOptions, IngestOptions, run_ingest
@@ -80,15 +80,17 @@ def _kernels_are_compiled() -> bool:
 def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:
     """The readers of the ring. Raises PipelineError for a consumer that does not exist."""
     with importable_from(_folder(pipeline)):
-        readers = [
-            ReaderSpec(config.name, config.policy or default_policy(config.type))
-            for config in pipeline.consumers
-        ]
+        readers = [ReaderSpec(config.name, config.policy or _policy(config)) for config in pipeline.consumers]
     if not record:
         return readers
     from ..stream.recording.recorder import PATIENCE_S
 
     return [*readers, ReaderSpec(RECORDER, Policy("lossless"), PATIENCE_S)]
+
+
+def _policy(config: ConsumerConfig) -> Policy:
+    """Where the pipeline says none: one that takes others' results needs no frame of its own."""
+    return Policy("latest") if config.inputs else default_policy(config.type)
 
 
 def ingest(
@@ -116,6 +118,7 @@ def workers(pipeline: Pipeline, addresses: HubAddresses, ring: Ring) -> Iterator
             type=config.type,
             results_address=addresses.results,
             children_address=addresses.children,
+            control_address=addresses.control,
             params=config.params,
             expected=WARM_UP,
             threads=config.threads,

@@ -1,4 +1,4 @@
-"""Consumers that misbehave, for the session's tests: slow, raising, deadly."""
+"""Consumers for the session's tests: slow, raising, deadly, or living on the results of others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from livem.consumers.base import Consumer, Frames, Output
+from livem.stream.results import Result
 from livem.stream.series import Series
 
 
@@ -100,3 +101,42 @@ class LongWords(_Counting):
 
     def process(self, frames: Frames) -> int:
         raise ValueError(f"{frames.indices[0]} {'y' * 9000}")
+
+
+class Summing(Consumer[int]):
+    """Takes results of another consumer instead of frames, and shows their sum in its own time."""
+
+    type_name: ClassVar[str] = "summing"
+    works: ClassVar[bool] = True
+
+    def __init__(self, name: str, input: str) -> None:
+        super().__init__(name)
+        self._input = input
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return (self._input,)
+
+    def open(self, series: Series) -> None:
+        self._total, self._fed, self._stale = 0.0, 0, False
+
+    def process(self, frames: Frames) -> int:
+        return 0
+
+    def merge(self, partial: int) -> Sequence[Output]:
+        return ()
+
+    def feed(self, result: Result) -> None:
+        self._total = float(np.nansum(result.arrays["image"]))
+        self._fed, self._stale = self._fed + 1, True
+
+    def work_in(self) -> float | None:
+        return 0.0 if self._stale else None
+
+    def work(self) -> Sequence[Output]:
+        self._stale = False
+        return self.close()
+
+    def close(self) -> Sequence[Output]:
+        image = np.array([[self._total, float(self._fed)]])
+        return [Output("total", "image", {"image": image})]
