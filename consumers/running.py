@@ -7,7 +7,7 @@ consumer says when.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,11 @@ class Running:
         self.begin_pattern(max(0, self.state.newest + 1 - Choice.of(self.setting.series).stop))
         return self.pattern is not None
 
+    def show_pattern(self, options: Options) -> bool:
+        """Show the mean pattern, or show it no longer; True where one has to be gathered for that."""
+        self.setting = replace(self.setting, options=options)
+        return self.pattern is None and self.seek_again()
+
     def add(self, partial: Partial) -> bool:
         """Take a block's results; True when the disk was found and some detectors began anew for it."""
         self.state.add(partial)
@@ -106,8 +111,9 @@ class Running:
             self.begin_pattern(self.state.newest + 1)
         return pattern.is_due and self._calibrate(pattern)
 
-    def change(self, name: str, specs: Specs) -> None:
-        """Take another detector of this name; where only what is shown changes, nothing is measured anew."""
+    def change(self, name: str, specs: Specs) -> bool:
+        """Take a detector of this name, or another one; False where only what is shown changes, and nothing
+        has to be measured anew."""
         spec, detectors = specs[name], dict(self.plan.detectors)
         derived, changed = _derived(specs, self.setting.series), self._fitted({name: spec})
         if not changed:
@@ -118,6 +124,15 @@ class Running:
             {each: (detectors | changed)[each] for each in specs if each in detectors | changed},
             {each: version for each, version in self.plan.versions.items() if each != name or alike},
         )
+        self._adopt(specs, derived, plan)
+        return bool(changed) and not alike
+
+    def remove(self, name: str, specs: Specs) -> None:
+        """Measure and show this detector no longer."""
+        detectors = {each: fitted for each, fitted in self.plan.detectors.items() if each != name}
+        self._adopt(specs, _derived(specs, self.setting.series), self._plan(detectors, self.plan.versions))
+
+    def _adopt(self, specs: Specs, derived: dict[str, Derived], plan: Plan) -> None:
         self.specs, self.derived, self.plan = specs, derived, plan
         self.state.adopt(plan)
         if self.pattern is None:

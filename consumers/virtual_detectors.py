@@ -29,6 +29,8 @@ from .sizes import check_series, checked_name
 from .virtual_options import OPTIONS, Options
 from .warming import warm_up
 
+REMOVE = "remove"
+"""As a detector's table: take it away; so does None, which TOML does not have."""
 OF_FILES = ("dead_pixels", "background")
 """Options that may be files, and those may have been measured anew under the same name."""
 
@@ -91,7 +93,8 @@ class VirtualDetectors(Consumer[Partial]):
         check_series(self._where, series)
         specs, former = self._specs, self._running
         if self._by_default and not _alike(former, series):
-            specs = default_detectors(self._where, series.shape, series.scan is not None)
+            added = self._specs if former is None else {}
+            specs = {**default_detectors(self._where, series.shape, series.scan is not None), **added}
         warm_up(series)
         setting = self._setting(series, self._masking, self._options)
         running = Running(setting, specs, Calibration.of(series.meta), self._versions)
@@ -137,22 +140,30 @@ class VirtualDetectors(Consumer[Partial]):
         self._clock.tick()
         return self._outputs
 
+    def outputs(self) -> Sequence[Output] | None:
+        return None if self._running is None else self._outputs
+
     def restarted(self) -> bool:
         was, self._restarted = self._restarted, False
         return was
 
     def set(self, name: str, value: Any) -> bool:
         """Change ``detectors.NAME`` (a table) or ``detectors.NAME.KEY``, and that detector starts anew;
-        ``pixel_mask``, ``dead_pixels``, ``background``, ``pattern`` or ``passes``, and all do. Seek the disk
-        again with ``calibrate``, begin a dose map at 0 with ``detectors.NAME.reset``."""
+        ``pixel_mask``, ``dead_pixels``, ``background``, ``pattern`` or ``passes``, and all do. A new NAME
+        adds a detector, None (or "remove") takes one away. Seek the disk again with ``calibrate``, begin a
+        dose map at 0 with ``detectors.NAME.reset``."""
         if name in MASKING or name in OPTIONS:
             return self._set_for_all(name, value)
         if name == "calibrate":
             return self._set_calibrate(value)
         head, _, rest = name.partition(".")
         detector, _, key = rest.partition(".")
+        if head == "detectors" and not key and detector not in self._specs and isinstance(value, Mapping):
+            return self._add_detector(detector, value)
         if head != "detectors" or detector not in self._specs:
             raise self.unknown_parameter(name)
+        if not key and value in (None, REMOVE):
+            return self._remove_detector(detector)
         if key == "reset" and self._specs[detector].kind == "dose":
             return self._reset_dose(detector, value)
         return self._set_detector(detector, key, value)
@@ -223,6 +234,10 @@ class VirtualDetectors(Consumer[Partial]):
             return False
         if PATTERN in self._specs:
             checked_name(self._where, PATTERN, options.pattern)
+        if running is not None and name == "pattern":
+            again, self._options = running.show_pattern(options), options
+            self._show(running)
+            return again
         if running is not None:
             setting = self._setting(running.setting.series, masking, options)
             if is_same and setting.counts_like(running.setting):
@@ -242,18 +257,40 @@ class VirtualDetectors(Consumer[Partial]):
 
     def _set_detector(self, name: str, key: str, value: Any) -> bool:
         known = self._specs[name]
-        spec = known.changed(key, value) if key else parse_detector(known.where, value)
+        return self._take(name, known.changed(key, value) if key else parse_detector(known.where, value))
+
+    def _add_detector(self, name: str, table: Mapping[str, Any]) -> bool:
+        checked_name(self._where, name, self._options.pattern)
+        return self._take(name, parse_detector(f"{self._where}: detector {name!r}", table))
+
+    def _take(self, name: str, spec: DetectorSpec) -> bool:
+        """Measure with this detector from now on."""
         specs, running = {**self._specs, name: spec}, self._running
         check_sources(specs)
         if running is None:
             self._specs = specs
             return True
-        running.change(name, specs)
+        again = running.change(name, specs)
         if spec.kind == "dose" and name not in self._doses:
             self._doses[name] = Dose()
             self._doses[name].follow(running.setting.series, None)
         self._show(running)
-        return True
+        return again
+
+    def _remove_detector(self, name: str) -> bool:
+        specs, running = {each: spec for each, spec in self._specs.items() if each != name}, self._running
+        made_of_it = [each for each, spec in specs.items() if spec.values.get("of") == name]
+        if made_of_it:
+            raise PipelineError(
+                f"{self._where}: detector {name!r} cannot be removed: {', '.join(made_of_it)} is made of it; "
+                "remove that first"
+            )
+        self._specs = specs
+        self._doses.pop(name, None)
+        if running is not None:
+            running.remove(name, specs)
+            self._show(running)
+        return False
 
     def _reset_dose(self, name: str, value: Any) -> bool:
         self._check_switch(f"detectors.{name}.reset", value)

@@ -22,7 +22,7 @@ from .bus_codec import MAX_PART, encode
 from .bus_line import BusLine, LinkState
 from .control import WORKER_HWM, Context, open_socket, unbundle
 from .plain_map import Part
-from .results import Result
+from .results import Result, is_removed
 from .slots import ViewerSlots
 from .stamp import HEARTBEAT, Message
 
@@ -195,7 +195,7 @@ class Subscriber:
             return self._slots.topics()
 
     def poll(self) -> dict[str, Result]:
-        """The newest result of each topic that changed since the last call."""
+        """The newest result of each topic that changed since the last call; see `results.is_removed`."""
         with self._arrived:
             changed = self._slots.take_changed()
         return {result.topic: result for result in _decoded(changed)}
@@ -203,7 +203,8 @@ class Subscriber:
     def latest(self, topic: str) -> Result | None:
         with self._arrived:
             message = self._slots.newest(topic)
-        return None if message is None else message.result()
+        result = None if message is None else message.result()
+        return None if result is None or is_removed(result) else result
 
     def events(self) -> list[Result]:
         """Events since the last call, each once, as long as the bounded queue held them (``forgotten``)."""
@@ -236,7 +237,7 @@ class Subscriber:
                     continue
             seen = candidates
             for result in _decoded([message for message in candidates if message is not None]):
-                if predicate(result):
+                if not is_removed(result) and predicate(result):
                     return result
 
     # -- the thread --------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from .bus import Subscriber
 from .endpoints import Endpoint, is_loopback, parse_endpoint
 from .karabo_wire import REQUEST, encode, stamp
 from .opening import explain, needs_ipv6, require_free_path
-from .results import Result
+from .results import Result, is_removed
 
 SHOWN = ("image", "curve", "table")
 """Kinds of results that are served."""
@@ -140,9 +140,12 @@ class KaraboOut:
             self._answer(client)
 
     def _latest_of(self, results: Mapping[str, Result]) -> None:
+        gone = {topic for topic, result in results.items() if is_removed(result)} & self._latest.keys()
         new = {topic: result for topic, result in results.items() if result.kind in SHOWN}
-        if new:
-            self._latest |= new
+        if new or gone:
+            self._latest = {
+                topic: result for topic, result in (self._latest | new).items() if topic not in gone
+            }
             self._trains.renew(self._latest)
 
     def _take_requests(self) -> None:

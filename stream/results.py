@@ -5,6 +5,7 @@ Knows nothing of how results travel (bus_codec.py, hub.py, bus.py) or how they a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -16,6 +17,8 @@ from .series import SeriesKey
 
 Kind = Literal["image", "table", "curve", "event", "status"]
 KINDS: tuple[str, ...] = get_args(Kind)
+REMOVED = "removed"
+"""Attribute of the message that ends a topic."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,16 @@ class Result:
     def nbytes(self) -> int:
         """Bytes of all its arrays."""
         return sum(array.nbytes for array in self.arrays.values())
+
+
+def removed(topic: str, series: SeriesKey | None) -> Result:
+    """The last message of a topic that is no more: its detector was taken away while the session ran."""
+    return Result(topic, "table", series, (0, 0), time.monotonic_ns(), attrs={REMOVED: True})
+
+
+def is_removed(result: Result) -> bool:
+    """Whether this says that its topic is no more; should it come again, that is a new one."""
+    return result.kind == "table" and not result.arrays and result.attrs.get(REMOVED) is True
 
 
 def fault_of(kind: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:

@@ -343,7 +343,7 @@ def test_a_sum_may_become_a_centre_of_mass(running):
         ("detectors.adf.inner", float("nan"), "nan"),
         ("detectors.adf.iner", 2, "'inner'"),
         ("detectors.bf.center", [500, 500], "covers no pixel"),
-        ("detectors.haadf", {"kind": "total"}, "did you mean"),
+        ("detectors.adff.inner", 3, "did you mean"),
         ("detector.adf", {}, "did you mean"),
         ("nothing", 1, "has no parameter"),
     ],
