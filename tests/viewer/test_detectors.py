@@ -134,7 +134,9 @@ def test_the_book_shows_a_wish_until_a_result_confirms_it() -> None:
     book = DetectorBook()
     book.see("vd.bf", DISK)
     wanted = Geometry("disk", (127.5, 99.5), outer=30)
-    assert book.wish("vd.bf", wanted, 10.0).parameter == "detectors.bf"
+    asked = book.wish("vd.bf", wanted, 10.0)
+    assert asked is not None
+    assert asked.parameter == "detectors.bf"
     book.see("vd.bf", DISK)
     assert book.geometries(10.5) == {"vd.bf": wanted}
     book.see("vd.bf", DISK | {"radius": 30.0})
@@ -171,3 +173,13 @@ def test_a_topic_that_is_no_detector_any_more_disappears_and_keeps_its_number() 
     assert book.number("vd.bf") is None
     book.see("vd.bf", DISK)
     assert (book.number("vd.bf"), book.number("vd.haadf")) == (0, 1)
+
+
+def test_what_is_taken_away_out_of_the_hand_is_not_asked_for() -> None:
+    book = DetectorBook()
+    book.see("vd.bf", DISK)
+    book.held = "vd.bf"
+    book.wish("vd.bf", Geometry("disk", (1, 1), outer=30), 10.0)
+    book.forget("vd.bf")
+    assert book.geometries(10.0) == {}
+    assert book.wish("vd.bf", Geometry("disk", (1, 1), outer=30), 10.0) is None

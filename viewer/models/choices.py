@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from .geometry import Geometry
@@ -24,6 +25,8 @@ OF_COM: Mapping[str, str] = {
 }
 OF_SEGMENTS: Mapping[str, str] = {"dpc": "differential phase contrast", "idpc": "integrated DPC"}
 SEGMENTS = 4
+REMOVE = "remove"
+"""A detector's table when it is to be no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class Choice:
 
     label: str
     value: Mapping[str, Any]
+
+
+def free_name(name: str, kinds: Mapping[str, str]) -> str:
+    """For another detector like this one: "haadf2" beside "haadf"."""
+    stem = name.rstrip("0123456789") or name
+    return next(each for number in count(2) if (each := f"{stem}{number}") not in kinds)
 
 
 def choices(

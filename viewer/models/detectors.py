@@ -180,6 +180,11 @@ class DetectorBook:
         if wish and topic != self.held and _same(wish.geometry, detector.geometry):
             del self._wishes[topic]
 
+    def forget(self, topic: str) -> None:
+        """There is no such detector any more; should it come again, it has its number still."""
+        self._known.pop(topic, None)
+        self._wishes.pop(topic, None)
+
     def get(self, topic: str) -> Detector | None:
         """A detector as the results say."""
         return self._known.get(topic)
@@ -194,10 +199,16 @@ class DetectorBook:
         """A number that a detector keeps as long as the window lives, to give it a colour."""
         return self._order.get(topic) if topic in self._known else None
 
-    def wish(self, topic: str, geometry: Geometry, now: float) -> Detector:
-        """Show `geometry` from now on; returns the detector to ask the session for."""
+    def wish(self, topic: str, geometry: Geometry, now: float) -> Detector | None:
+        """Show `geometry` from now on; returns the detector to ask the session for.
+
+        None where it has been taken away meanwhile, also out of the user's hand: asking would add it again.
+        """
+        known = self._known.get(topic)
+        if known is None:
+            return None
         self._wishes[topic] = _Wish(geometry, now + PENDING_SECONDS)
-        return replace(self._known[topic], geometry=geometry)
+        return replace(known, geometry=geometry)
 
     def refused(self, consumer: str, parameter: str) -> None:
         """The session did not take a wish: show what it has."""

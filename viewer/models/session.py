@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from ...stream.results import Result
+from ...stream.results import Result, is_removed
 from ...stream.series import SeriesKey
 from .archive import Archive, Browser
 from .bright_field import BrightField, bright_field, is_pattern
@@ -70,6 +70,8 @@ class Session:
             if role_of(result) == "status":
                 self.status = parse_status(result.attrs)
                 self.archive.note(self.status)
+            elif is_removed(result):
+                self._forget(topic)
             else:
                 self._forget_other_shapes(result)
                 self._latest[topic] = result
@@ -88,6 +90,13 @@ class Session:
         for topic, other in list(self._latest.items()):
             if detector_topic(topic, other.attrs) == whole and ("segment" in other.attrs) != in_parts:
                 del self._latest[topic]
+
+    def _forget(self, topic: str) -> None:
+        """A topic that is no more; with the last one of a detector goes the detector."""
+        gone = self._latest.pop(topic, None)
+        whole = topic if gone is None else detector_topic(topic, gone.attrs)
+        if all(detector_topic(other, result.attrs) != whole for other, result in self._latest.items()):
+            self.detectors.forget(whole)
 
     @property
     def newest(self) -> SeriesKey | None:

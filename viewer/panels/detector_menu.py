@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QMenu, QWidget
 
-from ..models.choices import choices
+from ..models.choices import REMOVE, choices, free_name
 from ..models.commands import Commands
 from ..models.session import Session
 
@@ -30,6 +30,13 @@ def detector_menu(parent: QWidget, session: Session, commands: Commands, topic: 
             )
         menu.addSeparator()
     _add_disk_actions(menu, commands, consumer, name, known is not None and disk is not None)
+    menu.addSeparator()
+    if known is not None:
+        fresh = f"detectors.{free_name(name, kinds)}"
+        menu.addAction("Another one like it").triggered.connect(
+            lambda: commands.set(consumer, fresh, known.value)
+        )
+    menu.addAction("Remove it").triggered.connect(lambda: commands.set(consumer, f"detectors.{name}", REMOVE))
     return menu
 
 

@@ -121,5 +121,6 @@ class FramePanel(QWidget):
 
     def _drag(self, topic: str, geometry: Geometry) -> None:
         wanted = self._session.detectors.wish(topic, geometry, self._clock())
-        self._commands.set(wanted.consumer, wanted.parameter, wanted.value)
+        if wanted is not None:
+            self._commands.set(wanted.consumer, wanted.parameter, wanted.value)
         self._show_detectors(self._clock())
