@@ -1,0 +1,106 @@
+"""Choosing a solver by its held-out error, at once and little by little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livem.kernels.inpaint.choice import Candidate, Contest, Ladder, choose, score
+from livem.kernels.inpaint.hold_out import HeldOut
+
+
+class Named:
+    """Stands for a solver."""
+
+    version, warm = 1, True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def solve(self, data, weight, start=None, strength=0.0, budget=None):
+        raise AssertionError("nothing is solved here")
+
+
+def ladder(name: str, rungs: int, first: int = 0) -> Ladder:
+    return Ladder(Named(name), tuple(float(n) for n in range(rungs)), first)
+
+
+def error(value: float) -> HeldOut:
+    return HeldOut(np.array([value]), np.zeros(1), 1.0, 1)
+
+
+def bowl(bests: dict[str, tuple[float, float]]):
+    """An error for each solver: its least, and the strength where that is."""
+
+    def trial(candidate: Candidate, fold: int) -> HeldOut:
+        least, at = bests[candidate.solver.name]
+        return error(least + 0.3 * (candidate.strength - at) ** 2)
+
+    return trial
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 9), st.integers(0, 7)),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda t: round(t[0], 1),
+    ),
+    st.integers(0, 7),
+)
+def test_the_best_rung_of_all_is_found(bests, first):
+    named = {str(n): best for n, best in enumerate(bests)}
+    ladders = [ladder(name, 8, first) for name in named]
+    best = min(named, key=lambda name: named[name])
+    chosen, found = choose(ladders, bowl(named), folds=2)
+    assert (chosen.solver.name, chosen.strength) == (best, named[best][1])
+    np.testing.assert_allclose(found.squares, 2 * named[best][0])
+
+    contest = Contest(ladders)
+    for _ in range(80):
+        contest.bout(bowl(named), folds=2)
+    won, wanted = bowl(named)(contest.champion, 0), bowl(named)(chosen, 0)
+    assert score(won) <= score(wanted) + 0.011  # the champion stays within its margin
+
+
+def test_each_rung_is_tried_once_a_fold():
+    tried = []
+
+    def trial(candidate, fold):
+        tried.append((candidate.solver.name, candidate.rung, fold))
+        return bowl({"a": (1.0, 3), "b": (2.0, 0)})(candidate, fold)
+
+    choose([ladder("a", 8, 2), ladder("b", 8, 2)], trial, folds=3)
+    assert len(tried) == len(set(tried))
+
+
+def test_a_contest_follows_what_changes():
+    contest = Contest([ladder("a", 6), ladder("b", 6)])
+    for _ in range(30):
+        contest.bout(bowl({"a": (1.0, 2), "b": (2.0, 4)}))
+    assert str(contest.champion) == "a at 2"
+    for _ in range(60):
+        contest.bout(bowl({"a": (5.0, 2), "b": (2.0, 5)}))
+    assert str(contest.champion) == "b at 5"
+
+
+def test_alone_there_is_nothing_to_choose():
+    contest = Contest([ladder("a", 1)])
+    assert not contest.is_open
+    assert not contest.bout(bowl({"a": (1.0, 0)}))
+    assert contest.error is not None
+    assert contest.error.squares[0] == 1.0
+
+
+def test_nothing_held_out_never_wins():
+    nothing = HeldOut(np.zeros(1), np.zeros(1), 0.0, 0)
+    assert score(nothing) == np.inf
+
+
+@pytest.mark.parametrize(("strengths", "first"), [((), 0), ((1.0, 0.5), 0), ((1.0, 1.0), 0), ((1.0,), 1)])
+def test_a_ladder_rises(strengths, first):
+    with pytest.raises(ValueError, match=r"strengths|rung"):
+        Ladder(Named("a"), strengths, first)
