@@ -36,9 +36,11 @@ class WorkerOptions:
 
 def run_worker(options: WorkerOptions, port: ReaderPort) -> None:
     """Body of a worker process."""
-    from ..stream.child import run_child
+    from ..stream.child import loading, run_child
     from .registry import importable_from
-    from .worker_loop import Worker
+
+    with loading():
+        from .worker_loop import Worker
 
     with importable_from(options.folder):
         run_child(options.name, options.children_address, lambda child: Worker(options, port, child).run())

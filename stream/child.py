@@ -5,12 +5,14 @@ Knows nothing of what the process does.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import FrameType
 
@@ -52,6 +54,20 @@ class Child:
 
     def close(self) -> None:
         self.link.close()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load modules that stay: they are not looked through for garbage meanwhile, nor ever after.
+
+    numba with the kernels of a worker: 1.0 s of processor instead of 1.2 s, at every start of a process.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def run_child(name: str, children_address: str, body: Callable[[Child], None]) -> None:

@@ -56,7 +56,9 @@ class IngestOptions:
 
 def run_ingest(options: IngestOptions, port: WriterPort) -> None:
     """Body of the ingest process."""
-    from .child import run_child
-    from .ingest_loop import Ingest
+    from .child import loading, run_child
+
+    with loading():
+        from .ingest_loop import Ingest
 
     run_child(options.name, options.children_address, lambda child: Ingest(options, port, child).run())

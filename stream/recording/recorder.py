@@ -56,7 +56,9 @@ def run_recorder(options: RecorderOptions, port: ReaderPort) -> None:
     What it obeys: ``{"do": "set", "name": "recording", "value": bool}``, ``{"do": "set", "name": "keep_last",
     "value": seconds}``, ``{"do": "parameters"}``, ``{"do": "stop"}``.
     """
-    from ..child import run_child
-    from .recorder_loop import Recorder
+    from ..child import loading, run_child
+
+    with loading():
+        from .recorder_loop import Recorder
 
     run_child(options.name, options.children_address, lambda child: Recorder(options, port, child).run())
