@@ -1,0 +1,104 @@
+"""The bending energy of a thin plate on pixels, and its gradient. Knows arrays; no samples, no solver.
+
+The energy of an image u is the sum of u_yy^2 + 2 u_xy^2 + u_xx^2 (Duchon 1977), each difference taken where
+all of its pixels exist, so that the edges are free: constants and ramps cost nothing. A tension T adds
+T (u_y^2 + u_x^2), as in Smith & Wessel (Geophysics 55 (1990) 293): beyond 1 / sqrt(T) pixels from any sample
+the plate then levels out, where a free one would go on as a ramp, far out of the range of the samples.
+
+With B = D2' D2 of second and G = D' D of first differences along a line, the gradient is E u, where
+
+    E = B_y + B_x + 2 G_y G_x + T (G_y + G_x):
+
+inside 13 terms, the biharmonic 20, -8, 2, 1 plus the tension's; near edges fewer. Rows are told by their own
+coefficients (`row_terms`). Columns need none: with two ghosts at each end that continue a row straight on, B
+is the inner stencil everywhere and G wants one term at either end (`bend_row`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+FULL = 20.0
+"""The stencil's centre, tension apart."""
+GHOSTS = 2
+"""Columns added on each side of a row."""
+
+
+def second_differences(n: int) -> npt.NDArray[np.float64]:
+    """B as (n, 5): the terms of rows i - 2 to i + 2."""
+    terms = np.zeros((n, 5))
+    for first in range(n - 2):
+        for row, weight in enumerate((1.0, -2.0, 1.0)):
+            terms[first + row, 2 - row : 5 - row] += weight * np.array([1.0, -2.0, 1.0])
+    return terms
+
+
+def first_differences(n: int) -> npt.NDArray[np.float64]:
+    """G as (n, 3): the terms of rows i - 1 to i + 1."""
+    terms = np.zeros((n, 3))
+    terms[1:, 0] = terms[:-1, 2] = -1.0
+    terms[:, 1] = -terms[:, 0] - terms[:, 2]
+    return terms
+
+
+@lru_cache(maxsize=32)
+def row_terms(ny: int, tension: float) -> npt.NDArray[np.float32]:
+    """(ny, 8) coefficients of each row, read-only: of the pixel and its neighbours beside it (the next but
+    one have 1), of the pixel above and those beside that, the same below, of the second above and below."""
+    b, g = second_differences(ny), first_differences(ny)
+    terms = [
+        b[:, 2] + 6 + 4 * g[:, 1] + tension * (g[:, 1] + 2),
+        -4 - 2 * g[:, 1] - tension,
+        b[:, 1] + 4 * g[:, 0] + tension * g[:, 0],
+        -2 * g[:, 0],
+        b[:, 3] + 4 * g[:, 2] + tension * g[:, 2],
+        -2 * g[:, 2],
+        b[:, 0],
+        b[:, 4],
+    ]
+    table = np.stack(terms, axis=1).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+@njit(nogil=True, cache=True)
+def set_ghosts(row):  # type: ignore[no-untyped-def]
+    """Continue a row straight on at both ends; a single pixel as a constant."""
+    n = row.size - 2 * GHOSTS
+    first, last = row[GHOSTS], row[n + 1]
+    before = first - row[GHOSTS + 1] if n > 1 else first - first
+    after = last - row[n] if n > 1 else before
+    row[1], row[0] = first + before, first + before + before
+    row[n + 2], row[n + 3] = last + after, last + after + after
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def bend_row(plate, i, terms, tension, out):  # type: ignore[no-untyped-def]
+    """``out`` becomes row ``i`` of E times ``plate`` (ny, nx + 2 GHOSTS)."""
+    ny, nx = plate.shape[0], out.size
+    here = plate[i]
+    above, below = plate[max(i - 1, 0)], plate[min(i + 1, ny - 1)]
+    above2, below2 = plate[max(i - 2, 0)], plate[min(i + 2, ny - 1)]
+    c0, c1, a0, a1, b0, b1, aa, bb = terms[i]
+    for j in range(nx):
+        value = c0 * here[j + 2] + c1 * (here[j + 1] + here[j + 3]) + (here[j] + here[j + 4])
+        value += a0 * above[j + 2] + a1 * (above[j + 1] + above[j + 3])
+        value += b0 * below[j + 2] + b1 * (below[j + 1] + below[j + 3])
+        out[j] = value + aa * above2[j + 2] + bb * below2[j + 2]
+    if nx > 1:
+        out[0] += _edge(here, above, below, 2, 3, a1, b1, tension)
+        out[nx - 1] += _edge(here, above, below, nx + 1, nx, a1, b1, tension)
+
+
+@njit(nogil=True, cache=True)
+def _edge(here, above, below, edge, inner, a1, b1, tension):  # type: ignore[no-untyped-def]
+    """What G lacks at the end of a row: 2 G_y + T times the difference of the last two columns.
+
+    The terms of G_y are found again in the row's: -2 g above and below, and what makes them sum to zero.
+    """
+    steps = here[edge] - here[inner], above[edge] - above[inner], below[edge] - below[inner]
+    return (a1 + b1 + tension) * steps[0] - a1 * steps[1] - b1 * steps[2]
