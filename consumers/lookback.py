@@ -9,16 +9,19 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import SourceError
-from ..stream.files.recordings import Recording, open_recording
 from ..stream.ring_reader import Lease, RingReader
 from ..stream.series import Block, Series
 from ..stream.sources.replay.frame_reader import Damage
 from .frame_set import FrameSet
 from .recorded import blocks_of
+
+if TYPE_CHECKING:
+    from ..stream.files.recordings import Recording
 
 READ_BYTES = 1 << 20
 """Of a recording at once: about 100 compressed frames of 256 x 256, a few ms of work."""
@@ -129,6 +132,8 @@ class Lookback:
     def _open_next(self) -> bool:
         if self._numbers or not self._files:
             return False  # the ring tells first from which frame on it has everything
+        from ..stream.files.recordings import open_recording  # HDF5: 0.1 s, and few sessions get here
+
         path, self._files = self._files[0], self._files[1:]
         try:
             recording = open_recording(path)

@@ -38,7 +38,7 @@ def recorded_before(monkeypatch, back: Lookback) -> int:
         asked.append(before)
         yield a_block(0, before)
 
-    monkeypatch.setattr(lookback, "open_recording", lambda path: path)
+    monkeypatch.setattr("livem.stream.files.recordings.open_recording", lambda path: path)
     monkeypatch.setattr(lookback, "_blocks", blocks)
     while back.block() is not None:
         pass

@@ -235,7 +235,7 @@ def test_a_consumer_that_changed_itself_gets_lost_frames_from_the_recording(benc
     def recorded(recording: str, series: Series, before: int):
         yield Block(series, 0, before, content[:before].reshape(-1), None, None, None, 0, 0)
 
-    monkeypatch.setattr(lookback, "open_recording", lambda path: path)
+    monkeypatch.setattr("livem.stream.files.recordings.open_recording", lambda path: path)
     monkeypatch.setattr(lookback, "_blocks", recorded)
     b.link.commands.append({"do": "see_again", "serial": 0, "recordings": ["a.h5"]})
     b.worker._obey()
