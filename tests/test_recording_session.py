@@ -166,3 +166,47 @@ def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_picture
     assert account["edges"]["recorder"]["dropped"] == {"not_recorded": 256}
     assert session.error is not None
     assert "recording failed" in str(session.error)
+
+
+def calibrated(
+    ring_bytes: int, detectors: dict[str, Any], **options: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """The last results of a scan and the session's alarms."""
+    vd = {"name": "vd", "type": "virtual_detectors", "detectors": detectors}
+    tables = {"ring": {"bytes": ring_bytes}, "record": {"compression": "bslz4"}}
+    url = "sim:4dstem?shape=64x64&scan=24x24"
+    session = Session(a_pipeline(consumers=[vd], **tables), SessionOptions(url, **options))
+    last: dict[str, Any] = {}
+    with session:
+        take = session.settling.take
+        session.hub._on_result = lambda result: (
+            last.update({result.topic: result} if result.final else {}),
+            take(result),
+        )
+        session.start()
+        step_until(session, lambda: session.settling.settled)
+        session.stop("seen")
+        session.finish()
+    return last, list(session.alarms)
+
+
+def test_a_disk_that_is_found_late_costs_nothing_where_a_recording_has_what_the_ring_has_lost(tmp_path):
+    """The ring holds a fifth of the scan, and the disk is known at its end."""
+    presets = {"bf": {"preset": "bf"}, "adf": {"preset": "adf"}}
+    found, alarms = calibrated(1 << 20, presets, record=tmp_path / "kept")
+    assert not alarms
+    fixed = {}
+    for name in presets:
+        attrs = found[f"vd.{name}"].attrs
+        assert "assumed" not in attrs
+        fixed[name] = {
+            key: attrs[key] for key in ("kind", "center", "radius", "inner", "outer") if key in attrs
+        }
+    from_the_start, _ = calibrated(16 << 20, fixed)
+    for name in presets:
+        image = found[f"vd.{name}"].arrays["image"]
+        assert np.isfinite(image).all()
+        np.testing.assert_array_equal(image, from_the_start[f"vd.{name}"].arrays["image"])
+    alone, alarms = calibrated(1 << 20, presets)
+    assert np.isnan(alone["vd.bf"].arrays["image"]).any()
+    assert any("record, or make the ring" in alarm for alarm in alarms)
