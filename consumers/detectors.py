@@ -14,21 +14,24 @@ from typing import Any
 import numpy as np
 
 from ..errors import PipelineError
+from ..kernels.calibrate import MIN_SIDE
 from ..kernels.masks import Center, Mask, RadialBins, Shape, annulus, disk, radial_bins, rectangle
 from ..kernels.reduce import Region
 from ..kernels.segments import ring_segments, segment_directions
 from .detector_values import AUTO, CORNER, DERIVED, MIDDLE, checked, corner, hint, middle
 from .mask_files import load_mask, load_weights
-from .presets import UNCALIBRATED, Calibration, preset_radii
+from .presets import ASSUMED_RADIUS, UNCALIBRATED, Calibration, preset_radii
 
 __all__ = [
     "KEYS",
+    "LENGTHS",
     "Calibration",
     "DetectorSpec",
     "FittedDetector",
     "Shape",
     "default_detectors",
     "fit",
+    "fixed",
     "load_mask",
     "parse_detector",
 ]
@@ -129,18 +132,22 @@ class FittedDetector:
 def default_detectors(where: str, shape: Shape, scanned: bool = True) -> dict[str, DetectorSpec]:
     """What a series without a choice of detectors gets.
 
-    Bright field, high-angle annular dark field and centre of mass for a scan; the total for a point or line
-    detector, and for a movie, whose frames are images and no diffraction patterns.
+    Bright field, high-angle annular dark field and centre of mass for a scan: presets, which follow the
+    bright-field disk once it is found; on frames too small to look for one, shares of their shorter side. The
+    total for a point or line detector, and for a movie, whose frames are images and no diffraction patterns.
     """
     if min(shape) == 1 or not scanned:
         name = "value" if min(shape) == 1 else "total"
         return {name: DetectorSpec(f"{where}: detector {name!r}", "total", {})}
-    side = min(shape)
     tables: dict[str, dict[str, Any]] = {
-        "bf": {"kind": "disk", "radius": max(0.18 * side, 1.0)},
-        "haadf": {"kind": "annulus", "inner": 0.25 * side, "outer": max(0.48 * side, 1.0)},
+        "bf": {"kind": "preset", "preset": "bf"},
+        "haadf": {"kind": "preset", "preset": "haadf"},
         "com": {"kind": "com"},
     }
+    side = min(shape)
+    if side < MIN_SIDE:
+        tables["bf"] = {"kind": "disk", "radius": max(ASSUMED_RADIUS * side, 1.0)}
+        tables["haadf"] = {"kind": "annulus", "inner": 0.25 * side, "outer": max(0.48 * side, 1.0)}
     return {name: parse_detector(f"{where}: detector {name!r}", table) for name, table in tables.items()}
 
 
@@ -190,6 +197,12 @@ def fit(
     names = tuple(f"s{k}" for k in range(len(regions)))
     rings = radial_bins(shape, center, lengths["width"], live) if spec.kind == "profile" else None
     return FittedDetector(region, attrs, not left, regions, names, rings)
+
+
+def fixed(spec: DetectorSpec, fitted: FittedDetector) -> DetectorSpec:
+    """A preset as the disk or annulus that it is now, which follows nothing any more."""
+    keys = ("kind", "center", "radius", "inner", "outer")
+    return parse_detector(spec.where, {key: fitted.attrs[key] for key in keys if key in fitted.attrs})
 
 
 def _kind(where: str, table: Any) -> str:

@@ -29,6 +29,9 @@ FRAMES = 64
 """As many of them: at 60 us to decode one, 4 ms a series."""
 MOST_BYTES = 64 << 20
 """Of all these frames: larger ones are fewer, but at least 4."""
+SPAN_BYTES = 128 << 20
+"""Of all frames of a span as they are decoded, 1,024 of 256 x 256 uint16: what follows the disk is measured
+again from the first frame on, which a ring of 512 MiB, or a smaller one of compressed frames, has then."""
 PATIENCE = 2
 """Spans after which, or at the last frame, the disk is sought in what is there: chosen frames were lost."""
 
@@ -48,10 +51,11 @@ class Choice:
 
     @classmethod
     def of(cls, series: Series, first: int = 0) -> Choice:
-        """Every 16th of 1,024 frames; of a shorter series more of those that there are."""
+        """Every 16th of 1,024 frames; of a shorter series, or of large frames, more of fewer."""
         announced = series.count or (series.scan.frame_count if series.scan is not None else None)
-        span = min(announced or SPAN, SPAN)
-        most = max(4, min(FRAMES, MOST_BYTES // max(series.frame_bytes, 1)))
+        nbytes = max(series.frame_bytes, 1)
+        most = max(4, min(FRAMES, MOST_BYTES // nbytes))
+        span = min(announced or SPAN, SPAN, max(most, SPAN_BYTES // nbytes))
         return cls(first, first + span, -(-span // most), announced - 1 if announced else None)
 
     def __len__(self) -> int:

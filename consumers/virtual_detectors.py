@@ -18,7 +18,15 @@ from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKING, Masking
 from .derived import check_sources
-from .detectors import KEYS, Calibration, DetectorSpec, default_detectors, parse_detector
+from .detectors import (
+    KEYS,
+    LENGTHS,
+    Calibration,
+    DetectorSpec,
+    default_detectors,
+    fixed,
+    parse_detector,
+)
 from .dose import Dose
 from .fresh import Clock
 from .measuring import Partial
@@ -256,8 +264,12 @@ class VirtualDetectors(Consumer[Partial]):
         return True
 
     def _set_detector(self, name: str, key: str, value: Any) -> bool:
-        known = self._specs[name]
-        return self._take(name, known.changed(key, value) if key else parse_detector(known.where, value))
+        known, running = self._specs[name], self._running
+        if not key:
+            return self._take(name, parse_detector(known.where, value))
+        if known.kind == "preset" and key in LENGTHS and running is not None:
+            known = fixed(known, running.plan.detectors[name])
+        return self._take(name, known.changed(key, value))
 
     def _add_detector(self, name: str, table: Mapping[str, Any]) -> bool:
         checked_name(self._where, name, self._options.pattern)

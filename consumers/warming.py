@@ -21,8 +21,8 @@ SHAPE = (16, 16)
 def warm_up(series: Series) -> None:
     """All kernels for frames like these; 0.1 s where they are known already.
 
-    Those for compressed frames too: a stream that comes raw may be recorded compressed, and is read from there
-    when a detector is moved.
+    Those for compressed frames too: a stream that comes raw may be recorded compressed, and is read from
+    there when a detector is moved.
     """
     reduce.warm_up(series.numpy_dtype)
     pattern.warm_up()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_tools import CENTER, FRAMES, MIXED, RADIUS, SCAN, SHAPE, a_series, assert_alike, image, played
 
+from livem.consumers.pattern import Choice
 from livem.consumers.testing import example_frames, example_series, pick, run, snapshot, split
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import PipelineError
@@ -37,6 +38,32 @@ def test_splits_threads_and_encodings_change_no_bit(edges, encoding, threads):
 
 
 class TestTheDisk:
+    @pytest.mark.parametrize(
+        ("side", "count", "chosen"),
+        [
+            (256, None, (1024, 16)),
+            (256, 200, (200, 4)),
+            (512, None, (256, 4)),
+            (1024, None, (64, 2)),
+            (4096, None, (4, 1)),
+            (4096, 2, (2, 1)),
+        ],
+    )
+    def test_it_is_sought_while_a_ring_still_has_the_first_frames(self, side, count, chosen):
+        choice = Choice.of(replace(a_series(), shape=(side, side), count=count, scan=None))
+        assert (choice.stop, choice.step) == chosen
+
+    def test_default_detectors_follow_it(self):
+        shown = played(VirtualDetectors("vd"), a_series(), [100])
+        assert list(shown) == ["bf", "haadf", "com", "pattern"]
+        found = shown["pattern"]["attrs"]
+        for name in ("bf", "haadf"):
+            assert shown[name]["attrs"]["center"] == found["disk_center"]
+            assert "assumed" not in shown[name]["attrs"]
+        assert shown["bf"]["attrs"]["radius"] == found["disk_radius"]
+        mask = disk(SHAPE, found["disk_radius"], found["disk_center"])
+        np.testing.assert_array_equal(image(shown, "bf").ravel(), FRAMES[:, mask].sum(axis=1))
+
     def test_presets_and_automatic_centres_follow_it(self):
         result = played(VirtualDetectors("vd", MIXED), a_series(pixel_size=2.0, pixel_unit="mrad"), [100])
         pattern = result["pattern"]["attrs"]

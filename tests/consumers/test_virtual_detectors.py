@@ -367,7 +367,27 @@ def test_changes_outlive_the_series_as_long_as_the_frame_keeps_its_shape():
     consumer.open(example_series(shape=SHAPE, scan=scan, number=1))
     assert consumer.parameters()["detectors.bf.radius"] == 2.0
     consumer.open(example_series(shape=(64, 64), scan=scan, number=2))
-    assert consumer.parameters()["detectors.bf.radius"] == pytest.approx(0.18 * 64)
+    assert consumer.parameters()["detectors.bf"] == {"kind": "preset", "preset": "bf"}
+
+
+def test_a_length_that_is_set_makes_a_preset_what_it_is_now():
+    consumer = VirtualDetectors("vd")
+    consumer.open(example_series(shape=SHAPE, scan=Scan((4, 4))))
+    was = consumer.parameters()["detectors.haadf.center"]
+    assert consumer.set("detectors.haadf.inner", 5.0)
+    table = consumer.parameters()["detectors.haadf"]
+    assert (table["kind"], table["inner"], table["center"]) == ("annulus", 5.0, was)
+    with pytest.raises(PipelineError, match=r"disk.*has no key 'inner'"):
+        consumer.set("detectors.bf.inner", 1.0)
+    assert consumer.parameters()["detectors.bf"] == {"kind": "preset", "preset": "bf"}
+
+
+def test_a_detector_added_before_any_series_comes_beside_the_default_ones():
+    consumer = VirtualDetectors("vd")
+    consumer.set("detectors.ring", {"kind": "annulus", "inner": 1, "outer": 4})
+    consumer.open(example_series(shape=SHAPE, scan=Scan((4, 4))))
+    names = [name for name in consumer.parameters() if name.count(".") == 1]
+    assert names == [f"detectors.{name}" for name in ("bf", "haadf", "com", "ring")]
 
 
 def test_changing_detectors_from_another_thread_never_mixes_them(running):
