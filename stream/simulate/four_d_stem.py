@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...errors import SourceError
 from ..files.acquisition import Acquisition, Array, FrameBank
 from ..series import IndexArray, Order, Scan
-from .diffraction import BF_RADIUS, POOL, RING, SHIFT, DiffractionPattern
+from .diffraction import BF_RADIUS, DISK_RADIUS, POOL, RING, SHIFT, DiffractionPattern
 from .lattice import (
     BOUNDARY_NORMAL,
     GRAIN_ANGLES,
@@ -31,6 +31,9 @@ from .options import option, parse_options
 
 FloatArray = npt.NDArray[np.float64]
 
+SEMI_CONVERGENCE_MRAD = 5.15
+"""The disk's radius. Columns 0.256 nm apart in a hexagonal lattice are planes 0.222 nm apart, which diffract
+200 keV electrons (2.51 pm) by 11.3 mrad: that is where the Bragg disks are."""
 BRAGG_FRACTION = 0.12
 RING_FRACTION = (0.02, 0.18)
 """Share of the electrons in the ring: between the columns, and what a column adds."""
@@ -181,6 +184,8 @@ def _meta(options: FourDStemOptions) -> Mapping[str, Any]:
         "beam_energy": 200.0,
         "scan_step": 0.256 / options.spacing,
         "scan_unit": "nm",
+        "pixel_size": SEMI_CONVERGENCE_MRAD / (DISK_RADIUS * min(options.shape)),
+        "pixel_unit": "mrad",
     }
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livem.stream.simulate.four_d_stem import FourDStem
+from livem.kernels.calibrate import Disk, bright_field_disk
+from livem.kernels.electrons import mrad_per_px
+from livem.stream.simulate.four_d_stem import SEMI_CONVERGENCE_MRAD, FourDStem
 
 Image = npt.NDArray[np.float64]
 SMALL = "shape=64x64&scan=32x32&dose=4000&seed=3"
@@ -98,3 +100,13 @@ def test_odd_shapes_work(spec: str) -> None:
     scan = FourDStem.open(spec)
     assert scan.frames(0, 1).shape == (1, *scan.shape)
     assert all(np.isfinite(value).all() for value in scan.truth().values())
+
+
+@pytest.mark.parametrize("shape", ["64x64", "96x128"])
+def test_the_disk_has_the_semi_convergence_angle_that_is_announced(shape: str) -> None:
+    scan = FourDStem.open(f"shape={shape}&scan=16x16&dose=4000")
+    disk = bright_field_disk(scan.frames(0, 256).mean(axis=0))
+    assert isinstance(disk, Disk)
+    angle = mrad_per_px(scan.meta["pixel_size"], scan.meta["pixel_unit"], scan.meta["beam_energy"])
+    assert angle is not None
+    assert disk.radius * angle == pytest.approx(SEMI_CONVERGENCE_MRAD, rel=0.05)
