@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .grids import Grids, add_expanded, cells, expand_row, grid, grids, shrink, shrink_row
+from .grids import Grids, cells, expand_row, grid, grids, shrink, shrink_row
 from .stencils import FULL, GHOSTS, bend_row, row_terms, set_ghosts
 
 Floats = npt.NDArray[np.float32]
@@ -80,40 +80,33 @@ def plate(weight: Floats, pull: float, tension: float) -> Plate:
 @njit(nogil=True, cache=True)
 def _loosen(weight, pull, loose):  # type: ignore[no-untyped-def]
     pinned = np.isinf(pull)
+    one, none = np.float32(1), np.float32(0)
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
             w = weight[i, j]
-            held = np.float32(0) if pinned else STIFF / (STIFF + w * pull)
-            loose[i, j] = held if w > 0 else np.float32(1)
+            held = none if pinned else STIFF / (STIFF + w * pull)
+            loose[i, j] = held if w > 0 else one
 
 
 @njit(nogil=True, cache=True)
 def _soften(plate):  # type: ignore[no-untyped-def]
     """1 / d of every cell."""
-    table, soft = plate.table, plate.soft
+    table, soft, loose = plate.table, plate.soft, plate.loose
     if not len(table):
         return
     taken = plate.bent
     for i in range(taken.shape[0]):
         for j in range(taken.shape[1]):
-            taken[i, j] = STIFF * (1 - plate.loose[i, j])
+            taken[i, j] = STIFF - STIFF * loose[i, j]
     shrink(taken, grid(soft, table, 0))
     for level in range(1, len(table)):
         shrink(grid(soft, table, level - 1), grid(soft, table, level))
-    bend = SPLINE
+    bend, end = SPLINE, 0
     for level in range(len(table)):
         bend *= np.float32(0.25)
-        start, ny, nx = table[level]
-        for k in range(start, start + ny * nx):
+        start, end = end, end + table[level, 1] * table[level, 2]
+        for k in range(start, end):
             soft[k] = 1 / (soft[k] + bend)
-
-
-@njit(nogil=True, cache=True, fastmath=SUMS)
-def dot(a, b):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
-    for j in range(a.size):
-        total += a[j] * b[j]
-    return total
 
 
 @njit(nogil=True, cache=True)
@@ -122,19 +115,22 @@ def begin(plate, pull, tension):  # type: ignore[no-untyped-def]
 
     Here and below ``pull`` is 0 for a pinned plate: what holds it needs no arithmetic.
     """
-    ny, nx = plate.image.shape
+    image, residual, direction, bent = plate.image, plate.residual, plate.direction, plate.bent
+    terms, weight = plate.terms, plate.weight
+    ny, nx = image.shape
     for i in range(ny + 2):
         if i < ny:
-            plate.direction[i, GHOSTS : nx + GHOSTS] = plate.image[i]
-            set_ghosts(plate.direction[i])
-        if i >= 2:
-            k = i - 2
-            bend_row(plate.direction, k, plate.terms, tension, plate.bent[k])
             for j in range(nx):
-                held = pull * plate.weight[k, j] * (plate.residual[k, j] - plate.image[k, j])
-                plate.residual[k, j] = held - plate.bent[k, j]
-    plate.direction[:] = 0
-    plate.bent[:] = 0
+                direction[i, j + GHOSTS] = image[i, j]
+            set_ghosts(direction, i, nx)
+        k = i - 2
+        if k >= 0:
+            bend_row(direction, k, terms, tension, bent)
+            for j in range(nx):
+                held = pull * weight[k, j] * (residual[k, j] - image[k, j])
+                residual[k, j] = held - bent[k, j]
+    direction[:] = 0
+    bent[:] = 0
     return _move(plate, np.float32(0))
 
 
@@ -155,92 +151,105 @@ def descend(plate, pull, tension, rz, beta, iterations, enough):  # type: ignore
 @njit(nogil=True, cache=True)
 def _turn(plate, pull, tension, beta):  # type: ignore[no-untyped-def]
     """The next direction p = z + beta p, and q = (w + E) p two rows behind; p q."""
-    ny, nx = plate.image.shape
+    residual, loose, direction, bent = plate.residual, plate.loose, plate.direction, plate.bent
+    terms, weight, table = plate.terms, plate.weight, plate.table
+    ny, nx = residual.shape
     mix, row = np.empty(nx + 3, np.float32), np.zeros(nx, np.float32)
+    deep = len(table) > 0
+    first = grid(plate.coarse, table, 0) if deep else residual
     pq = 0.0
     for i in range(ny + 2):
         if i < ny:
-            if len(plate.table):
-                expand_row(grid(plate.coarse, plate.table, 0), i, mix, row)
-            inner = plate.direction[i, GHOSTS : nx + GHOSTS]
-            _lead(plate.residual[i], plate.loose[i], row, beta, inner)
-            set_ghosts(plate.direction[i])
-        if i >= 2:
-            k = i - 2
-            bend_row(plate.direction, k, plate.terms, tension, plate.bent[k])
-            inner = plate.direction[k, GHOSTS : nx + GHOSTS]
-            pq += _pull(plate.weight[k], pull, inner, plate.bent[k])
+            if deep:
+                expand_row(first, i, mix, row)
+            _lead(residual, loose, i, row, beta, direction)
+            set_ghosts(direction, i, nx)
+        k = i - 2
+        if k >= 0:
+            bend_row(direction, k, terms, tension, bent)
+            pq += _pull(weight, pull, direction, k, bent)
     return pq
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _lead(residual, loose, correction, beta, direction):  # type: ignore[no-untyped-def]
+def _lead(residual, loose, i, correction, beta, direction):  # type: ignore[no-untyped-def]
     scale = np.float32(1 / FULL)
-    for j in range(direction.size):
-        direction[j] = loose[j] * (residual[j] * scale + correction[j]) + beta * direction[j]
+    for j in range(correction.size):
+        step = loose[i, j] * (residual[i, j] * scale + correction[j])
+        direction[i, j + GHOSTS] = step + beta * direction[i, j + GHOSTS]
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS)
-def _pull(weight, pull, direction, bent):  # type: ignore[no-untyped-def]
+def _pull(weight, pull, direction, i, bent):  # type: ignore[no-untyped-def]
     total = np.float32(0)
-    for j in range(bent.size):
-        value = bent[j] + pull * weight[j] * direction[j]
-        bent[j] = value
-        total += value * direction[j]
+    if pull != 0:
+        for j in range(bent.shape[1]):
+            bent[i, j] += pull * weight[i, j] * direction[i, j + GHOSTS]
+    for j in range(bent.shape[1]):
+        total += bent[i, j] * direction[i, j + GHOSTS]
     return total
 
 
 @njit(nogil=True, cache=True)
 def _move(plate, alpha):  # type: ignore[no-untyped-def]
     """A step along the direction, and the new residual seen on all grids; r z."""
-    ny, nx = plate.image.shape
-    padded, sums = np.zeros(nx + 4, np.float32), np.empty(nx + 1, np.float32)
-    deep = len(plate.table) > 0
-    if deep:
-        first = grid(plate.coarse, plate.table, 0)
-        first[:] = 0
+    image, residual, loose, direction = plate.image, plate.residual, plate.loose, plate.direction
+    bent, table = plate.bent, plate.table
+    ny, nx = image.shape
+    free, sums = np.empty((4, nx), np.float32), np.zeros(nx + 3, np.float32)
+    deep = len(table) > 0
+    first = grid(plate.coarse, table, 0) if deep else residual
     rz = 0.0
     for i in range(ny):
-        inner = plate.direction[i, GHOSTS : nx + GHOSTS]
-        row = padded[1 : nx + 1]
-        _step(alpha, inner, plate.bent[i], plate.loose[i], plate.image[i], plate.residual[i], row)
-        rz += dot(row, plate.residual[i])
-        if deep:
-            shrink_row(padded, i, nx, sums, first)
+        rz += _step(alpha, direction, bent, loose, i, image, residual, free)
+        if deep and i % 2 == 0 and i >= 2:
+            shrink_row(free, ny, i // 2 - 1, sums, first)
+    if deep:
+        shrink_row(free, ny, first.shape[0] - 1, sums, first)
     return rz / FULL + _correct(plate)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _step(alpha, direction, bent, loose, image, residual, free):  # type: ignore[no-untyped-def]
-    for j in range(image.size):
-        image[j] += alpha * direction[j]
-        left = residual[j] - alpha * bent[j]
-        residual[j] = left
-        free[j] = loose[j] * left
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _step(alpha, direction, bent, loose, i, image, residual, free):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for j in range(image.shape[1]):
+        image[i, j] += alpha * direction[i, j + GHOSTS]
+    for j in range(image.shape[1]):
+        left = residual[i, j] - alpha * bent[i, j]
+        held = loose[i, j] * left
+        residual[i, j] = left
+        free[i % 4, j] = held
+        total += held * left
+    return total
 
 
 @njit(nogil=True, cache=True)
 def _correct(plate):  # type: ignore[no-untyped-def]
     """Residuals on the coarse grids become corrections, each with those of coarser grids; their r z."""
-    table, coarse = plate.table, plate.coarse
+    table, coarse, soft = plate.table, plate.coarse, plate.soft
     for level in range(1, len(table)):
         shrink(grid(coarse, table, level - 1), grid(coarse, table, level))
+    mix, row = np.empty(plate.image.shape[1] + 3, np.float32), np.zeros(plate.image.shape[1], np.float32)
     rz = 0.0
     for level in range(len(table) - 1, -1, -1):
         here = grid(coarse, table, level)
-        soft = grid(plate.soft, table, level)
+        inverse = grid(soft, table, level)
+        deeper = level + 1 < len(table)
+        above = grid(coarse, table, level + 1) if deeper else here
+        correction = row[: here.shape[1]]
+        correction[:] = 0
         for i in range(here.shape[0]):
-            rz += _yield(here[i], soft[i])
-        if level + 1 < len(table):
-            add_expanded(grid(coarse, table, level + 1), here)
+            if deeper:
+                expand_row(above, i, mix, correction)
+            rz += _yield(here, i, inverse, correction)
     return rz
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS)
-def _yield(residual, soft):  # type: ignore[no-untyped-def]
+def _yield(residual, i, soft, correction):  # type: ignore[no-untyped-def]
     total = np.float32(0)
-    for j in range(residual.size):
-        value = residual[j] * soft[j]
-        total += value * residual[j]
-        residual[j] = value
+    for j in range(correction.size):
+        value = residual[i, j] * soft[i, j]
+        total += value * residual[i, j]
+        residual[i, j] = value + correction[j]
     return total

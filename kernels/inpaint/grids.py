@@ -43,19 +43,15 @@ def grid(flat, table, level):  # type: ignore[no-untyped-def]
     return flat[start : start + ny * nx].reshape(ny, nx)
 
 
-@njit(nogil=True, cache=True)
-def farther(i, rows):  # type: ignore[no-untyped-def]
-    """The coarse row beyond the nearest one (i // 2) of fine row ``i``."""
-    return max(i // 2 - 1, 0) if i % 2 == 0 else min(i // 2 + 1, rows - 1)
-
-
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def expand_row(coarse, i, mix, out):  # type: ignore[no-untyped-def]
     """Row ``i`` of the finer grid into ``out``; ``mix`` is scratch of columns + 2."""
-    near, far = coarse[i // 2], coarse[farther(i, coarse.shape[0])]
-    count, nx = near.size, out.size
+    rows, count = coarse.shape
+    nx = out.size
+    near = i // 2
+    far = max(near - 1, 0) if i % 2 == 0 else min(near + 1, rows - 1)
     for c in range(count):
-        mix[c + 1] = NEAR * near[c] + FAR * far[c]
+        mix[c + 1] = NEAR * coarse[near, c] + FAR * coarse[far, c]
     mix[0], mix[count + 1] = mix[1], mix[count]
     for c in range(nx // 2):
         out[2 * c] = NEAR * mix[c + 1] + FAR * mix[c]
@@ -64,43 +60,34 @@ def expand_row(coarse, i, mix, out):  # type: ignore[no-untyped-def]
         out[nx - 1] = NEAR * mix[count] + FAR * mix[count - 1]
 
 
-@njit(nogil=True, cache=True)
-def shrink_row(padded, i, nx, sums, coarse):  # type: ignore[no-untyped-def]
-    """Add row ``i`` of a finer grid to the coarse one, by the transposed of `expand_row`.
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def shrink_row(fine, ny, c, sums, coarse):  # type: ignore[no-untyped-def]
+    """Row ``c`` of the coarse grid, by the transposed of `expand_row`.
 
-    ``padded`` holds a zero, the ``nx`` values and zeros up to 2 * columns + 2; ``sums`` is scratch.
+    ``fine`` holds row i of ``ny`` at i modulo its own rows, so that four do; ``sums`` is scratch of 2 * columns
+    + 2, the last three 0.
     """
-    near, far = coarse[i // 2], coarse[farther(i, coarse.shape[0])]
-    count = near.size
-    for c in range(count):
-        sums[c] = FAR * (padded[2 * c] + padded[2 * c + 3]) + NEAR * (padded[2 * c + 1] + padded[2 * c + 2])
-    sums[0] += FAR * padded[1]
+    held, nx = fine.shape
+    first = 2 * c
+    second = NEAR if first + 1 < ny else np.float32(0)
+    beyond = FAR if first + 1 < ny else np.float32(0)
+    above = max(first - 1, 0) % held
+    below = min(first + 2, ny - 1) % held
+    here, next_ = first % held, min(first + 1, ny - 1) % held
+    for j in range(nx):
+        inner = NEAR * fine[here, j] + second * fine[next_, j]
+        sums[j + 1] = inner + FAR * fine[above, j] + beyond * fine[below, j]
+    sums[0] = sums[1]
     if nx % 2 == 0:
-        sums[count - 1] += FAR * padded[nx]
-    for c in range(count):
-        near[c] += NEAR * sums[c]
-    for c in range(count):
-        far[c] += FAR * sums[c]
+        sums[nx + 1] = sums[nx]
+    for j in range(coarse.shape[1]):
+        outer = sums[2 * j] + sums[2 * j + 3]
+        coarse[c, j] = FAR * outer + NEAR * (sums[2 * j + 1] + sums[2 * j + 2])
 
 
 @njit(nogil=True, cache=True)
 def shrink(fine, coarse):  # type: ignore[no-untyped-def]
     """``coarse`` becomes what ``fine`` is on it."""
-    ny, nx = fine.shape
-    padded = np.zeros(2 * coarse.shape[1] + 2, np.float32)
-    sums = np.empty(coarse.shape[1], np.float32)
-    coarse[:] = 0
-    for i in range(ny):
-        padded[1 : nx + 1] = fine[i]
-        shrink_row(padded, i, nx, sums, coarse)
-
-
-@njit(nogil=True, cache=True)
-def add_expanded(coarse, fine):  # type: ignore[no-untyped-def]
-    """Add to ``fine`` what ``coarse`` is on it."""
-    ny, nx = fine.shape
-    mix, row = np.empty(coarse.shape[1] + 2, np.float32), np.empty(nx, np.float32)
-    for i in range(ny):
-        expand_row(coarse, i, mix, row)
-        for j in range(nx):
-            fine[i, j] += row[j]
+    sums = np.zeros(2 * coarse.shape[1] + 2, np.float32)
+    for c in range(coarse.shape[0]):
+        shrink_row(fine, fine.shape[0], c, sums, coarse)

@@ -80,25 +80,40 @@ def _push(fine, fine_weight, mean, total):  # type: ignore[no-untyped-def]
     """Weighted means of 2 x 2; in float64, so that no scale of values overflows."""
     ny, nx = fine.shape
     for i in range(mean.shape[0]):
-        for j in range(mean.shape[1]):
-            sums = weights = 0.0
-            for y in range(2 * i, min(2 * i + 2, ny)):
-                for x in range(2 * j, min(2 * j + 2, nx)):
-                    if fine_weight[y, x] > 0:
-                        weights += fine_weight[y, x]
-                        sums += np.float64(fine_weight[y, x]) * fine[y, x]
-            total[i, j] = weights
-            mean[i, j] = sums / weights if weights > 0 else 0.0
+        below = min(2 * i + 1, ny - 1)
+        once = 1.0 if 2 * i + 1 < ny else 0.0
+        for j in range(nx // 2):
+            w0, s0 = _weighed(fine, fine_weight, 2 * i, 2 * j, 1.0)
+            w1, s1 = _weighed(fine, fine_weight, 2 * i, 2 * j + 1, 1.0)
+            w2, s2 = _weighed(fine, fine_weight, below, 2 * j, once)
+            w3, s3 = _weighed(fine, fine_weight, below, 2 * j + 1, once)
+            _set_mean((w0 + w1) + (w2 + w3), (s0 + s1) + (s2 + s3), i, j, mean, total)
+        if nx % 2:
+            w0, s0 = _weighed(fine, fine_weight, 2 * i, nx - 1, 1.0)
+            w2, s2 = _weighed(fine, fine_weight, below, nx - 1, once)
+            _set_mean(w0 + w2, s0 + s2, i, nx // 2, mean, total)
+
+
+@njit(nogil=True, cache=True)
+def _weighed(values, weight, i, j, factor):  # type: ignore[no-untyped-def]
+    w = factor * np.float64(weight[i, j])
+    return w, w * (np.float64(values[i, j]) if w > 0 else 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _set_mean(weights, sums, i, j, mean, total):  # type: ignore[no-untyped-def]
+    total[i, j] = weights
+    mean[i, j] = sums / (weights if weights > 0 else 1.0)
 
 
 @njit(nogil=True, cache=True)
 def _pull(own, weight, strength, coarse, out):  # type: ignore[no-untyped-def]
     mix, row = np.empty(coarse.shape[1] + 2, np.float32), np.empty(own.shape[1], np.float32)
+    softness, one = np.float32(strength), np.float32(1)
     for i in range(own.shape[0]):
         expand_row(coarse, i, mix, row)
         for j in range(row.size):
             w = weight[i, j]
-            if w > 0:
-                out[i, j] = row[j] + (own[i, j] - row[j]) * np.float32(w / (w + strength))
-            else:
-                out[i, j] = row[j]
+            share = w / (w + softness if w > 0 else one)
+            value = own[i, j] if w > 0 else row[j]
+            out[i, j] = value if share == one else row[j] + share * (value - row[j])

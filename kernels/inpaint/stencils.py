@@ -66,39 +66,33 @@ def row_terms(ny: int, tension: float) -> npt.NDArray[np.float32]:
 
 
 @njit(nogil=True, cache=True)
-def set_ghosts(row):  # type: ignore[no-untyped-def]
-    """Continue a row straight on at both ends; a single pixel as a constant."""
-    n = row.size - 2 * GHOSTS
-    first, last = row[GHOSTS], row[n + 1]
-    before = first - row[GHOSTS + 1] if n > 1 else first - first
-    after = last - row[n] if n > 1 else before
-    row[1], row[0] = first + before, first + before + before
-    row[n + 2], row[n + 3] = last + after, last + after + after
+def set_ghosts(plate, i, nx):  # type: ignore[no-untyped-def]
+    """Continue row ``i`` of ``nx`` pixels straight on at both ends; a single pixel as a constant."""
+    first, last = plate[i, GHOSTS], plate[i, nx + 1]
+    before = first - plate[i, GHOSTS + 1] if nx > 1 else np.float32(0)
+    after = last - plate[i, nx] if nx > 1 else np.float32(0)
+    plate[i, 1] = first + before
+    plate[i, 0] = first + before + before
+    plate[i, nx + 2] = last + after
+    plate[i, nx + 3] = last + after + after
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def bend_row(plate, i, terms, tension, out):  # type: ignore[no-untyped-def]
-    """``out`` becomes row ``i`` of E times ``plate`` (ny, nx + 2 GHOSTS)."""
-    ny, nx = plate.shape[0], out.size
-    here = plate[i]
-    above, below = plate[max(i - 1, 0)], plate[min(i + 1, ny - 1)]
-    above2, below2 = plate[max(i - 2, 0)], plate[min(i + 2, ny - 1)]
-    c0, c1, a0, a1, b0, b1, aa, bb = terms[i]
+    """Row ``i`` of ``out`` (ny, nx) becomes that of E times ``plate`` (ny, nx + 2 GHOSTS)."""
+    ny, nx = out.shape
+    a, b, a2, b2 = max(i - 1, 0), min(i + 1, ny - 1), max(i - 2, 0), min(i + 2, ny - 1)
+    c0, c1, t0, t1 = terms[i, 0], terms[i, 1], terms[i, 2], terms[i, 3]
+    u0, u1, t2, u2 = terms[i, 4], terms[i, 5], terms[i, 6], terms[i, 7]
     for j in range(nx):
-        value = c0 * here[j + 2] + c1 * (here[j + 1] + here[j + 3]) + (here[j] + here[j + 4])
-        value += a0 * above[j + 2] + a1 * (above[j + 1] + above[j + 3])
-        value += b0 * below[j + 2] + b1 * (below[j + 1] + below[j + 3])
-        out[j] = value + aa * above2[j + 2] + bb * below2[j + 2]
+        value = c0 * plate[i, j + 2] + c1 * (plate[i, j + 1] + plate[i, j + 3])
+        value += t0 * plate[a, j + 2] + t1 * (plate[a, j + 1] + plate[a, j + 3])
+        value += u0 * plate[b, j + 2] + u1 * (plate[b, j + 1] + plate[b, j + 3])
+        value += t2 * plate[a2, j + 2] + u2 * plate[b2, j + 2]
+        out[i, j] = value + (plate[i, j] + plate[i, j + 4])
     if nx > 1:
-        out[0] += _edge(here, above, below, 2, 3, a1, b1, tension)
-        out[nx - 1] += _edge(here, above, below, nx + 1, nx, a1, b1, tension)
-
-
-@njit(nogil=True, cache=True)
-def _edge(here, above, below, edge, inner, a1, b1, tension):  # type: ignore[no-untyped-def]
-    """What G lacks at the end of a row: 2 G_y + T times the difference of the last two columns.
-
-    The terms of G_y are found again in the row's: -2 g above and below, and what makes them sum to zero.
-    """
-    steps = here[edge] - here[inner], above[edge] - above[inner], below[edge] - below[inner]
-    return (a1 + b1 + tension) * steps[0] - a1 * steps[1] - b1 * steps[2]
+        for edge, inner in ((2, 3), (nx + 1, nx)):
+            # what G lacks there: 2 G_y + T times the difference of the last two columns
+            step = (t1 + u1 + tension) * (plate[i, edge] - plate[i, inner])
+            step -= t1 * (plate[a, edge] - plate[a, inner]) + u1 * (plate[b, edge] - plate[b, inner])
+            out[i, edge - 2] += step

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .descent import Plate, begin, descend, plate
+from .descent import SUMS, Plate, begin, descend, plate
 from .pyramid import push_pull
 from .solution import Budget, Clock, Image, Solution, Weight, checked
 from .stencils import FULL
@@ -145,41 +145,49 @@ def _descend(held: _Held, rz: float, scale: float, budget: Budget, clock: Clock)
     return done, rz
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=SUMS)
 def survey(data, weight):  # type: ignore[no-untyped-def]
     """Weight of all samples, their weighted mean and root mean square deviation."""
     total = sums = squares = 0.0
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
-            if weight[i, j] > 0:
-                total += weight[i, j]
-                sums += np.float64(weight[i, j]) * data[i, j]
-    mean = sums / total if total > 0 else np.nan
+            w = np.float64(weight[i, j])
+            total += w
+            sums += w * (np.float64(data[i, j]) if w > 0 else 0.0)
+    if not total > 0:
+        return 0.0, np.nan, np.nan
+    mean = sums / total
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
-            if weight[i, j] > 0:
-                squares += weight[i, j] * (data[i, j] - mean) ** 2
-    return total, mean, np.sqrt(squares / total) if total > 0 else np.nan
+            w = np.float64(weight[i, j])
+            deviation = (np.float64(data[i, j]) if w > 0 else mean) - mean
+            squares += w * deviation * deviation
+    return total, mean, np.sqrt(squares / total)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=SUMS)
 def _prepare(data, guess, plate, mean, per_spread, pinned):  # type: ignore[no-untyped-def]
     """Deviations in units of their spread: the guess, and the samples into the residual; their energy."""
+    weight, loose, image, residual = plate.weight, plate.loose, plate.image, plate.residual
     energy = 0.0
     for i in range(data.shape[0]):
+        row = np.float32(0)
         for j in range(data.shape[1]):
-            known = plate.weight[i, j] > 0
-            target = np.float32(((data[i, j] if known else mean) - mean) * per_spread)
-            value = np.float32((guess[i, j] - mean) * per_spread)
-            plate.residual[i, j] = target
-            plate.image[i, j] = target if known and pinned else value
-            energy += (1 - plate.loose[i, j]) * target * target
+            known = weight[i, j] > 0
+            value = np.float64(data[i, j]) if known else mean
+            target = np.float32((value - mean) * per_spread)
+            start = np.float32((np.float64(guess[i, j]) - mean) * per_spread)
+            residual[i, j] = target
+            image[i, j] = target if known and pinned else start
+            row += (np.float32(1) - loose[i, j]) * target * target
+        energy += row
     return energy * FULL
 
 
 @njit(nogil=True, cache=True)
 def _finish(plate, data, mean, spread, pinned, image):  # type: ignore[no-untyped-def]
+    weight, found = plate.weight, plate.image
     for i in range(data.shape[0]):
         for j in range(data.shape[1]):
-            value = np.float32(mean + spread * plate.image[i, j])
-            image[i, j] = data[i, j] if pinned and plate.weight[i, j] > 0 else value
+            value = np.float32(mean + spread * np.float64(found[i, j]))
+            image[i, j] = data[i, j] if pinned and weight[i, j] > 0 else value
