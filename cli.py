@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "keep": "Write down what a running session has just seen (pre-trigger).",
     "replay": "Play a recording back through the same pipeline.",
     "process": "Compute a live session's results from a file.",
+    "pattern": "Plan the path of a probe, and write it for a scan generator.",
     "repair": "Mend recordings whose writer was killed, or that are damaged.",
     "export": "Write the frames of a file in another format.",
     "send": "Be a detector: send a simulator or a file, faults included.",

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SourceError
+from ...kernels.scan_patterns import PATTERNS
 from ..files.acquisition import Acquisition, Array, FrameBank, Positions
 from ..series import Scan
 from .lattice import Crystal, grow_crystal, projected_columns, sample_columns
 from .noise import poisson_counts
 from .options import option, parse_options
-from .scan_paths import PATHS
 
 HAADF_SHARE = (0.03, 0.22)
 """Share of the electrons that the detector catches: between the columns, and what a column adds."""
@@ -29,7 +29,7 @@ class SparseScanOptions:
     """Parameters of ``sim:sparse``."""
 
     scan: tuple[int, int] = option((256, 256), "scan pixels, NYxNX", high=4096)
-    pattern: str = option("spiral", "path of the probe", choices=tuple(PATHS))
+    pattern: str = option("spiral", "path of the probe", choices=tuple(PATTERNS))
     fraction: float = option(0.25, "samples per scan pixel", 1e-4, 4.0)
     dose: float = option(400.0, "electrons per sample", 1.0, 1e6)
     fps: float = option(20_000.0, "samples per second", 1e-3, 1e8)
@@ -109,11 +109,18 @@ class SparseScan(Acquisition):
     def _scan_all(self) -> tuple[Positions, npt.NDArray[np.uint16]]:
         """Positions (n, 2) and counts (n,) of all passes."""
         rng = np.random.default_rng([self.options.seed, 2])
-        path, n = PATHS[self.options.pattern], self.samples_per_pass
-        positions = [path(self.options.scan, n, rng) for _ in self.crystals]
+        positions = self._paths(rng)
         expected = [sample_columns(crystal, at) for crystal, at in zip(self.crystals, positions, strict=True)]
         counts = self._counts(np.concatenate(expected)).astype(np.float32)
         return np.concatenate(positions), poisson_counts(rng, counts, np.uint16)
+
+    def _paths(self, rng: np.random.Generator) -> list[Positions]:
+        """The path of each pass."""
+        path, n = PATTERNS[self.options.pattern], self.samples_per_pass
+        try:
+            return [path(self.options.scan, n, rng) for _ in self.crystals]
+        except ValueError as error:  # a spiral in a field of one line, a walk of 10^8 steps
+            raise SourceError(f"{self.name}: {error}") from error
 
 
 def _hopping_vacancy(options: SparseScanOptions) -> list[Crystal]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livem.stream.simulate.scan_paths import PATHS
+from livem.kernels.scan_patterns import PATTERNS
 from livem.stream.simulate.sparse_scan import SparseScan
 
 
-@pytest.mark.parametrize("pattern", PATHS)
+@pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("shape", [(64, 64), (40, 90), (7, 5), (1, 1)])
 @pytest.mark.parametrize("fraction", [0.05, 0.25, 1.0, 2.0])
 def test_paths_give_as_many_positions_as_asked_all_inside(
     pattern: str, shape: tuple[int, int], fraction: float
 ) -> None:
     n = max(1, round(shape[0] * shape[1] * fraction))
-    positions = PATHS[pattern](shape, n, np.random.default_rng(1))
+    positions = PATTERNS[pattern](shape, n, np.random.default_rng(1))
     assert positions.shape == (n, 2)
     assert positions.dtype == np.float32
     assert (positions >= -0.5).all()
