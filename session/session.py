@@ -392,7 +392,8 @@ class Session:
         """End the processes in the order of the stream, then write the last summary."""
         self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
         self._disarm()
-        self.processes.terminate("sender")
+        early = set(self.processes) - self._ready - {"viewer"} if self._armed_at is None else set()
+        self.processes.terminate("sender", *early)  # who only starts cannot hear "stop", and holds nothing yet
         self._await(lambda: self.processes.pid("sender") is None, 1.0)
         self.processes.stop("sender", 1.0)
         self._stop_child("ingest")
@@ -487,8 +488,7 @@ class Session:
             self._let_go()
 
     def _let_go(self) -> None:
-        for name in list(self.processes):  # all at once, not child by child
-            self.processes.terminate(name)
+        self.processes.terminate(*self.processes)  # all at once, not child by child
         for name in list(self.processes):
             self.processes.stop(name, 1.0)
         if self._sender is not None:

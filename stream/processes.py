@@ -123,9 +123,9 @@ class Processes:
         if name in self._running:
             self._running[name].false_starts = 0
 
-    def terminate(self, name: str) -> None:
-        """Ask a process to end by signal, without waiting for it."""
-        if name in self._running:
+    def terminate(self, *names: str) -> None:
+        """Ask processes to end by signal, without waiting for them."""
+        for name in self._running.keys() & set(names):
             self._running[name].process.terminate()
 
     def stop(self, name: str, timeout: float = STOP_S) -> None:

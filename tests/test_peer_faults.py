@@ -16,9 +16,9 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_peer_fault_slow_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """0.1 s a block on a ring of 16 MiB, and a detector that floods it."""
+    """0.02 s a block on a ring of 16 MiB, and a detector that floods it with four times as much."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    slow = {"name": "slow", "type": "awkward_consumers:Slow", "policy": "lossless"}
+    slow = {"name": "slow", "type": "awkward_consumers:Slow", "seconds": 0.02, "policy": "lossless"}
     url = "sim:4dstem?shape=128x128&scan=32x64&fps=20000"
     with Session(a_pipeline(consumers=[slow]), SessionOptions(url, out=tmp_path, series=1)) as session:
         session.start()
