@@ -55,7 +55,9 @@ LIBRARY = ("v110", "v110")
 TIME_BYTES = 40
 
 
-def create(path: os.PathLike[str] | str, series: Series, encoding: str) -> h5py.File:
+def create(
+    path: os.PathLike[str] | str, series: Series, encoding: str, driver: str | None = None
+) -> h5py.File:
     """A new recording with everything in it but frames, ready for concurrent reading.
 
     Parameters
@@ -66,13 +68,15 @@ def create(path: os.PathLike[str] | str, series: Series, encoding: str) -> h5py.
         What is recorded, as announced.
     encoding : str
         How its frames will be stored, one of ENCODINGS.
+    driver : str, optional
+        h5py's name of the file driver; None = its own.
 
     Raises
     ------
     OSError
         When the file exists or cannot be made.
     """
-    file = h5py.File(path, "x", libver=LIBRARY)
+    file = h5py.File(path, "x", libver=LIBRARY, driver=driver)
     try:
         _root(file, path)
         _entry(file["entry"], series)

@@ -33,6 +33,8 @@ from ..files.recording_layout import (
 from ..messages import BSLZ4_HEADER
 from ..series import Series
 from . import nexus
+from .chunk_driver import NAME as DRIVER
+from .chunk_driver import find_driver
 from .chunk_writer import ChunkWriter
 from .chunks import Compressor
 
@@ -68,11 +70,13 @@ class RecordingFile:
         worth_it = series.encoding == "raw" and series.frame_bytes >= SMALL_FRAME
         self._compressor = Compressor(series) if compress and worth_it else None
         self.encoding = "bslz4" if self._compressor else series.encoding
-        self._file = nexus.create(path, series, self.encoding)
+        driver = find_driver()
+        self._file = nexus.create(path, series, self.encoding, None if driver is None else DRIVER)
         self._data = self._file[DATA]
         self._columns = {name: _Column(dataset) for name, dataset in self._file[FRAMES].items()}
         self._per_chunk = frames_per_chunk(series, self.encoding)
-        self._chunks = ChunkWriter(self._data, path)
+        self._chunks = ChunkWriter(self._data, path, driver)
+        self._telling = _telling_byte(series.frame_bytes)
         self._waiting: list[Rows] = []
         self._interval_ns = round(float(series.meta.get("frame_time", 0)) * 1e9)
         self.frames = 0
@@ -167,8 +171,9 @@ class RecordingFile:
         HDF5 cannot decode the frame otherwise.
         """
         starts = np.cumsum(sizes) - sizes
-        heads = payload[starts[:, None] + np.arange(BSLZ4_HEADER.size)]
-        missing = starts[~heads.any(axis=1)]
+        # One byte that a true header never has as 0 tells at once: 12 of each cost 0.3 us a frame.
+        missing = starts[payload[starts + self._telling] == 0]
+        missing = missing[~payload[missing[:, None] + np.arange(BSLZ4_HEADER.size)].any(axis=1)]
         if not len(missing):
             return payload
         mended = payload.copy()
@@ -214,6 +219,11 @@ class RecordingFile:
         if not self._named and os.name == "posix":
             _sync(self.path.parent, os.O_RDONLY)  # its name in the folder too
             self._named = True
+
+
+def _telling_byte(frame_bytes: int) -> int:
+    """Which byte of a bslz4 header of such frames is not 0."""
+    return int(np.flatnonzero(np.frombuffer(BSLZ4_HEADER.pack(frame_bytes, BSLZ4_BLOCK), np.uint8))[0])
 
 
 def _sync(path: Path, mode: int) -> None:

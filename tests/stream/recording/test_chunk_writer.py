@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import h5py
@@ -12,7 +14,8 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from livem.stream.recording import chunk_writer
+from livem.stream.recording import chunk_driver, chunk_writer
+from livem.stream.recording.chunk_driver import LEFT_OUT, NAME, ChunkDriver, find_driver
 from livem.stream.recording.chunk_writer import FEW, PIECE_BYTES, SMALL_PAYLOAD, ChunkWriter, find_call
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pages are made in advance on Linux only")
@@ -25,8 +28,8 @@ def a_block(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return payload, np.cumsum(sizes)
 
 
-def a_file(path: Path) -> h5py.File:
-    file = h5py.File(path, "x", libver=("v110", "v110"))
+def a_file(path: Path, driver: str | None = None) -> h5py.File:
+    file = h5py.File(path, "x", libver=("v110", "v110"), driver=driver)
     file.create_dataset(
         "data",
         (0, 256, 256),
@@ -39,10 +42,10 @@ def a_file(path: Path) -> h5py.File:
     return file
 
 
-def written(path: Path, blocks: list[tuple[int, list[int]]]) -> None:
+def written(path: Path, blocks: list[tuple[int, list[int]]], driver: ChunkDriver | None = None) -> None:
     """Blocks (first frame, sizes), flushed one by one."""
-    with a_file(path) as file:
-        writer = ChunkWriter(file["data"], path)
+    with a_file(path, NAME if driver else None) as file:
+        writer = ChunkWriter(file["data"], path, driver)
         for first, sizes in blocks:
             file["data"].id.set_extent((max(len(file["data"]), first + len(sizes)), 256, 256))
             writer.write(first, *a_block(sizes))
@@ -82,6 +85,78 @@ def test_every_way_of_writing_gives_the_same_chunks(way, tmp_path, monkeypatch):
         monkeypatch.setattr(chunk_writer.sys, "platform", "other")
     written(tmp_path / "a.h5", BLOCKS)
     holds(tmp_path / "a.h5", BLOCKS)
+
+
+@pytest.fixture
+def driver() -> ChunkDriver:
+    found = find_driver()
+    if found is None:
+        pytest.skip("this HDF5 takes no driver of ours")
+    return found
+
+
+def left_out(driver: ChunkDriver) -> int:
+    return int(driver.words[LEFT_OUT])
+
+
+def test_the_driver_leaves_out_nothing_that_is_not_there(driver, tmp_path):
+    written(tmp_path / "a.h5", BLOCKS, driver)
+    written(tmp_path / "b.h5", BLOCKS)
+    holds(tmp_path / "a.h5", BLOCKS)
+    with h5py.File(tmp_path / "a.h5") as with_driver, h5py.File(tmp_path / "b.h5") as plain:
+        ids = with_driver["data"].id, plain["data"].id
+        places = [[one.get_chunk_info(n) for n in range(one.get_num_chunks())] for one in ids]
+    assert places[0] == places[1]
+
+
+def test_most_chunks_of_a_long_recording_are_written_once(driver, tmp_path):
+    blocks = [(64 * n, [9000] * 64) for n in range(32)]
+    before = left_out(driver)
+    written(tmp_path / "a.h5", blocks, driver)
+    assert left_out(driver) - before > 0.8 * 32 * 64
+    holds(tmp_path / "a.h5", blocks)
+
+
+def test_the_same_bytes_at_another_place_are_written(driver, tmp_path):
+    """A place, a size or a memory that is not that of the block: HDF5's own function has it."""
+    payload, ends = a_block([9000] * 8)
+    before = left_out(driver)
+    with a_file(tmp_path / "a.h5", NAME) as file:
+        writer = ChunkWriter(
+            file["data"], tmp_path / "a.h5"
+        )  # that writes nothing ahead of this driver's knowing
+        file["data"].id.set_extent((24, 256, 256))
+        end = file.id.get_filesize()
+        for first, place in ((0, end + 1), (8, end - 1), (16, 0)):
+            with driver.leaving_out(payload, place):
+                writer.write(first, payload, ends)
+        writer.close()
+    assert left_out(driver) == before
+    holds(tmp_path / "a.h5", [(0, [9000] * 8)])
+
+
+def test_a_driver_of_another_version_is_left_alone(monkeypatch):
+    monkeypatch.setattr(chunk_driver, "CLASS_VERSION", -1)
+    assert find_driver.__wrapped__() is None
+
+
+@LINUX
+def test_a_process_that_ends_without_closing_its_file_ends_well(driver, tmp_path):
+    """HDF5 closes what is open when Python is no more: the driver must still be there."""
+    lines = f"""
+        import h5py, hdf5plugin, numpy as np
+        from pathlib import Path
+        from livem.stream.recording.chunk_driver import NAME, find_driver
+        from livem.stream.recording.chunk_writer import ChunkWriter
+        path = Path({str(tmp_path / "a.h5")!r})
+        driver = find_driver()
+        file = h5py.File(path, "x", libver=("v110", "v110"), driver=NAME)
+        data = file.create_dataset("data", (64, 9, 9), "u2", chunks=(1, 9, 9), **hdf5plugin.Bitshuffle())
+        ChunkWriter(data, path, driver).write(0, np.ones(6400, np.uint8), np.arange(1, 65) * 100)
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(lines)], check=True, timeout=60)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["data"].id.read_direct_chunk((63, 0, 0)) == (0, bytes([1]) * 100)
 
 
 @LINUX
