@@ -128,7 +128,7 @@ def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[
             used = decode_onto(ip + 4, stop, readable, layout.block, size, used)
             if used < 0:
                 return CORRUPT
-            _add(pixels, first, layout, memory, sums, moments)
+            _add(pixels, used, first, layout, memory, sums, moments)
             if out:
                 unshuffle_at(layout.block, pixels // 8, out + first * form.itemsize, form.itemsize, used)
         ip = stop
@@ -157,10 +157,11 @@ def _is_outside(memory, first, pixels):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _add(pixels, first, layout, memory, sums, moments):  # type: ignore[no-untyped-def]
-    """Sum the block in place, or gather it."""
+def _add(pixels, used, first, layout, memory, sums, moments):  # type: ignore[no-untyped-def]
+    """Sum the block, zero behind its first ``used`` bytes, in place, or gather it."""
     if first < layout.gathered_from:
-        add_block(layout.block, pixels // WORD, first // WORD, memory, sums, moments)
+        filled = (used + pixels // 8 - 1) // (pixels // 8)
+        add_block(layout.block, pixels // WORD, filled, first // WORD, memory, sums, moments)
         return
     size, target = pixels // 8, layout.gathered + (first - layout.gathered_from) // 8
     for p in range(memory.planes):
@@ -183,5 +184,6 @@ def _gather_tail(ip, form, layout):  # type: ignore[no-untyped-def]
 def _end(layout, memory, sums, moments):  # type: ignore[no-untyped-def]
     """Sum what was gathered, and what is carried."""
     if layout.stride:
-        add_block(layout.gathered, layout.stride, layout.gathered_from // WORD, memory, sums, moments)
+        first = layout.gathered_from // WORD
+        add_block(layout.gathered, layout.stride, memory.planes, first, memory, sums, moments)
     end_frame(memory, moments)

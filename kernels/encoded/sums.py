@@ -21,22 +21,13 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from ..masks import Mask
-from .vector import address
+from .adders import LANES, PLACES, add_plane_32, add_plane_64, carried_places
+from .vector import address, is_zero, load64
 
 WORD = 64
 """Pixels in a word."""
 CHUNK = 64
 """Words that are summed at a time: 4096 pixels, which is what encoders make a block of uint16."""
-LANES = CHUNK // 8
-PLACES = (
-    np.uint64(0xAAAAAAAAAAAAAAAA),
-    np.uint64(0xCCCCCCCCCCCCCCCC),
-    np.uint64(0xF0F0F0F0F0F0F0F0),
-    np.uint64(0xFF00FF00FF00FF00),
-    np.uint64(0xFFFF0000FFFF0000),
-    np.uint64(0xFFFFFFFF00000000),
-)
-"""The pixels of a word whose place in it has bit k set."""
 
 
 class Tables(NamedTuple):
@@ -176,12 +167,13 @@ def memory_of(tables, scratch):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def add_block(planes, stride, at, memory, sums, moments):  # type: ignore[no-untyped-def]
+def add_block(planes, stride, filled, at, memory, sums, moments):  # type: ignore[no-untyped-def]
     """Add one block of pixels to the sums and moments of its frame; `end_frame` adds what is still carried.
 
     Parameters
     ----------
     planes : address of plane after plane, ``stride`` words each; bits behind the frame's last pixel are zero.
+    filled : planes behind which all are zero: of 16 planes of counts 13 need not be looked at.
     at : word of the frame that the block begins with.
     memory : `Memory`; its carries are of this frame alone until it ends.
     sums, moments : addresses of (d,) and (d, 2) int64 to add to.
@@ -190,11 +182,11 @@ def add_block(planes, stride, at, memory, sums, moments):  # type: ignore[no-unt
         words = min(CHUNK, stride - start)
         # Usual lengths once more as constants: then no loop over words is left.
         if words == CHUNK:
-            _add_chunk(planes + 8 * start, stride, at + start, CHUNK, memory, sums, moments)
+            _add_chunk(planes + 8 * start, stride, filled, at + start, CHUNK, memory, sums, moments)
         elif words == CHUNK // 2:
-            _add_chunk(planes + 8 * start, stride, at + start, CHUNK // 2, memory, sums, moments)
+            _add_chunk(planes + 8 * start, stride, filled, at + start, CHUNK // 2, memory, sums, moments)
         else:
-            _add_chunk(planes + 8 * start, stride, at + start, words, memory, sums, moments)
+            _add_chunk(planes + 8 * start, stride, filled, at + start, words, memory, sums, moments)
 
 
 @njit(nogil=True, cache=True)
@@ -205,8 +197,8 @@ def end_frame(memory, moments):  # type: ignore[no-untyped-def]
         if slot >= 0:
             for p in range(memory.planes):
                 carries = _carries(memory, slot, p)
-                places = _carried(carries, 0) + 2 * _carried(carries, 1) + 4 * _carried(carries, 2)
-                add_to(moments, 2 * d + 1, number(memory.weights, p) * places)
+                if _is_carried(carries):
+                    add_to(moments, 2 * d + 1, number(memory.weights, p) * carried_places(carries))
 
 
 @njit(nogil=True, cache=True)
@@ -223,19 +215,19 @@ def _carries(memory, slot, p):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _carried(carries, k):  # type: ignore[no-untyped-def]
-    places = np.uint64(0)
-    for i in range(LANES):
-        places += _places(word(carries, LANES * k + i))
-    return np.int64(places)
+def _is_carried(carries):  # type: ignore[no-untyped-def]
+    """Whether anything is: of most planes nothing."""
+    vector = 8 * LANES
+    empty = is_zero(load64(carries)) and is_zero(load64(carries + vector))
+    return not (empty and is_zero(load64(carries + 2 * vector)))
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _add_chunk(planes, stride, first, words, memory, sums, moments):  # type: ignore[no-untyped-def]
+def _add_chunk(planes, stride, filled, first, words, memory, sums, moments):  # type: ignore[no-untyped-def]
     """Add ``words`` words of each plane; the first one is word ``first`` of the frame."""
     if not meets(memory, memory.regions, first, words):
         return
-    found = _occupied_planes(planes, stride, memory.union + 8 * first, words, memory)
+    found = _occupied_planes(planes, stride, filled, memory.union + 8 * first, words, memory)
     if found == 0:
         return
     for d in range(memory.regions):
@@ -259,10 +251,10 @@ def meets(memory, d, first, words):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _occupied_planes(planes, stride, union, words, memory):  # type: ignore[no-untyped-def]
+def _occupied_planes(planes, stride, filled, union, words, memory):  # type: ignore[no-untyped-def]
     """Planes with a bit in any region, listed in ``memory.occupied``; how many there are."""
     found = 0
-    for p in range(memory.planes):
+    for p in range(filled):
         bits, plane = np.uint64(0), planes + 8 * p * stride
         for w in range(words):
             bits |= word(plane, w) & word(union, w)
@@ -280,8 +272,7 @@ def _add_moments(planes, stride, inside, first, words, memory, found, slot, mome
     for i in range(found):
         p = number(memory.occupied, i)
         plane, weight = planes + 8 * p * stride, number(memory.weights, p)
-        _count_words(plane, inside, words, weight, memory.counts)
-        flat += weight * _count_places(plane, inside, words, _carries(memory, slot, p))
+        flat += weight * _add_plane(plane, inside, words, weight, memory.counts, _carries(memory, slot, p))
         for k in range(memory.row_bit_count):
             bits = memory.row_bits + 8 * (k * memory.words + first)
             rows += (weight << k) * _count_both(plane, inside, bits, words)
@@ -311,10 +302,18 @@ def _count_both(plane, inside, also, words):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _count_words(plane, inside, words, weight, counts):  # type: ignore[no-untyped-def]
-    """Add the `_count` of each word to ``counts``, ``weight`` times."""
+def _add_plane(plane, inside, words, weight, counts, carries):  # type: ignore[no-untyped-def]
+    """Add the `_count` of each word to ``counts``, ``weight`` times; the sum of the set pixels' places."""
+    if words == CHUNK:
+        return add_plane_64(plane, inside, weight, counts, carries)
+    if words == CHUNK // 2:
+        return add_plane_32(plane, inside, weight, counts, carries)
+    places = np.uint64(0)
     for w in range(words):
-        add_to(counts, w, weight * np.int64(popcount(word(plane, w) & word(inside, w))))
+        bits = word(plane, w) & word(inside, w)
+        add_to(counts, w, weight * np.int64(popcount(bits)))
+        places += _places(bits)
+    return np.int64(places)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -330,48 +329,9 @@ def _word_moments(counts, rows, words):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _count_places(plane, inside, words, carries):  # type: ignore[no-untyped-def]
-    """Sum of the set pixels' places in their words, without the places that stay in ``carries``.
-
-    Eight words are added bit by bit to what is carried (Harley and Seal; Warren, Hacker's Delight, 2nd ed.,
-    section 5-1): of eight words one, worth eight, is left to be counted, and counting takes four times as
-    long as adding.
-    """
-    lanes, eighths, others = words // 8, np.uint64(0), np.uint64(0)
-    for i in range(lanes):
-        ones, low = _add_pair(word(carries, i), plane, inside, i, lanes)
-        ones, high = _add_pair(ones, plane, inside, i + 2 * lanes, lanes)
-        twos, four = _add_bits(word(carries, LANES + i), low, high)
-        ones, low = _add_pair(ones, plane, inside, i + 4 * lanes, lanes)
-        ones, high = _add_pair(ones, plane, inside, i + 6 * lanes, lanes)
-        twos, also = _add_bits(twos, low, high)
-        fours, eight = _add_bits(word(carries, 2 * LANES + i), four, also)
-        eighths += _places(eight)
-        put_word(carries, i, ones)
-        put_word(carries, LANES + i, twos)
-        put_word(carries, 2 * LANES + i, fours)
-    for w in range(8 * lanes, words):
-        others += _places(word(plane, w) & word(inside, w))
-    return np.int64(np.uint64(8) * eighths + others)
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _add_pair(bits, plane, inside, w, apart):  # type: ignore[no-untyped-def]
-    """`_add_bits` of the masked words ``w`` and ``apart`` behind it."""
-    return _add_bits(bits, word(plane, w) & word(inside, w), word(plane, w + apart) & word(inside, w + apart))
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _add_bits(a, b, c):  # type: ignore[no-untyped-def]
-    """Sum of three bits at each place of a word, and what is carried: a full adder."""
-    either = a ^ b
-    return either ^ c, (a & b) | (either & c)
-
-
-@njit(nogil=True, cache=True, forceinline=True)
 def _places(bits):  # type: ignore[no-untyped-def]
     """Sum of the places that are set in a word."""
     places = np.uint64(0)
     for k in range(len(PLACES)):
-        places += popcount(bits & PLACES[k]) << np.uint64(k)
+        places += popcount(bits & np.uint64(PLACES[k])) << np.uint64(k)
     return places

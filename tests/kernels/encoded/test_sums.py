@@ -40,7 +40,8 @@ def reduced(frame, regions, cuts):
     begin_frame(memory)
     for start, stop in zip([0, *cuts], [*cuts, planes.shape[1]], strict=True):
         block = np.ascontiguousarray(planes[:, start:stop])
-        add_block(block.ctypes.data, stop - start, start, memory, sums.ctypes.data, moments.ctypes.data)
+        at, words, filled = block.ctypes.data, stop - start, len(planes)
+        add_block(at, words, filled, start, memory, sums.ctypes.data, moments.ctypes.data)
     end_frame(memory, moments.ctypes.data)
     return sums, moments
 
@@ -113,10 +114,12 @@ def call(*arguments):
 
 rng = np.random.default_rng(0)
 frame = rng.integers(0, 4, (64, 64), np.uint8)
-tables = compile_plan(frame.shape, frame.dtype, [Region(np.ones(frame.shape, bool))]).tables
+tables = compile_plan(frame.shape, frame.dtype, [Region(np.ones(frame.shape, bool), (0.0, 0.0))]).tables
 planes = np.array([np.packbits(frame.ravel() >> p & 1, bitorder="little") for p in range(8)])
 scratch, sums = np.zeros(scratch_words(tables), np.uint64), np.zeros(1, np.int64)
-call(planes.ctypes.data, 64, 0, memory_of(tables, scratch.ctypes.data), sums.ctypes.data, 0)
+moments = np.zeros(2, np.int64)
+memory = memory_of(tables, scratch.ctypes.data)
+call(planes.ctypes.data, 64, 8, 0, memory, sums.ctypes.data, moments.ctypes.data)
 assert sums[0] == frame.sum()
 lines = call.inspect_asm(call.signatures[0]).splitlines()
 print(*[sum(word in line and register in line for line in lines) for word, register in
