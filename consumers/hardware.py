@@ -54,6 +54,8 @@ class Hardware:
         self._says = consumer.reduces_regions
         self._takes_encoded = wanted != "cuda"
         self._locked: PageLocked | None = None
+        self._gpu: GpuReducer | None = None
+        """Of the last series: the next one has mostly the same frames."""
 
     def __str__(self) -> str:
         return str(self.device)
@@ -88,6 +90,9 @@ class Hardware:
     def _reducer(self, series: Series) -> GpuReducer | None:
         from .gpu import GpuReducer
 
+        if self._gpu is not None and self._gpu.serves(series.shape, series.numpy_dtype):
+            return self._gpu
+        self._gpu = None
         gpu = GpuReducer(series.shape, series.numpy_dtype, self.device)
         if self._locked is not None:
             gpu.pin(self._locked.addresses)
@@ -100,6 +105,7 @@ class Hardware:
                 f"{text} ({error.__cause__}): the CPU goes on",
             )
             return None
+        self._gpu = gpu
         return gpu
 
 
@@ -176,9 +182,6 @@ class GpuAnalysis(Analysis):
             locked = self._gpu.staging(count)
             shape = (count, *self.series.shape)
             self._tile = np.empty(shape, self.series.numpy_dtype) if locked is None else locked
-            if locked is not None:
-                first = self._tile.ctypes.data
-                self._gpu.pin(range(first, first + self._tile.nbytes))
         return self._tile[:frames]
 
 

@@ -19,6 +19,21 @@ MAX_THREADS = 128
 LOW = 0xFFFF_FFFF
 
 
+@cuda.jit(device=True, inline="always")
+def _add_threads(shared, me):  # type: ignore[no-untyped-def]
+    """Sum each row of shared (k, threads) into its first place, by halves: for thread 0 to read.
+
+    Inlined by numba: a call would hand the array over through slow memory.
+    """
+    half = cuda.blockDim.x // 2
+    while half > 0:
+        cuda.syncthreads()
+        if me < half:
+            for k in range(shared.shape[0]):
+                shared[k, me] += shared[k, me + half]
+        half //= 2
+
+
 @cuda.jit(cache=True)
 def sum_integers(frames, width, pixels, weights, pieces, partial):  # type: ignore[no-untyped-def]
     """partial (n, p, 3) int64: sum, and sums of y and of x times the pixel, of frames (n, h * w)."""
@@ -38,13 +53,7 @@ def sum_integers(frames, width, pixels, weights, pieces, partial):  # type: igno
             vertical += value * y
             horizontal += value * (place - y * width)
     shared[0, me], shared[1, me], shared[2, me] = total, vertical, horizontal
-    half = cuda.blockDim.x // 2
-    while half > 0:
-        cuda.syncthreads()
-        if me < half:
-            for k in range(3):
-                shared[k, me] += shared[k, me + half]
-        half //= 2
+    _add_threads(shared, me)
     if me == 0:
         for k in range(3):
             partial[frame, piece, k] = shared[k, 0]
@@ -72,13 +81,7 @@ def sum_floats(frames, width, pixels, weights, pieces, partial):  # type: ignore
             vertical += value * np.float64(y)
             horizontal += value * np.float64(place - y * width)
     shared[0, me], shared[1, me], shared[2, me], shared[3, me] = total, vertical, horizontal, bad
-    half = cuda.blockDim.x // 2
-    while half > 0:
-        cuda.syncthreads()
-        if me < half:
-            for k in range(4):
-                shared[k, me] += shared[k, me + half]
-        half //= 2
+    _add_threads(shared, me)
     if me == 0:
         for k in range(4):
             partial[frame, piece, k] = shared[k, 0]

@@ -244,6 +244,39 @@ def _together(part: Any) -> list[np.ndarray]:
     return [np.concatenate(arrays) for arrays in zip(*(partial for _, partial in part.pieces), strict=True)]
 
 
+def test_the_next_series_of_such_frames_finds_all_made_ready(few_threads, monkeypatch):
+    series, block = a_series_block("raw", False)
+    _, encoded = a_series_block("bslz4", False)
+    consumer, pool = Sums("s"), Pool(1)
+    consumer.open(series)
+    device = hardware.Hardware("cuda", consumer)
+    device.warm_up([series])
+    monkeypatch.setattr(GpuReducer, "warm_up", lambda gpu: pytest.fail("made ready twice"))
+    live = device.analysis(consumer, series, pool, 1)
+    recorded = device.analysis(consumer, encoded.series, pool, 1)
+    sums = [_together(analysis.run(of))[1] for analysis, of in ((live, block), (recorded, encoded)) * 2]
+    for found in sums[1:]:
+        np.testing.assert_array_equal(found, sums[0])
+
+
+def test_other_frames_or_memory_that_was_too_little_begin_anew():
+    reducer = a_reducer("uint16", 4)
+    assert reducer.serves(SHAPE, np.dtype("uint16"))
+    assert not reducer.serves(SHAPE, np.dtype("int16"))
+    assert not reducer.serves((5, 4), np.dtype("uint16"))
+    reducer._shrink()
+    assert not reducer.serves(SHAPE, np.dtype("uint16"))
+
+
+def test_memory_to_decode_into_stays_page_locked_whatever_else_is():
+    reducer = a_reducer("uint16")
+    tile = reducer.staging(3)
+    reducer.pin(range(8))
+    assert reducer._is_pinned(tile[:2].reshape(2, -1))
+    assert reducer.staging(2) is tile
+    assert len(reducer.staging(5)) == 5
+
+
 def test_a_fault_leaves_the_block_to_the_next_process(few_threads, monkeypatch):
     series, block = a_series_block("raw", False)
     consumer, pool = Sums("s"), Pool(1)
