@@ -391,9 +391,10 @@ class Session:
     def finish(self) -> None:
         """End the processes in the order of the stream, then write the last summary."""
         self.state, self.message = "stopping", self._stop_reason or str(self.error or "")
+        self._publish_status()
         self._disarm()
         early = set(self.processes) - self._ready - {"viewer"} if self._armed_at is None else set()
-        self.processes.terminate("sender", *early)  # who only starts cannot hear "stop", and holds nothing yet
+        self.processes.terminate("sender", *early)  # who only starts cannot hear "stop" and holds nothing
         self._await(lambda: self.processes.pid("sender") is None, 1.0)
         self.processes.stop("sender", 1.0)
         self._stop_child("ingest")
