@@ -34,6 +34,8 @@ Floats = npt.NDArray[np.float32]
 STIFF = np.float32(FULL)
 SPLINE = np.float32(8.6)
 """Bending energy of a quadratic B-spline of cells of one pixel."""
+STIFFEST = np.float32(1e9)
+"""Spring beyond which float32 sees no difference to a pin."""
 SUMS = {"reassoc", "contract", "nsz"}
 """Sums of a row in as many lanes as the machine has; rows are added up in float64."""
 
@@ -73,31 +75,44 @@ def plate(weight: Floats, pull: float, tension: float) -> Plate:
         image, residual, direction, bent, loose, weight, coarse, soft, table, row_terms(shape[0], tension)
     )
     _loosen(weight, np.float32(pull), loose)
-    _soften(made)
+    _soften(made, np.float32(pull))
     return made
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _loosen(weight, pull, loose):  # type: ignore[no-untyped-def]
-    pinned = np.isinf(pull)
     one, none = np.float32(1), np.float32(0)
+    if np.isinf(pull):
+        for i in range(weight.shape[0]):
+            for j in range(weight.shape[1]):
+                loose[i, j] = none if weight[i, j] > 0 else one
+        return
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
-            w = weight[i, j]
-            held = none if pinned else STIFF / (STIFF + w * pull)
-            loose[i, j] = held if w > 0 else one
+            loose[i, j] = STIFF / (STIFF + min(weight[i, j] * pull, STIFFEST))
 
 
 @njit(nogil=True, cache=True)
-def _soften(plate):  # type: ignore[no-untyped-def]
+def _take_up(weight, pull, loose, taken):  # type: ignore[no-untyped-def]
+    """What each pixel's spring takes up of a bend: w t, 20 where it is pinned, into ``taken``."""
+    if np.isinf(pull):
+        for i in range(taken.shape[0]):
+            for j in range(taken.shape[1]):
+                taken[i, j] = STIFF - STIFF * loose[i, j]
+        return
+    for i in range(taken.shape[0]):
+        for j in range(taken.shape[1]):
+            taken[i, j] = min(pull * weight[i, j], STIFFEST) * loose[i, j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _soften(plate, pull):  # type: ignore[no-untyped-def]
     """1 / d of every cell."""
-    table, soft, loose = plate.table, plate.soft, plate.loose
+    table, soft = plate.table, plate.soft
     if not len(table):
         return
     taken = plate.bent
-    for i in range(taken.shape[0]):
-        for j in range(taken.shape[1]):
-            taken[i, j] = STIFF - STIFF * loose[i, j]
+    _take_up(plate.weight, pull, plate.loose, taken)
     shrink(taken, grid(soft, table, 0))
     for level in range(1, len(table)):
         shrink(grid(soft, table, level - 1), grid(soft, table, level))
@@ -106,7 +121,7 @@ def _soften(plate):  # type: ignore[no-untyped-def]
         bend *= np.float32(0.25)
         start, end = end, end + table[level, 1] * table[level, 2]
         for k in range(start, end):
-            soft[k] = 1 / (soft[k] + bend)
+            soft[k] = np.float32(1) / (soft[k] + bend)
 
 
 @njit(nogil=True, cache=True)
@@ -127,10 +142,8 @@ def begin(plate, pull, tension):  # type: ignore[no-untyped-def]
         if k >= 0:
             bend_row(direction, k, terms, tension, bent)
             for j in range(nx):
-                held = pull * weight[k, j] * (residual[k, j] - image[k, j])
+                held = min(pull * weight[k, j], STIFFEST) * (residual[k, j] - image[k, j])
                 residual[k, j] = held - bent[k, j]
-    direction[:] = 0
-    bent[:] = 0
     return _move(plate, np.float32(0))
 
 
@@ -184,7 +197,7 @@ def _pull(weight, pull, direction, i, bent):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     if pull != 0:
         for j in range(bent.shape[1]):
-            bent[i, j] += pull * weight[i, j] * direction[i, j + GHOSTS]
+            bent[i, j] += min(pull * weight[i, j], STIFFEST) * direction[i, j + GHOSTS]
     for j in range(bent.shape[1]):
         total += bent[i, j] * direction[i, j + GHOSTS]
     return total

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from numba import njit
 
 from .grids import cells, expand_row, grid, grids
-from .solution import Budget, Image, Solution, Weight, checked
+from .arguments import check_problem, usable_weight
+from .solution import Budget, Image, Solution, Weight
 
 Plane = npt.NDArray[np.float32]
 
@@ -36,7 +37,8 @@ class PushPull:
         budget: Budget | None = None,
     ) -> Solution:
         """See `Solver.solve`; ``strength`` in visits, as in `push_pull`."""
-        checked(data, weight, start, strength)
+        check_problem(data, weight, start, strength)
+        weight = usable_weight(data, weight)
         image = np.empty_like(data)
         for channel, out in zip(data, image, strict=True):
             push_pull(channel, weight, out, strength)
@@ -75,7 +77,7 @@ def _push_pull(data, weight, out, strength, table, means, weights):  # type: ign
         out[:] = data
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _push(fine, fine_weight, mean, total):  # type: ignore[no-untyped-def]
     """Weighted means of 2 x 2; in float64, so that no scale of values overflows."""
     ny, nx = fine.shape
@@ -100,13 +102,13 @@ def _weighed(values, weight, i, j, factor):  # type: ignore[no-untyped-def]
     return w, w * (np.float64(values[i, j]) if w > 0 else 0.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _set_mean(weights, sums, i, j, mean, total):  # type: ignore[no-untyped-def]
     total[i, j] = weights
     mean[i, j] = sums / (weights if weights > 0 else 1.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _pull(own, weight, strength, coarse, out):  # type: ignore[no-untyped-def]
     mix, row = np.empty(coarse.shape[1] + 2, np.float32), np.empty(own.shape[1], np.float32)
     softness, one = np.float32(strength), np.float32(1)

@@ -96,21 +96,3 @@ class Solver(Protocol):
         ValueError
             Shapes, dtypes or a strength that do not fit.
         """
-
-
-def checked(data: Image, weight: Weight, start: Image | None = None, strength: float = 0.0) -> None:
-    """Whether these fit together, as `Solver.solve` wants them.
-
-    Raises
-    ------
-    ValueError
-        They do not.
-    """
-    if data.ndim != 3 or data.dtype != np.float32 or 0 in data.shape:
-        raise ValueError(f"data {data.shape} {data.dtype}; (channels, ny, nx) float32, none of them 0")
-    if weight.shape != data.shape[1:] or weight.dtype != np.float32:
-        raise ValueError(f"weight {weight.shape} {weight.dtype}; {data.shape[1:]} float32, as the data")
-    if start is not None and (start.shape != data.shape or start.dtype != np.float32):
-        raise ValueError(f"start {start.shape} {start.dtype}; {data.shape} float32, as the data")
-    if not 0 <= strength < math.inf:
-        raise ValueError(f"strength {strength:g}; 0 or more, and finite")

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+MOST_TENSION = 16.0
+"""Up to here all terms are exact in float32."""
 FULL = 20.0
 """The stencil's centre, tension apart."""
 GHOSTS = 2
@@ -45,10 +47,17 @@ def first_differences(n: int) -> npt.NDArray[np.float64]:
     return terms
 
 
+def exact(tension: float) -> float:
+    """The nearest multiple of 2^-16, which leaves all terms exact in float32: a row of E that sums to -1e-6
+    instead of 0 has no least energy."""
+    return round(tension * 65536) / 65536
+
+
 @lru_cache(maxsize=32)
 def row_terms(ny: int, tension: float) -> npt.NDArray[np.float32]:
     """(ny, 8) coefficients of each row, read-only: of the pixel and its neighbours beside it (the next but
     one have 1), of the pixel above and those beside that, the same below, of the second above and below."""
+    tension = exact(tension)
     b, g = second_differences(ny), first_differences(ny)
     terms = [
         b[:, 2] + 6 + 4 * g[:, 1] + tension * (g[:, 1] + 2),

@@ -20,20 +20,27 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .descent import SUMS, Plate, begin, descend, plate
+from .descent import STIFF, STIFFEST, SUMS, Plate, begin, descend, plate
 from .pyramid import push_pull
-from .solution import Budget, Clock, Image, Solution, Weight, checked
-from .stencils import FULL
+from .arguments import check_problem, usable_weight
+from .solution import Budget, Clock, Image, Solution, Weight
+from .stencils import MOST_TENSION, exact
 
 ROUNDING = 1e-6
 """Relative residual below which float32 has nothing more to say."""
+SOFTEST = 1e4
+"""Largest strength, in the mean visits of all pixels: there float32 still tells a spring from rounding."""
+PATIENCE = 100
+"""Iterations without the squared residual falling to half, after which it is no use."""
+STRONGEST = 1e30
+"""What 1 / strength may be at most: float32 ends at 3e38."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinPlate:
     """See the module. A `Solver`."""
 
-    tension: float = 0.003
+    tension: float = 1 / 256
     """Keeps the plate from going on as a ramp where there are no samples; see `stencils`. Corners outside a
     spiral stay near the range of the samples (-0.4 .. 1.0 instead of -1.6 .. 1.5 of it), at a cost of
     0.002 dB inside. 0: a free plate, which ramps cost nothing."""
@@ -43,8 +50,8 @@ class ThinPlate:
     warm = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tension <= 1e3:
-            raise ValueError(f"tension {self.tension:g} of a thin plate; from 0 to 1000")
+        if not 0 <= self.tension <= MOST_TENSION:
+            raise ValueError(f"tension {self.tension:g} of a thin plate; from 0 to {MOST_TENSION:g}")
 
     def solve(
         self,
@@ -59,14 +66,19 @@ class ThinPlate:
 
         A constant where all samples agree; pixels with weight are given back as they came at strength 0.
         """
-        checked(data, weight, start, strength)
+        check_problem(data, weight, start, strength)
         budget = budget or Budget()
-        clock = budget.clock()
+        shares = _shares(budget.clock(), len(data))
+        surveys = [survey(channel, weight) for channel in data]
+        if any(unusable for *_, unusable in surveys):
+            weight = usable_weight(data, weight)
+            surveys = [survey(channel, weight) for channel in data]
+        strength = min(strength, SOFTEST * surveys[0][0] / weight.size)
+        held = _Held(plate(weight, _pull(strength), self.tension), np.float32(exact(self.tension)), strength)
         image = np.empty_like(data)
-        held = _Held(plate(weight, _pull(strength), self.tension), np.float32(self.tension), strength)
         ends = [
-            _solve_channel(held, data[c], image[c], None if start is None else start[c], budget, share)
-            for c, share in enumerate(_shares(clock, len(data)))
+            _solve_channel(held, data[c], image[c], None if start is None else start[c], found, budget, share)
+            for c, (found, share) in enumerate(zip(surveys, shares, strict=True))
         ]
         return Solution(
             image,
@@ -87,7 +99,7 @@ class _Held:
     @property
     def pull(self) -> np.float32:
         """As `descent` wants it."""
-        return np.float32(1 / self.strength if self.strength > 0 else 0)
+        return np.float32(_pull(self.strength) if self.strength > 0 else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,7 @@ class _End:
 
 
 def _pull(strength: float) -> float:
-    return 1 / strength if strength > 0 else np.inf
+    return min(1 / strength, STRONGEST) if strength > 0 else math.inf
 
 
 def _shares(clock: Clock, channels: int) -> Iterator[Clock]:
@@ -112,11 +124,12 @@ def _solve_channel(
     data: npt.NDArray[np.float32],
     image: npt.NDArray[np.float32],
     start: npt.NDArray[np.float32] | None,
+    found: tuple[float, float, float, int],
     budget: Budget,
     clock: Clock,
 ) -> _End:
-    """Fill ``image`` (ny, nx)."""
-    total, mean, spread = survey(data, held.plate.weight)
+    """Fill ``image`` (ny, nx); ``found`` of `survey`."""
+    total, mean, spread, _ = found
     if total == 0:
         image[:] = np.nan
         return _End(0, 0.0)
@@ -126,7 +139,7 @@ def _solve_channel(
     if start is None:
         push_pull(data, held.plate.weight, image)
     guess = image if start is None else start
-    scale = _prepare(data, guess, held.plate, mean, 1 / spread, held.strength == 0)
+    scale = _prepare(data, guess, held.plate, mean, 1 / spread, held.pull)
     rz = begin(held.plate, held.pull, held.tension)
     done, rz = _descend(held, rz, scale, budget, clock)
     _finish(held.plate, data, mean, spread, held.strength == 0, image)
@@ -134,41 +147,50 @@ def _solve_channel(
 
 
 def _descend(held: _Held, rz: float, scale: float, budget: Budget, clock: Clock) -> tuple[int, float]:
+    """Until the budget is spent, or nothing is gained any more: float32 may be at its end before."""
     enough = max(budget.tolerance, ROUNDING) ** 2 * scale
-    done, beta = 0, 0.0
-    stride = budget.iterations if math.isinf(clock.deadline) else 1
-    while done < budget.iterations and rz > enough and not clock.over:
-        steps, rz, beta = descend(held.plate, held.pull, held.tension, rz, beta, stride, enough)
+    stride = PATIENCE if math.isinf(clock.deadline) else 1
+    done, beta, mark, least = 0, 0.0, 0, rz
+    while done < budget.iterations and rz > enough and not clock.over and done < mark + PATIENCE:
+        count = min(stride, budget.iterations - done)
+        steps, rz, beta = descend(held.plate, held.pull, held.tension, rz, beta, count, enough)
         done += steps
         if not steps:
             break
+        if rz < least / 2:
+            mark, least = done, rz
     return done, rz
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS)
 def survey(data, weight):  # type: ignore[no-untyped-def]
-    """Weight of all samples, their weighted mean and root mean square deviation."""
+    """Weight of all samples, their weighted mean and root mean square deviation, and how many pixels have a
+    weight that is negative or not finite, or one without a finite value."""
     total = sums = squares = 0.0
+    unusable = 0
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
             w = np.float64(weight[i, j])
+            value = np.float64(data[i, j]) if w != 0 else 0.0
             total += w
-            sums += w * (np.float64(data[i, j]) if w > 0 else 0.0)
+            sums += w * value
+            unusable += 0 if w >= 0 and w - w == 0 and value - value == 0 else 1
     if not total > 0:
-        return 0.0, np.nan, np.nan
+        return 0.0, np.nan, np.nan, unusable
     mean = sums / total
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
             w = np.float64(weight[i, j])
             deviation = (np.float64(data[i, j]) if w > 0 else mean) - mean
             squares += w * deviation * deviation
-    return total, mean, np.sqrt(squares / total)
+    return total, mean, np.sqrt(squares / total), unusable
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS)
-def _prepare(data, guess, plate, mean, per_spread, pinned):  # type: ignore[no-untyped-def]
+def _prepare(data, guess, plate, mean, per_spread, pull):  # type: ignore[no-untyped-def]
     """Deviations in units of their spread: the guess, and the samples into the residual; their energy."""
     weight, loose, image, residual = plate.weight, plate.loose, plate.image, plate.residual
+    pinned = pull == 0
     energy = 0.0
     for i in range(data.shape[0]):
         row = np.float32(0)
@@ -179,9 +201,10 @@ def _prepare(data, guess, plate, mean, per_spread, pinned):  # type: ignore[no-u
             start = np.float32((np.float64(guess[i, j]) - mean) * per_spread)
             residual[i, j] = target
             image[i, j] = target if known and pinned else start
-            row += (np.float32(1) - loose[i, j]) * target * target
+            given = STIFF if pinned and known else min(pull * weight[i, j], STIFFEST) * loose[i, j]
+            row += given * target * target
         energy += row
-    return energy * FULL
+    return energy
 
 
 @njit(nogil=True, cache=True)

@@ -1,0 +1,73 @@
+"""Samples taken beside the centres of their pixels, to the first order. Knows solvers by their seam only.
+
+A sample at p + o of pixel p shows u(p + o) = u(p) + o . grad u(p) + ...; with the gradient of an estimate the
+second term is taken off, and what is left is a sample of the centre. The estimate of the corrected samples
+has a better gradient, and so on; live, where each solve starts from the one before, one correction a solve
+does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .samples import Offsets
+from .solution import Budget, Image, Solution, Solver, Weight
+
+
+def centred(data: Image, weight: Weight, offsets: Offsets | None, estimate: Image) -> Image:
+    """The samples as they would be at the centres: a copy, or ``data`` itself without offsets.
+
+    Parameters
+    ----------
+    data, weight : see `solution`.
+    offsets : (2, ny, nx), of `SampleField.offsets`; where both are 0, a value stays as it is to the bit.
+    estimate : (c, ny, nx) whose gradient is used: central differences, one-sided at edges.
+    """
+    if offsets is None:
+        return data
+    moved = data.copy()
+    for channel, image in zip(moved, estimate, strict=True):
+        _centre(channel, weight, offsets, image)
+    return moved
+
+
+def solve_centred(
+    solver: Solver,
+    data: Image,
+    weight: Weight,
+    offsets: Offsets | None,
+    start: Image | None = None,
+    strength: float = 0.0,
+    budget: Budget | None = None,
+    rounds: int = 2,
+) -> Solution:
+    """Solve, correct the samples by the gradient of what was found, solve from there; ``rounds`` times.
+
+    With ``start``, which the first correction is made from, one solve less. At strength 0 the image holds
+    the corrected samples, not the samples. The budget counts for each solve. Without offsets it is one
+    plain solve, to the bit.
+    """
+    if offsets is None or not offsets.any():
+        return solver.solve(data, weight, start, strength, budget)
+    if start is None:
+        start = solver.solve(data, weight, None, strength, budget).image
+    for _ in range(rounds):
+        moved = centred(data, weight, offsets, start)
+        found = solver.solve(moved, weight, start if solver.warm else None, strength, budget)
+        start = found.image
+    return found
+
+
+@njit("void(float32[:, ::1], float32[:, ::1], float32[:, :, ::1], float32[:, ::1])", nogil=True, cache=True)
+def _centre(data, weight, offsets, image):  # type: ignore[no-untyped-def]
+    ny, nx = data.shape
+    for i in range(ny):
+        above, below = max(i - 1, 0), min(i + 1, ny - 1)
+        for j in range(nx):
+            dy, dx = offsets[0, i, j], offsets[1, i, j]
+            if weight[i, j] > 0 and (dy != 0 or dx != 0):
+                before, after = max(j - 1, 0), min(j + 1, nx - 1)
+                slope_y = (image[below, j] - image[above, j]) / max(below - above, 1)
+                slope_x = (image[i, after] - image[i, before]) / max(after - before, 1)
+                data[i, j] -= dy * slope_y + dx * slope_x

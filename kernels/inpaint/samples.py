@@ -1,0 +1,213 @@
+"""Samples of a sparse scan as they arrive, summed per pixel. Knows no solver and no scan.
+
+A sample counts in the pixel whose centre is nearest; centres have whole coordinates. Kept are the sum of the
+values, the number of visits (the dose), and the sum of the offsets from the centre, which `offsets` and
+`centring` make use of. Sums of values are float64: in any order of arrival they are the same to 1e-15, and
+exactly the same for integers.
+
+Memory of a sparse scan
+-----------------------
+Bytes a pixel with one channel; each further channel costs the 8 and the first 4.
+
+====================================================  =====
+sums of values, float64                                   8
+visits, float32                                           4
+sums of offsets, 2 x float32; 0 if all are on centres     8
+the solver's input: means and weights                     8
+thin plate: image, 5 planes, coarse grids                27
+====================================================  =====
+55 of the 60 that there are; the solver gives back all but the image (4) when it returns, so that 28 are left
+for what is done between solves. `tests/kernels/inpaint/test_samples.py` and `test_thin_plate.py` measure it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .solution import Image, Weight
+
+FORGOTTEN = 1e-3
+"""Visits below which a decayed pixel is unknown again: seven half-lives and more after a single one."""
+
+Offsets = npt.NDArray[np.float32]
+"""(2, ny, nx): mean of sample position minus pixel centre, y and x, in px; 0 where nothing was sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of some samples."""
+
+    counted: int
+    outside: int
+    """Positions that are not in the field, or not numbers."""
+    not_finite: int
+    """Samples in the field with a channel that is NaN or infinite: left out in all channels."""
+
+
+class SampleField:
+    """Sums of samples over the pixels of a field.
+
+    Parameters
+    ----------
+    shape : (ny, nx), each at least 1.
+    channels : values of a sample.
+
+    Raises
+    ------
+    ValueError
+        A shape or number of channels below 1.
+    """
+
+    def __init__(self, shape: tuple[int, int], channels: int = 1) -> None:
+        if min(*shape, channels) < 1:
+            raise ValueError(f"field of {shape} pixels with {channels} channels; each must be 1 or more")
+        self._sums = np.zeros((channels, *shape))
+        self._visits = np.zeros(shape, np.float32)
+        self._offsets: Offsets | None = None
+        """Sums; None while every sample was on a centre."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._visits.shape  # type: ignore[return-value]
+
+    @property
+    def channels(self) -> int:
+        return len(self._sums)
+
+    @property
+    def visits(self) -> Weight:
+        """(ny, nx) the dose; not a copy, and not to be written to."""
+        return self._visits
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the sums take now."""
+        return (
+            self._sums.nbytes + self._visits.nbytes + (0 if self._offsets is None else self._offsets.nbytes)
+        )
+
+    def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+        """Take in samples, in any order and any number of times a pixel; 5 ns each where memory is near.
+
+        Parameters
+        ----------
+        positions : (n, 2) as (y, x) in px; pixel (0, 0) reaches from -0.5 up to below 0.5.
+        values : (n, channels), or (n,) with one channel.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit each other or the field.
+        """
+        places = np.ascontiguousarray(positions, np.float64)
+        heights = np.ascontiguousarray(values, np.float64)
+        if heights.ndim == 1 and self.channels == 1:
+            heights = heights[:, None]
+        if places.shape != (len(places), 2) or heights.shape != (len(places), self.channels):
+            raise ValueError(
+                f"positions {places.shape} and values {heights.shape}; (n, 2) and (n, {self.channels}) are wanted"
+            )
+        if self._offsets is None and _off_centre(places):
+            self._offsets = np.zeros((2, *self.shape), np.float32)
+        nowhere = np.empty((2, 0, 0), np.float32)
+        offsets = nowhere if self._offsets is None else self._offsets
+        return Added(*_add(places, heights, self._sums, self._visits, offsets))
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self._sums[:] = 0
+        self._visits[:] = 0
+        self._offsets = None
+
+    def decay(self, factor: float | npt.ArrayLike) -> None:
+        """Let what is known count for less, so that newer samples of a scene that moves count for more.
+
+        Parameters
+        ----------
+        factor : 0 to 1, one or (ny, nx): the share of the dose that stays. Means stay as they are; a pixel
+            left with less than FORGOTTEN visits is unknown again.
+
+        Raises
+        ------
+        ValueError
+            A factor outside 0 to 1, or of another shape.
+        """
+        factors = np.asarray(factor, np.float64)
+        if factors.shape not in ((), self.shape) or not ((factors >= 0) & (factors <= 1)).all():
+            raise ValueError(f"decay by {factor!r}; from 0 to 1, one or {self.shape}")
+        kept = np.where(self._visits * factors < FORGOTTEN, 0.0, factors)
+        self._visits *= kept
+        self._sums *= kept
+        if self._offsets is not None:
+            self._offsets *= kept
+
+    def mean(self) -> tuple[Image, Weight]:
+        """Means (channels, ny, nx), NaN where unknown, and a copy of the visits: what solvers want."""
+        data = np.empty(self._sums.shape, np.float32)
+        _means(self._sums, self._visits, data)
+        return data, self._visits.copy()
+
+    def offsets(self) -> Offsets | None:
+        """Mean offsets from the centres; None when all samples were on one."""
+        if self._offsets is None:
+            return None
+        means = np.zeros_like(self._offsets)
+        np.divide(self._offsets, self._visits, out=means, where=self._visits > 0)
+        return means
+
+
+@njit("boolean(float64[:, ::1])", nogil=True, cache=True)
+def _off_centre(positions):  # type: ignore[no-untyped-def]
+    for k in range(len(positions)):
+        for position in positions[k]:
+            if np.isfinite(position) and np.floor(position) != position:
+                return True
+    return False
+
+
+@njit("boolean(float64[:, ::1], int64)", nogil=True, cache=True)
+def _all_finite(values, k):  # type: ignore[no-untyped-def]
+    for c in range(values.shape[1]):
+        if not np.isfinite(values[k, c]):
+            return False
+    return True
+
+
+@njit(
+    "UniTuple(int64, 3)(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
+    nogil=True,
+    cache=True,
+)
+def _add(positions, values, sums, visits, offsets):  # type: ignore[no-untyped-def]
+    ny, nx = visits.shape
+    counted = outside = not_finite = 0
+    for k in range(len(positions)):
+        y, x = np.floor(positions[k, 0] + 0.5), np.floor(positions[k, 1] + 0.5)
+        if not (0 <= y < ny and 0 <= x < nx):
+            outside += 1
+            continue
+        if not _all_finite(values, k):
+            not_finite += 1
+            continue
+        i, j = int(y), int(x)
+        counted += 1
+        visits[i, j] += 1
+        for c in range(len(sums)):
+            sums[c, i, j] += values[k, c]
+        if offsets.size:
+            offsets[0, i, j] += positions[k, 0] - y
+            offsets[1, i, j] += positions[k, 1] - x
+    return counted, outside, not_finite
+
+
+@njit("void(float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])", nogil=True, cache=True)
+def _means(sums, visits, data):  # type: ignore[no-untyped-def]
+    for c in range(len(sums)):
+        for i in range(visits.shape[0]):
+            for j in range(visits.shape[1]):
+                dose = visits[i, j]
+                data[c, i, j] = sums[c, i, j] / dose if dose > 0 else np.nan
