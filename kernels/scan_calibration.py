@@ -20,11 +20,16 @@ from .scan_coils import Axis, CoilModel, Lag
 from .scan_path import LONG_STEP, ScanPath
 
 FloatArray = npt.NDArray[np.float64]
+Known = npt.NDArray[np.bool_]
+"""(n,) which samples."""
 Loss = Callable[[FloatArray], float]
 
 FITS = ("delay", "lag", "shift")
 DIRECTIONS = 4
 """Along +x, +y, -x, -y, the nearest."""
+MOST_SAMPLES = 1 << 17
+FEW_SAMPLES = 1 << 13
+"""In the coarse search: 1 ms a try."""
 ROUNDS = 12
 STARTS = 3
 MOST_TRIED = 16
@@ -86,7 +91,7 @@ class _Problem:
     def loss(self, parameters: FloatArray) -> float:
         return self.loss_of(self.model(parameters))
 
-    def are(self, what: str) -> npt.NDArray[np.bool_]:
+    def are(self, what: str) -> Known:
         """Which parameters are delays, lags or shifts."""
         return np.array([name.startswith(what) for name in self.names])
 
@@ -132,14 +137,19 @@ def estimate_coils(
     spiral run the same way: take it there and back (``ScanPath.there_and_back``).
     """
     recorded = np.asarray(values, np.float64)
-    known = _usable(path, recorded)
+    usable = _usable(path, recorded)
+    known = _middle(path, usable, MOST_SAMPLES)
     width = cell or max(0.75, sqrt(path.shape[0] * path.shape[1] / len(path)))
     problem = _problem(path, recorded, known, fit, start or CoilModel(), reference, width)
+    rough = _problem(
+        path, recorded, _middle(path, usable, FEW_SAMPLES), fit, start or CoilModel(), reference, width
+    )
     before = problem.loss(np.zeros(len(problem.names)))
     hold = float(np.median(path.dwell + path.wait))
-    starts = _coarse(problem, reach or _usual_reach(path), hold)
-    after, found, curvature = min((_descend(problem.loss, start) for start in starts), key=itemgetter(0))
-    sigma = _sigma(curvature, _noise(after, int(known.sum()), reference is None), problem.changes())
+    starts = _coarse(rough, reach or _usual_reach(path), hold)
+    n = int(known.sum())
+    after, found, curvature = min((_descend(problem.loss, start, n) for start in starts), key=itemgetter(0))
+    sigma = _sigma(curvature, _noise(after, n, reference is None), problem.changes())
     named = dict(zip(problem.names, sigma.tolist(), strict=True))
     return CoilEstimate(problem.model(found), named, before, after)
 
@@ -150,7 +160,7 @@ def _usual_reach(path: ScanPath) -> float:
     return float(seconds) * max(8.0 / max(float(step), 1e-6), 4.0)
 
 
-def _usable(path: ScanPath, values: FloatArray) -> npt.NDArray[np.bool_]:
+def _usable(path: ScanPath, values: FloatArray) -> Known:
     """Samples that count: finite, and not right behind a jump, where a value belongs to no place."""
     if values.shape != (len(path),):
         raise ValueError(f"values have the shape {values.shape}; the path has {len(path)} samples")
@@ -165,10 +175,20 @@ def _usable(path: ScanPath, values: FloatArray) -> npt.NDArray[np.bool_]:
     return known
 
 
+def _middle(path: ScanPath, usable: Known, most: int) -> Known:
+    """Those of the usable samples that are nearest to the centre of the field, all of them in a rectangle: as
+    dense as the others, and of both ways."""
+    if int(usable.sum()) <= most:
+        return usable
+    off = np.abs(path.positions + 0.5 - np.array(path.shape) / 2) / path.shape
+    away = off.max(axis=1)
+    return usable & (away <= np.partition(away[usable], most)[most])
+
+
 def _problem(
     path: ScanPath,
     values: FloatArray,
-    known: npt.NDArray[np.bool_],
+    known: Known,
     fit: Sequence[str],
     start: CoilModel,
     reference: npt.ArrayLike | None,
@@ -201,7 +221,7 @@ def _moved_axis(axis: Axis, name: str, given: dict[str, float]) -> Axis:
 
 
 def _disagreement(
-    path: ScanPath, values: FloatArray, known: npt.NDArray[np.bool_], cell: float
+    path: ScanPath, values: FloatArray, known: Known, cell: float
 ) -> Callable[[CoilModel], float]:
     """The loss without a reference: how far values are from those of other directions around them."""
     step = np.diff(path.positions.astype(np.float64), axis=0, prepend=path.positions[:1])
@@ -223,7 +243,7 @@ def _disagreement(
 
 
 def _misfit(
-    path: ScanPath, values: FloatArray, known: npt.NDArray[np.bool_], reference: FloatArray
+    path: ScanPath, values: FloatArray, known: Known, reference: FloatArray
 ) -> Callable[[CoilModel], float]:
     """The loss against a reference: 1 - r^2 of its correlation with the values."""
     if reference.shape != path.shape or not np.isfinite(reference).all():
@@ -277,19 +297,21 @@ def _with(parameters: FloatArray, which: npt.NDArray[np.int64], values: FloatArr
     return changed
 
 
-def _descend(loss: Loss, start: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+def _descend(loss: Loss, start: FloatArray, n: int) -> tuple[float, FloatArray, FloatArray]:
     """The loss, the place and the curvature of a minimum, by Newton's method with differences for
-    derivatives; directions in which the loss is flat stay."""
+    derivatives; directions in which the loss is flat stay. It ends where a step would gain a fiftieth of what
+    noise in n values does."""
     here, value = start, loss(start)
     for _ in range(ROUNDS):
         slope, curvature = _derivatives(loss, here, value)
         step = _newton_step(slope, curvature)
+        gain = float(-slope @ step) / 2
         while (new := loss(here + step)) > value and np.abs(step).max() > 1e-3:
             step = step / 2
         if new > value:
             break
         here, value = here + step, new
-        if np.abs(step).max() < 1e-3:
+        if np.abs(step).max() < 1e-3 or gain < 0.02 * value / n:
             break
     return value, here, _derivatives(loss, here, value)[1]
 

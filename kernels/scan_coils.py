@@ -99,35 +99,36 @@ class CoilModel:
             raise ValueError(f"{self} has numbers that are not finite")
 
     def apply(self, path: ScanPath) -> Positions:
-        """(n, 2) float32 where the probe was, mean over each sample's exposure; see ``track``."""
-        return self.track(path).positions
+        """(n, 2) float32 where the probe was, mean over each sample's exposure.
+
+        Exact for the model, whatever the dwell times: the means are integrals in closed form. Before the path
+        begins, the probe rests at its first position. Results may lie outside the field.
+        """
+        y, x = (_follow_axis(path, axis, model)[0] for axis, model in ((0, self.y), (1, self.x)))
+        return self._placed(y, x, self.centre, self.shift)
 
     def track(self, path: ScanPath) -> Track:
-        """Where the probe was, and how far it travelled during each exposure.
-
-        Exact for the model, whatever the dwell times: the means over the exposures are integrals in closed
-        form. Before the path begins, the probe rests at its first position.
-        """
-        followed = [
+        """The same, and how far the probe travelled during each exposure."""
+        (y, y0, y1), (x, x0, x1) = (
             _follow_axis(path, axis, model) for axis, model in ((0, self.y), (1, self.x))
-        ]  # of each: mean, begin, end
-        means, begin, end = (np.stack(parts, axis=1) for parts in zip(*followed, strict=True))
-        matrix = np.array(self.matrix)
-        actual = (means - self.centre) @ matrix.T + self.centre + self.shift
-        travel = np.linalg.norm((end - begin) @ matrix.T, axis=1)
-        return Track(actual.astype(np.float32), travel.astype(np.float32))
+        )
+        moved = self._placed(y1 - y0, x1 - x0, (0.0, 0.0), (0.0, 0.0))
+        return Track(self._placed(y, x, self.centre, self.shift), np.hypot(moved[:, 0], moved[:, 1]))
+
+    def _placed(self, y: FloatArray, x: FloatArray, centre: Pair, shift: Pair) -> Positions:
+        """The matrix about a centre, and a shift."""
+        placed = np.empty((len(y), 2), np.float32)
+        for axis, (by_y, by_x) in enumerate(self.matrix):
+            placed[:, axis] = by_y * (y - centre[0]) + by_x * (x - centre[1]) + (centre[axis] + shift[axis])
+        return placed
 
 
 def _follow_axis(path: ScanPath, axis: int, model: Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(n,) mean position during each exposure, and the positions at its begin and its end."""
     commanded = path.positions[:, axis].astype(np.float64)
-    hold = path.wait + path.dwell
-    ends = np.cumsum(hold)
-    times = np.stack([ends - path.dwell, ends], axis=1).ravel() - model.delay
     lag, omega, damping = model.response._numbers()
-    integral, place = _follow(commanded, hold, times, lag, omega, damping)
-    mean = (integral[1::2] - integral[::2]) / (times[1::2] - times[::2])
-    return mean, place[::2], place[1::2]
+    mean, begin, end = _follow(commanded, path.wait, path.dwell, model.delay, lag, omega, damping)
+    return mean, begin, end
 
 
 @njit("UniTuple(f8, 2)(f8, f8, f8, f8, f8, f8)", nogil=True, cache=True)
@@ -152,29 +153,40 @@ def _decayed(off, speed, time, lag, omega, damping):  # type: ignore[no-untyped-
     return off * even + (speed + rate * off) * odd, speed * even - (omega * omega * off + rate * speed) * odd
 
 
-@njit("UniTuple(f8[::1], 2)(f8[::1], f8[::1], f8[::1], f8, f8, f8)", nogil=True, cache=True)
-def _follow(commanded, hold, times, lag, omega, damping):  # type: ignore[no-untyped-def]
-    """At ascending times: the integral of the followed position since time 0, and the position.
+@njit(
+    "UniTuple(f8[::1], 3)(f8[::1], Array(f8, 1, 'A', readonly=True), Array(f8, 1, 'A', readonly=True), "
+    "f8, f8, f8, f8)",
+    nogil=True,
+    cache=True,
+)
+def _follow(commanded, wait, dwell, delay, lag, omega, damping):  # type: ignore[no-untyped-def]
+    """(n,) mean position during each exposure, the position at its begin, and at its end.
 
     x'' = w^2 (u - x) - 2 z w x' gives the integral of x without one of its own: that of u, less
     (2 z / w) (x - x0) + x' / w^2; for the first order, less the lag times (x - x0).
     """
-    integral, place = np.empty(len(times)), np.empty(len(times))
-    first, last = commanded[0], len(commanded) - 1
+    n = len(commanded)
+    places, mean = np.empty((2, n)), np.empty(n)
     by_place, by_speed = (lag, 0.0) if omega == 0.0 else (2.0 * damping / omega, 1.0 / (omega * omega))
-    k, begun, summed, off, speed = 0, 0.0, 0.0, 0.0, 0.0
-    for i in range(len(times)):
-        while k < last and times[i] >= begun + hold[k]:
-            off, speed = _decayed(off, speed, hold[k], lag, omega, damping)
-            off += commanded[k] - commanded[k + 1]
-            summed += (commanded[k] - first) * hold[k]
-            begun += hold[k]
-            k += 1
-        since = times[i] - begun
-        now, moving = _decayed(off, speed, since, lag, omega, damping)
-        x = now + commanded[k] - first
-        integral[i] = (
-            first * times[i] + summed + (commanded[k] - first) * since - by_place * x - by_speed * moving
-        )
-        place[i] = x + first
-    return integral, place
+    first, k, begun, summed, off, speed = commanded[0], 0, 0.0, 0.0, 0.0, 0.0
+    ends = 0.0
+    for i in range(n):
+        ends += wait[i] + dwell[i]
+        integral = 0.0
+        for edge in range(2):
+            time = ends - delay - (dwell[i] if edge == 0 else 0.0)
+            while k < n - 1 and time >= begun + wait[k] + dwell[k]:
+                hold = wait[k] + dwell[k]
+                off, speed = _decayed(off, speed, hold, lag, omega, damping)
+                off += commanded[k] - commanded[k + 1]
+                summed += (commanded[k] - first) * hold
+                begun += hold
+                k += 1
+            now, moving = _decayed(off, speed, time - begun, lag, omega, damping)
+            x = now + commanded[k] - first
+            integral = (
+                summed + (commanded[k] - first) * (time - begun) - by_place * x - by_speed * moving - integral
+            )
+            places[edge, i] = x + first
+        mean[i] = integral / dwell[i] + first
+    return mean, places[0], places[1]
