@@ -28,6 +28,15 @@ def needs_ipv6(endpoint: Endpoint) -> bool:
     return False
 
 
+def require_known_host(place: object, host: str) -> None:
+    """Raise SourceError where this machine does not know ``host``, part of ``place`` as the user wrote it."""
+    if not host_resolves(host):
+        raise SourceError(
+            f"{place}: this machine does not know the host {host!r}; check its spelling, or write its "
+            "address in numbers"
+        )
+
+
 def require_free_path(endpoint: Endpoint) -> None:
     """libzmq takes a Unix socket's path away from whoever listens there; we do not."""
     if endpoint.is_tcp or endpoint.path.startswith("@") or not Path(endpoint.path).exists():

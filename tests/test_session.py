@@ -145,7 +145,7 @@ def test_wrong_requests_are_refused_with_the_next_step(tmp_path):
     ("url", "kind", "message"),
     [
         ("tcp://127.0.0.1", SourceError, "port"),
-        ("tcp://no-such-host.invalid:9999", SourceError, "not known here"),
+        ("tcp://no-such-host.invalid:9999", SourceError, "does not know the host"),
         ("tcq://127.0.0.1:9999", SourceError, "tcp://host:port"),
         ("bind+tcp://0.0.0.0:9999", UnauthorisedBindError, "insecure-bind"),
         ("sim:4dstm", SourceError, "4dstem"),

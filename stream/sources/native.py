@@ -12,12 +12,13 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from ...errors import SourceError
 from ..curve import ZAP_DOMAIN, CurveKeys, set_keys, start_authenticator
-from ..endpoints import Endpoint, host_resolves, require_safe_bind
+from ..endpoints import Endpoint, require_safe_bind
 from ..messages import DEFAULT_LIMITS, Limits, Message, Rejected
-from ..opening import explain, needs_ipv6, require_free_path
+from ..opening import require_free_path, require_known_host
 from ..series import Series
 from ..wire import decode
 from .base import Link, Pollable
+from .data_socket import attach, release, set_options
 from .monitor import LinkMonitor
 from .strangers import advised
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 KEPT_PARTS = 4
 """One more than any message has: a peer that sends a million parts costs no more than that."""
-HANDSHAKE_MS = 5_000
-"""A stranger that says nothing holds a connection no longer (libzmq's default: 30 s)."""
 
 
 class NativeSource:
@@ -116,11 +115,8 @@ class NativeSource:
             return
         if curve is not None and curve.server is None:
             raise SourceError(f"{endpoint}: to connect with CURVE the sender's public key is needed")
-        if endpoint.is_tcp and not host_resolves(endpoint.host):
-            raise SourceError(
-                f"{endpoint}: this machine does not know the host {endpoint.host!r}; check the name, or "
-                "write its address in numbers"
-            )
+        if endpoint.is_tcp:
+            require_known_host(endpoint, endpoint.host)
 
     def _open(self) -> None:
         context = self._given_context
@@ -130,32 +126,13 @@ class NativeSource:
             self._authenticator = start_authenticator(context, self._curve.allowed, self._endpoint)
         kind = zmq.SUB if self._endpoint.socket == "sub" else zmq.PULL
         socket = self._socket = cast("zmq.Socket[bytes]", context.socket(kind))
-        self._set_options(socket)
+        socket.setsockopt_string(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        most = self._limits.max_message_bytes
+        set_options(socket, [self._endpoint], high_water=self._high_water, max_bytes=most)
         if self._curve is not None:
             set_keys(socket, self._curve, self._endpoint)
         self._monitor = LinkMonitor(socket, self._endpoint)
-        try:
-            (socket.bind if self._endpoint.bind else socket.connect)(self._endpoint.address)
-        except zmq.ZMQError as error:
-            raise SourceError(explain(self._endpoint, error)) from error
-
-    def _set_options(self, socket: zmq.Socket[bytes]) -> None:
-        options = {
-            zmq.LINGER: 0,
-            zmq.RCVHWM: self._high_water,
-            zmq.MAXMSGSIZE: self._limits.max_message_bytes,
-            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 2,
-            zmq.TCP_KEEPALIVE_INTVL: 1,
-            zmq.TCP_KEEPALIVE_CNT: 3,
-            zmq.IPV6: int(needs_ipv6(self._endpoint)),
-        }
-        socket.setsockopt_string(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
-        for option, value in options.items():
-            socket.setsockopt(option, value)
-        if self._endpoint.socket == "sub":
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        attach(socket, self._endpoint)
 
     def resume(self, series: Series) -> None:
         """Nothing to do: a livem/1 sender names its series itself."""
@@ -192,11 +169,8 @@ class NativeSource:
 
     def close(self) -> None:
         """Close the sockets; the arrays of messages already received stay valid."""
-        if self._monitor is not None:
-            self._monitor.close()
-        if self._socket is not None:
-            self._socket.close(0)
-            self._socket = None
+        release(self._monitor, self._socket)
+        self._socket = None
         if self._authenticator is not None:
             self._authenticator.stop()
             self._authenticator = None

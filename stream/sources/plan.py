@@ -14,9 +14,10 @@ from importlib import import_module
 from ...errors import SourceError
 from ..arming.base import Armer
 from ..curve import CurveKeys
-from ..endpoints import Endpoint, host_resolves, parse_endpoint, require_safe_bind
+from ..endpoints import Endpoint, parse_endpoint, require_safe_bind
 from ..files.file_acquisition import split_key
 from ..messages import Limits
+from ..opening import require_known_host
 from .base import Source
 from .detector_url import DetectorUrl, parse_detector_url
 from .native import NativeSource
@@ -67,11 +68,8 @@ def plan_source(url: str, *, insecure_bind: bool = False, curve: CurveKeys | Non
 
 def _native(endpoint: Endpoint, insecure_bind: bool, curve: CurveKeys | None) -> SourcePlan:
     require_safe_bind(endpoint, insecure_bind, curve is not None)
-    if not endpoint.bind and endpoint.is_tcp and not host_resolves(endpoint.host):
-        raise SourceError(
-            f"host {endpoint.host!r} of {str(endpoint)!r} is not known here; check its spelling, or use its "
-            "number (tcp://192.168.0.10:9999)"
-        )
+    if not endpoint.bind and endpoint.is_tcp:
+        require_known_host(endpoint, endpoint.host)
     return SourcePlan(functools.partial(_open_native, endpoint, insecure_bind, curve))
 
 
@@ -80,10 +78,7 @@ def _open_native(endpoint: Endpoint, insecure_bind: bool, curve: CurveKeys | Non
 
 
 def _detector(url: DetectorUrl) -> SourcePlan:
-    if not host_resolves(url.host):
-        raise SourceError(
-            f"host {url.host!r} of {str(url)!r} is not known here; check its spelling, or use its number"
-        )
+    require_known_host(url, url.host)
     make_armer = functools.partial(_armer_of, url) if url.scheme in ARMED else None
     return SourcePlan(functools.partial(_open_detector, url), make_armer=make_armer)
 

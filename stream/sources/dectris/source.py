@@ -15,15 +15,15 @@ import zmq
 
 from ....errors import SourceError
 from ...burst import Burst, BurstSocket
-from ...endpoints import Endpoint, host_resolves
+from ...endpoints import Endpoint
 from ...messages import DEFAULT_LIMITS, Limits, Message, Rejected
-from ...opening import explain, needs_ipv6
+from ...opening import require_known_host
 from ...series import Series
 from ...zmq_calls import find_calls
 from ..base import Link, Pollable
+from ..data_socket import attach, release, set_options
 from ..detector_url import DetectorUrl
 from ..monitor import LinkMonitor
-from ..native import HANDSHAKE_MS
 from ..strangers import LOOKED_AT, advised
 from .burst_parser import BurstParser
 from .series_namer import SeriesNamer
@@ -96,11 +96,7 @@ class DectrisSource:
     def open(self) -> None:
         """Connect; compiles on first use. Raises SourceError for a host that is not known."""
         for endpoint in self._endpoints:
-            if not host_resolves(endpoint.host):
-                raise SourceError(
-                    f"{endpoint}: this machine does not know the host {endpoint.host!r}; check the name, or "
-                    "write its address in numbers"
-                )
+            require_known_host(endpoint, endpoint.host)
         try:
             self._open()
         except BaseException:
@@ -111,7 +107,8 @@ class DectrisSource:
         self._context = zmq.Context()
         socket: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
         self._socket = socket
-        self._set_options(socket)
+        most = self._limits.max_message_bytes
+        set_options(socket, self._endpoints, high_water=HIGHEST_MARK, max_bytes=most)
         self._monitor = LinkMonitor(socket, self._endpoints[0])
         self._bursts = BurstSocket(
             socket,
@@ -119,40 +116,15 @@ class DectrisSource:
             max_bytes=self._limits.max_message_bytes,
         )
         for endpoint in self._endpoints:
-            try:
-                socket.connect(endpoint.address)
-            except zmq.ZMQError as error:
-                raise SourceError(explain(endpoint, error)) from error
-
-    def _set_options(self, socket: zmq.Socket[bytes]) -> None:
-        """As native.py, where the reasons are; no heartbeats, which detectors do not answer."""
-        options = {
-            zmq.LINGER: 0,
-            zmq.RCVHWM: HIGHEST_MARK,
-            zmq.MAXMSGSIZE: self._limits.max_message_bytes,
-            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 2,
-            zmq.TCP_KEEPALIVE_INTVL: 1,
-            zmq.TCP_KEEPALIVE_CNT: 3,
-            zmq.IPV6: int(any(needs_ipv6(endpoint) for endpoint in self._endpoints)),
-        }
-        for option, value in options.items():
-            socket.setsockopt(option, value)
+            attach(socket, endpoint)
 
     def close(self) -> None:
         """Close the socket; the arrays of messages already received stay valid."""
-        if self._monitor is not None:
-            self._monitor.close()
         if self._bursts is not None:
             self._bursts.close()
             self._bursts = None
-        if self._socket is not None:
-            self._socket.close(0)
-            self._socket = None
-        if self._context is not None:
-            self._context.term()
-            self._context = None
+        release(self._monitor, self._socket, self._context)
+        self._socket = self._context = None
 
     # -- receiving ---------------------------------------------------------------------------------------
 

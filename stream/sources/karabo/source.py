@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 import zmq
 
 from ....errors import SourceError
-from ...endpoints import Endpoint, host_resolves
+from ...endpoints import Endpoint
 from ...karabo_wire import MAX_PARTS, REQUEST, decode
 from ...messages import DEFAULT_LIMITS, Limits, Message, Rejected
-from ...opening import explain, needs_ipv6
+from ...opening import require_known_host
 from ...series import MAX_DIM, Scan, Series
 from ..base import Link, Pollable
+from ..data_socket import attach, release, set_options
 from ..detector_url import DetectorUrl
 from ..monitor import LinkMonitor
 from ..strangers import advised
@@ -31,7 +32,6 @@ PARAMETERS = ("socket", "source", "path", "scan", "count", "index")
 SOCKETS = {"req": zmq.DEALER, "pull": zmq.PULL, "sub": zmq.SUB}
 QUEUE = 64
 """Trains that may wait in a PULL or SUB socket; a REQ one has a single request out."""
-HANDSHAKE_MS = 5_000
 RETRY_NS = 100_000_000
 """From a server's disappearance to the next request."""
 PATIENCE_NS = 5_000_000_000
@@ -134,37 +134,18 @@ class KaraboSource:
 
     def open(self) -> None:
         """Connect. Raises SourceError for a host that is not known."""
-        if not host_resolves(self._endpoint.host):
-            raise SourceError(
-                f"{self._endpoint.address}: this machine does not know the host {self._endpoint.host!r}; "
-                "check the name, or write its address in numbers"
-            )
+        require_known_host(self._endpoint, self._endpoint.host)
         context = self._context = zmq.Context()
         socket = self._socket = context.socket(SOCKETS[self._kind])
-        for option, value in self._options().items():
-            socket.setsockopt(option, value)
-        if self._kind == "sub":
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        # Not ZMQ_IMMEDIATE: it throws away an answer that lies unread when the server goes (5 of 60 runs).
+        most = self._limits.max_message_bytes
+        set_options(socket, [self._endpoint], high_water=QUEUE, max_bytes=most)
         self._monitor = LinkMonitor(socket, self._endpoint)
         try:
-            socket.connect(self._endpoint.address)
-        except zmq.ZMQError as error:
+            attach(socket, self._endpoint)
+        except SourceError:
             self.close()
-            raise SourceError(explain(self._endpoint, error)) from error
-
-    def _options(self) -> dict[int, int]:
-        # Not ZMQ_IMMEDIATE: it throws away an answer that lies unread when the server goes (5 of 60 runs).
-        return {
-            zmq.LINGER: 0,
-            zmq.RCVHWM: QUEUE,
-            zmq.MAXMSGSIZE: self._limits.max_message_bytes,
-            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 2,
-            zmq.TCP_KEEPALIVE_INTVL: 1,
-            zmq.TCP_KEEPALIVE_CNT: 3,
-            zmq.IPV6: int(needs_ipv6(self._endpoint)),
-        }
+            raise
 
     def resume(self, series: Series) -> None:
         """Go on with a series that a former process of this source left open."""
@@ -229,14 +210,8 @@ class KaraboSource:
 
     def close(self) -> None:
         """Close the socket; the arrays of messages already received stay valid."""
-        if self._monitor is not None:
-            self._monitor.close()
-        if self._socket is not None:
-            self._socket.close(0)
-            self._socket = None
-        if self._context is not None:
-            self._context.term()
-            self._context = None
+        release(self._monitor, self._socket, self._context)
+        self._socket = self._context = None
 
     def _opened(self) -> zmq.Socket[bytes]:
         if self._socket is None:
