@@ -8,6 +8,10 @@ import sys
 # mallopt's parameters, and the values that glibc starts with.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 LARGE = 128 * 1024
+LARGEST = 32 << 20
+"""glibc maps larger blocks in any case."""
+KEPT = 64 << 20
+"""What a thread's heap of glibc holds at most: seven messages of 8 MiB."""
 
 
 def return_large_blocks() -> None:
@@ -21,9 +25,26 @@ def return_large_blocks() -> None:
 
     Does nothing where the C library is another one.
     """
+    _set(mmap_threshold=LARGE, trim_threshold=LARGE)
+
+
+def keep_large_blocks() -> None:
+    """Keep up to 64 MiB of freed blocks for the next ones, for the rest of the process.
+
+    For the process that receives frames. glibc keeps twice the largest block that was freed, 16 MiB for
+    messages of 8 MiB, and a queue that swings by more has its pages mapped and cleared again and again: 0.2
+    to 2.5 of the 32 of a frame of 131 KB, which takes 26 to 34 us of processor time; 24.4 to 26 when they
+    are kept.
+
+    Does nothing where the C library is another one.
+    """
+    _set(mmap_threshold=LARGEST, trim_threshold=KEPT)
+
+
+def _set(mmap_threshold: int, trim_threshold: int) -> None:
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, LARGE)
-        mallopt(_TRIM_THRESHOLD, LARGE)
+        mallopt(_MMAP_THRESHOLD, mmap_threshold)
+        mallopt(_TRIM_THRESHOLD, trim_threshold)

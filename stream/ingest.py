@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
+from .heap import keep_large_blocks
 from .messages import Limits
 from .ring import WriterPort
 from .series import Scan
@@ -61,4 +62,5 @@ def run_ingest(options: IngestOptions, port: WriterPort) -> None:
     with loading():
         from .ingest_loop import Ingest
 
+    keep_large_blocks()
     run_child(options.name, options.children_address, lambda child: Ingest(options, port, child).run())
