@@ -83,7 +83,8 @@ def _tail(data: Bytes, at: int, stop: int, total: np.uint64) -> np.uint64:
 
 
 @njit(uint64(_BYTES, int64, int64), nogil=True, cache=True)
-def _xxh64(data: Bytes, start: int, stop: int) -> np.uint64:
+def xxh64(data: Bytes, start: int, stop: int) -> np.uint64:
+    """XXH64 (seed 0) of ``data[start:stop]``, for numba code; does not look whether they lie in ``data``."""
     size = stop - start
     stripes = size // 32
     total = _stripes(data, start, stripes) if stripes else _P5
@@ -98,7 +99,7 @@ def _of_each(data: Bytes, ends: npt.NDArray[np.int64]) -> Words:
     found = np.empty(len(ends), np.uint64)
     start = 0
     for i in range(len(ends)):
-        found[i] = _xxh64(data, start, ends[i])
+        found[i] = xxh64(data, start, ends[i])
         start = ends[i]
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import int64, njit, types, uint64
 
-from ..checksum import _xxh64, checksum
+from ..checksum import checksum, xxh64
 from ..messages import BSLZ4_HEADER
 from ..series import Encoding, IndexArray, Series
 from .recording_file import BSLZ4_BLOCK
@@ -139,7 +139,7 @@ def first_match(
 ) -> int:
     """First of the places ``at, at + step, ...`` whose bytes have one of the sorted sums; -1 = none."""
     for place in range(at, min(at + looks * step, len(data) - size + 1), step):
-        value = _xxh64(data, place, place + size)
+        value = xxh64(data, place, place + size)
         near = np.searchsorted(sums, value)
         if near < len(sums) and sums[near] == value:
             return place
