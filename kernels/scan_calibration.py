@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf, sqrt
 from operator import itemgetter
 
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .scan_coils import Axis, CoilModel, Lag
-from .scan_path import LONG_STEP, ScanPath
+from .scan_coils import Axis, CoilModel, Lag, follow_axis
+from .scan_path import LONG_STEP, Positions, ScanPath
 
 FloatArray = npt.NDArray[np.float64]
 Known = npt.NDArray[np.bool_]
@@ -229,8 +230,10 @@ def _disagreement(
     quarter[0] = quarter[1]
     direction = quarter[known]
 
+    places = _places(path, known)
+
     def loss(model: CoilModel) -> float:
-        at = model.apply(path)[known] / np.float32(cell)
+        at = places(model) / np.float32(cell)
         squares, weight = _compare(at, values, direction, path.shape[0] / cell, path.shape[1] / cell)
         if weight < 0.05 * len(values):
             raise ValueError(
@@ -252,14 +255,26 @@ def _misfit(
             "its pixels finite"
         )
 
+    places = _places(path, known)
+
     def loss(model: CoilModel) -> float:
-        seen, inside = _sampled(reference, model.apply(path)[known])
+        seen, inside = _sampled(reference, places(model))
         a, b = seen[inside], values[inside]
         if len(a) < 16 or a.std() == 0:
             return 1.0
         return float(1 - np.corrcoef(a, b)[0, 1] ** 2)
 
     return loss
+
+
+def _places(path: ScanPath, known: Known) -> Callable[[CoilModel], Positions]:
+    """Where the known samples were by a model; an axis is followed once for many pairs of delays."""
+
+    @lru_cache(maxsize=4 * MOST_TRIED + 4)
+    def followed(axis: int, model: Axis) -> FloatArray:
+        return follow_axis(path, axis, model)[0][known]
+
+    return lambda model: model.placed(followed(0, model.y), followed(1, model.x), model.centre, model.shift)
 
 
 def _coarse(problem: _Problem, reach: float, hold: float) -> list[FloatArray]:

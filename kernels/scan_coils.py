@@ -104,18 +104,18 @@ class CoilModel:
         Exact for the model, whatever the dwell times: the means are integrals in closed form. Before the path
         begins, the probe rests at its first position. Results may lie outside the field.
         """
-        y, x = (_follow_axis(path, axis, model)[0] for axis, model in ((0, self.y), (1, self.x)))
-        return self._placed(y, x, self.centre, self.shift)
+        y, x = (follow_axis(path, axis, model)[0] for axis, model in ((0, self.y), (1, self.x)))
+        return self.placed(y, x, self.centre, self.shift)
 
     def track(self, path: ScanPath) -> Track:
         """The same, and how far the probe travelled during each exposure."""
         (y, y0, y1), (x, x0, x1) = (
-            _follow_axis(path, axis, model) for axis, model in ((0, self.y), (1, self.x))
+            follow_axis(path, axis, model) for axis, model in ((0, self.y), (1, self.x))
         )
-        moved = self._placed(y1 - y0, x1 - x0, (0.0, 0.0), (0.0, 0.0))
-        return Track(self._placed(y, x, self.centre, self.shift), np.hypot(moved[:, 0], moved[:, 1]))
+        moved = self.placed(y1 - y0, x1 - x0, (0.0, 0.0), (0.0, 0.0))
+        return Track(self.placed(y, x, self.centre, self.shift), np.hypot(moved[:, 0], moved[:, 1]))
 
-    def _placed(self, y: FloatArray, x: FloatArray, centre: Pair, shift: Pair) -> Positions:
+    def placed(self, y: FloatArray, x: FloatArray, centre: Pair, shift: Pair) -> Positions:
         """The matrix about a centre, and a shift."""
         placed = np.empty((len(y), 2), np.float32)
         for axis, (by_y, by_x) in enumerate(self.matrix):
@@ -123,8 +123,8 @@ class CoilModel:
         return placed
 
 
-def _follow_axis(path: ScanPath, axis: int, model: Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(n,) mean position during each exposure, and the positions at its begin and its end."""
+def follow_axis(path: ScanPath, axis: int, model: Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(n,) mean position of one axis (0 = y) during each exposure, and the positions at its begin and end."""
     commanded = path.positions[:, axis].astype(np.float64)
     lag, omega, damping = model.response._numbers()
     mean, begin, end = _follow(commanded, path.wait, path.dwell, model.delay, lag, omega, damping)
