@@ -15,6 +15,7 @@ from . import options as opt
 
 if TYPE_CHECKING:
     from ..consumers.base import Consumer
+    from ..consumers.offline import Processed
     from ..pipeline import ConsumerConfig, Pipeline
     from ..stream.files.acquisition import Acquisition
     from ..stream.series import Series
@@ -55,11 +56,13 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     account["results"] = write_results(directory, processed.results)
     write_summary(directory, account)
     error = fails(processed)
-    summary = _summary(account, processed.alarms)
+    summary = _summary(account, processed)
     if error is not None:
         summary |= {"error": str(error), "exit_code": error.exit_code}
     write_summary(out, summary)
     progress = Progress()
+    for name, device in processed.devices.items():
+        progress.say(f"{name} was computed on: {device}")
     for alarm in processed.alarms:
         progress.say(f"alarm: {alarm}")
     if as_json:
@@ -72,7 +75,7 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     return 0
 
 
-def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Any, int]:
+def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Processed, int]:
     """What came of the file, and how many frames it should have."""
     from ..consumers.offline import process
     from ..consumers.pool import Pool
@@ -84,7 +87,9 @@ def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Any, int]:
     try:
         with tempfile.TemporaryDirectory(prefix="livem-") as tables, progress_bar(file) as said:
             series, count = _series_of(acquisition, pipeline, Path(tables))
-            return process(acquisition, series, count, _consumers(pipeline), pool, said), count
+            devices = {config.name: config.device for config in pipeline.consumers}
+            done = process(acquisition, series, count, _consumers(pipeline), pool, said, devices)
+            return done, count
     finally:
         pool.close()
 
@@ -122,7 +127,7 @@ def _policies(pipeline: Pipeline) -> Mapping[str, str]:
     return {name: "lossless" if n == 1 else f"every_nth:{n}" for name, n in every.items()}
 
 
-def _summary(account: Mapping[str, Any], alarms: tuple[str, ...]) -> dict[str, Any]:
+def _summary(account: Mapping[str, Any], processed: Processed) -> dict[str, Any]:
     from .. import __version__
 
     return {
@@ -130,6 +135,7 @@ def _summary(account: Mapping[str, Any], alarms: tuple[str, ...]) -> dict[str, A
         "unascribed": {},
         "ring": {"waited_s": 0},
         "ended": "the file has ended",
-        "alarms": list(alarms),
+        "alarms": list(processed.alarms),
+        "devices": dict(processed.devices),
         "version": __version__,
     }

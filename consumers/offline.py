@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import LivemError
@@ -16,8 +16,8 @@ from ..stream.files.acquisition import Acquisition
 from ..stream.results import Result
 from ..stream.series import Block, Series
 from ..stream.sources.replay.frame_reader import Damage
-from .analysis import Analysis
 from .base import Consumer, Output
+from .hardware import Hardware
 from .pool import Pool
 from .recorded import blocks_of
 
@@ -46,16 +46,20 @@ class Processed:
     """By topic."""
     alarms: tuple[str, ...]
     seconds: float
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """What each consumer was computed on, by name."""
 
 
 class _Run:
     """One consumer on its way through a file."""
 
-    def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int) -> None:
+    def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int, device: str) -> None:
+        self.hardware = Hardware(device, consumer)
         consumer.open(series)
         self.consumer, self.tally = consumer, Tally()
         self.alarms: list[str] = list(consumer.alarms())
-        self._analysis = Analysis(consumer, series, pool, every)
+        self._analysis = self.hardware.analysis(consumer, series, pool, every)
+        self.alarms += [self.hardware.alarm] if self.hardware.alarm else []
         self.again = 0
         """Frames before this one have to be seen once more: the consumer changed itself meanwhile."""
 
@@ -96,7 +100,8 @@ class _Run:
         self.tally.dropped.update({reason: n for reason, n in found.items() if n})
 
     def outputs(self) -> Sequence[Output]:
-        return tuple(self.consumer.close())
+        said = self.hardware.attrs()
+        return [replace(output, attrs={**output.attrs, **said}) for output in self.consumer.close()]
 
 
 def process(
@@ -106,6 +111,7 @@ def process(
     consumers: Mapping[str, tuple[Consumer[Any], int]],
     pool: Pool,
     progress: Callable[[int, int], None] = lambda done, count: None,
+    devices: Mapping[str, str] | None = None,
 ) -> Processed:
     """Run consumers over all frames of a file.
 
@@ -114,14 +120,22 @@ def process(
     acquisition, series, count : the file, how it announces itself and how many frames it has.
     consumers : by name: the consumer, and N of an every_nth edge (1 = all frames).
     progress : told after each reading how many of how many frames are done.
+    devices : "auto", "cpu" or "cuda" by name; "auto", as in a session, for those that are not named.
 
     Raises
     ------
     PipelineError
-        When a consumer's parameters do not fit the series.
+        When a consumer's parameters do not fit the series, or it has nothing for the GPU that it is to use.
+    MissingDependencyError
+        Where there is none.
+    DeviceFaultError
+        When the GPU fails in the middle.
     """
-    started = time.monotonic()
-    runs = {name: _Run(consumer, series, pool, every) for name, (consumer, every) in consumers.items()}
+    started, wanted = time.monotonic(), devices or {}
+    runs = {
+        name: _Run(consumer, series, pool, every, wanted.get(name, "auto"))
+        for name, (consumer, every) in consumers.items()
+    }
     frames = damaged = top = 0
     for block in blocks_of(acquisition, series, count):
         if isinstance(block, Damage):
@@ -142,6 +156,7 @@ def process(
         results,
         tuple(text for run in runs.values() for text in (*run.alarms, *_raised(run))),
         time.monotonic() - started,
+        {name: str(run.hardware) for name, run in runs.items()},
     )
 
 

@@ -17,8 +17,8 @@ from ..kernels.masks import Center, Shape, frame_center
 BEYOND_RIM = 1.1
 """In units of the disk's radius: where dark fields begin, so that the rim's softness and shift stay out."""
 HIGH_ANGLE = 3.0
-"""Least inner angle of HAADF in semi-convergence angles: below, coherent scattering shows (Hartel, Rose &
-Dinges, Ultramicroscopy 63 (1996) 93)."""
+"""Least inner angle of HAADF in semi-convergence angles: a rule of the laboratory; below, Bragg scattering
+shows."""
 SHORT_CAMERA = 0.8
 """Share of the half side of the frame that HAADF begins at where 3 alpha lies farther out."""
 PRESETS: Mapping[str, tuple[float, float | None]] = {
@@ -30,8 +30,8 @@ PRESETS: Mapping[str, tuple[float, float | None]] = {
 }
 """Inner and outer radius in units of the bright-field disk's; None: to the farthest corner of the frame.
 
-bf: the whole direct disk. abf: its outer half (Okunishi et al., Microsc. Microanal. 15 (2009) 164; Findlay et
-al., Ultramicroscopy 110 (2010) 903). df: all that is scattered out of the disk; adf and haadf: its two parts.
+bf: the whole direct disk. abf: its outer half (Findlay et al., Ultramicroscopy 110 (2010) 903,
+doi:10.1016/j.ultramic.2010.04.004). df: all that is scattered out of the disk; adf and haadf: its two parts.
 """
 ASSUMED_RADIUS = 0.18
 """Of the frame's shorter side: the disk while none has been found."""

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from livem.commands.process import command
+from livem.errors import MissingDependencyError
+from livem.kernels.device import CudaState
 from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -125,3 +127,29 @@ def test_a_consumer_that_raises_is_told_and_counted(tmp_path):
     assert done.return_value == summary["exit_code"] == 1
     assert f"livem: error: {summary['error']}" in done.stderr
     assert "b raised for 256 frames, first RuntimeError: broken" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("cpu", "CPU (as the pipeline says)"), ("auto", "CPU (none here)")]
+)
+def test_the_device_of_the_pipeline_is_taken_and_said(wanted, said, tmp_path, monkeypatch):
+    monkeypatch.setattr("livem.kernels.device.find_cuda", lambda: CudaState(None, "none here"))
+    pipeline = tmp_path / "p.toml"
+    pipeline.write_text(PIPELINE.replace('name = "vd"', f'name = "vd"\ndevice = "{wanted}"'))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(command, [TINY, "-p", str(pipeline), "-o", str(out)], standalone_mode=False)
+    assert done.exception is None
+    assert f"vd was computed on: {said}" in done.output
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["devices"]["vd"] == said
+    assert summary["devices"]["few"] == "CPU (none here)"
+
+
+def test_a_gpu_that_is_wanted_and_not_there_ends_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("livem.kernels.device.find_cuda", lambda: CudaState(None, "none is here"))
+    pipeline = tmp_path / "p.toml"
+    pipeline.write_text(PIPELINE.replace('name = "vd"', 'name = "vd"\ndevice = "cuda"'))
+    arguments = [TINY, "-p", str(pipeline), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert isinstance(done.exception, MissingDependencyError)
+    assert 'device = "cuda", but none is here' in str(done.exception)

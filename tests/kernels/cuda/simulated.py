@@ -21,6 +21,7 @@ from livem.consumers import gpu, hardware
 from livem.consumers.analysis import Analysis
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.gpu import GpuReducer, PageLocked
+from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import DeviceFaultError
@@ -30,6 +31,8 @@ from livem.kernels.device import choose_device
 from livem.kernels.masks import disk
 from livem.kernels.reduce import DTYPES, Region, compile_regions
 from livem.stream.series import Block, Scan, Series, SeriesKey
+from livem.stream.simulate.catalogue import open_acquisition
+from livem.stream.sources.replay.recorded_series import recorded_series
 
 assert config.ENABLE_CUDASIM, "NUMBA_ENABLE_CUDASIM=1 has to be set before numba is imported"
 
@@ -340,6 +343,22 @@ def test_virtual_detectors_show_the_very_pictures(few_threads):
     for name, arrays in pictures[0].items():
         for key, array in arrays.items():
             np.testing.assert_array_equal(array, pictures[1][name][key], err_msg=f"{name}.{key}")
+
+
+def test_a_file_is_processed_on_the_device_that_is_wanted(few_threads):
+    acquisition = open_acquisition("sim:4dstem?shape=8x9&scan=3x3")
+    series, count = recorded_series(acquisition, b"12345678")
+    pictures = []
+    for wanted in ("cuda", "cpu"):
+        consumers, pool = {"vd": (VirtualDetectors("vd", pattern=False), 1)}, Pool(1)
+        done = process(acquisition, series, count, consumers, pool, devices={"vd": wanted})
+        device = "CUDA simulator" if wanted == "cuda" else "CPU"
+        assert done.devices == {"vd": f"{device} (as the pipeline says)"}
+        assert {result.attrs["device"] for result in done.results.values()} == set(done.devices.values())
+        pictures.append({topic: result.arrays["image"] for topic, result in done.results.items()})
+    assert pictures[0].keys() == pictures[1].keys() >= {"vd.bf", "vd.com"}
+    for topic, picture in pictures[0].items():
+        np.testing.assert_array_equal(picture, pictures[1][topic], err_msg=topic)
 
 
 def outputs_of(wanted: str, series: Series, block: Block) -> dict[str, dict[str, np.ndarray]]:
