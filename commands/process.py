@@ -40,6 +40,9 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
       livem process recordings/series_3.h5 -o results
       livem process scan.mib -p haadf.toml --scan 256x256 -o results --json
     """
+    from ..stream.processes import be_quiet
+
+    be_quiet()
     from ..consumers.offline import account_of, fails
     from ..outputs import write_results, write_summary
     from .accounts_text import summary_lines

@@ -88,8 +88,8 @@ class Errands:
         """Seconds until `run` has something to do; None when nothing is known to come."""
         return self._consumer.work_in() if self._consumer.works and self._key is not None else None
 
-    def run(self) -> Sequence[Output]:
-        """Take in what is new, and do a piece of work when one is due; outputs if those changed.
+    def run(self, at_once: bool = False) -> Sequence[Output]:
+        """Take in what is new, and do a piece of work when one is due, or at once; outputs if those changed.
 
         Raises whatever the consumer raises.
         """
@@ -98,7 +98,7 @@ class Errands:
         if self._feed is not None:
             self._take(self._feed.changed(self._key))
         due = self.due_in()
-        return tuple(self._consumer.work()) if due is not None and due <= 0 else ()
+        return tuple(self._consumer.work()) if due is not None and (at_once or due <= 0) else ()
 
     def last_inputs(self, series: Series, seconds: float = LAST_INPUT_S) -> str:
         """Take in the last results of a series that has ended; what is lacking, in words."""

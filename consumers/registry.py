@@ -21,12 +21,17 @@ from .base import Consumer
 GROUP = "livem.consumers"
 """Entry point group under which other packages offer consumers."""
 BUILT_IN: Mapping[str, str] = {
+    "inpaint": ".inpaint:Inpaint",
     "preview": ".preview:Preview",
     "virtual_detectors": ".virtual_detectors:VirtualDetectors",
 }
 
 
-BUILT_IN_POLICY: Mapping[str, str] = {"preview": "latest", "virtual_detectors": "lossless"}
+BUILT_IN_POLICY: Mapping[str, str] = {
+    "inpaint": "lossless",
+    "preview": "latest",
+    "virtual_detectors": "lossless",
+}
 """Default policies of the built-in types: a session must know them and need not load the kernels for it."""
 
 

@@ -130,10 +130,10 @@ class Worker:
         due = self._errands.due_in()
         return due is not None and due <= within
 
-    def _run_errands(self) -> None:
+    def _run_errands(self, at_once: bool = False) -> None:
         """What the consumer does between blocks; one that raises there has had its turn for this series."""
         try:
-            outputs = self._errands.run()
+            outputs = self._errands.run(at_once)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._errands.end()
             self._count_error(error)
@@ -226,6 +226,7 @@ class Worker:
             self._child.link.report("alarm", text=self._unseen(series))
         if not self._fit:
             return []
+        self._show_last_frames(series)
         try:
             self._take_last_inputs(series)
             last = tuple(self._consumer.close())
@@ -235,6 +236,12 @@ class Worker:
         if last:
             self._outlet.replace(last)
         return self._outlet.publish(series, final=True)
+
+    def _show_last_frames(self, series: Series) -> None:
+        """A consumer that works may take long over its last word: what it has by then goes out before."""
+        if self._due(math.inf):
+            self._run_errands(at_once=True)
+            self._outlet.publish(series)
 
     def _take_last_inputs(self, series: Series) -> None:
         if lack := self._errands.last_inputs(series):

@@ -183,7 +183,7 @@ def _middle(path: ScanPath, usable: Known, most: int) -> Known:
         return usable
     off = np.abs(path.positions + 0.5 - np.array(path.shape) / 2) / path.shape
     away = off.max(axis=1)
-    return usable & (away <= np.partition(away[usable], most)[most])
+    return np.asarray(usable & (away <= np.partition(away[usable], most)[most]))
 
 
 def _problem(

@@ -101,7 +101,7 @@ class ScanPath:
 
     def _map(self, weights: Seconds | None) -> CoverageMap:
         ny, nx = self.shape
-        counted: npt.NDArray[np.float64] = np.bincount(self.pixels(), weights, ny * nx)
+        counted = np.asarray(np.bincount(self.pixels(), weights, ny * nx), np.float64)
         return counted.reshape(ny, nx).astype(np.float32)
 
 
@@ -142,7 +142,7 @@ def check_field(shape: Shape, n: int) -> int:
 def held_inside(positions: npt.NDArray[np.floating], shape: Shape) -> Positions:
     """As float32, with what lies on the border or beyond moved to the last place inside."""
     high = (np.array(shape) - 0.5) * (1 - 2.0**-22)  # 4 float32 below the border, at any side
-    return np.clip(positions, -0.5, high).astype(np.float32)
+    return np.asarray(np.clip(positions, -0.5, high), np.float32)
 
 
 def _is_inside(positions: Positions, shape: Shape) -> npt.NDArray[np.bool_]:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from livem.kernels.inpaint.hold_out import (
     FOLDS,
     HeldOut,
+    block_for,
     error_of,
     fold_map,
     folds_needed,
     forget_fold,
+    importance_of,
     without_fold,
 )
 
@@ -34,7 +36,7 @@ def test_a_fold_depends_on_the_pixel_and_the_seed_alone():
 
 
 def test_few_samples_need_more_folds():
-    assert [folds_needed(n) for n in (0, 100, 6500, 19_999, 20_000, 10**7)] == [5, 5, 4, 2, 1, 1]
+    assert [folds_needed(n) for n in (0, 100, 16_000, 80_000, 160_000, 10**7)] == [12, 12, 10, 2, 1, 1]
 
 
 @settings(max_examples=50, deadline=None)
@@ -44,13 +46,14 @@ def test_errors_are_numpys(ny, nx, channels, seed):
     folds = fold_map((ny, nx), seed)
     weight = rng.poisson(0.5, (ny, nx)).astype(np.float32)
     data, estimate = rng.normal(size=(2, channels, ny, nx)).astype(np.float32)
-    found = error_of(estimate, data, weight, folds, 3)
+    found = error_of(estimate, data, weight, weight, folds, 3)
     held = (folds == 3) & (weight > 0)
     squares = (weight * (estimate.astype(float) - data) ** 2)[:, held].sum(axis=1)
     np.testing.assert_allclose(found.squares, squares, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(found.signal, data[:, held].sum(axis=1, dtype=float), rtol=1e-5, atol=1e-5)
     assert found.pixels == held.sum()
-    assert found.weight == weight[held].sum()
+    assert found.importance == weight[held].sum()
+    assert found.visits == pytest.approx(held.sum())
     assert not (without_fold(weight, folds, 3)[held]).any()
 
 
@@ -62,14 +65,38 @@ def test_the_noise_of_the_samples_is_taken_out_of_the_error():
     data = (rng.poisson(truth * visits) / visits).astype(np.float32)
     estimate = (truth + 2.0).astype(np.float32)
     folds = fold_map((512, 512))
-    error = error_of(estimate, data, visits.astype(np.float32), folds, 0)
-    error += error_of(estimate, data, visits.astype(np.float32), folds, 1)
-    assert error.rmse()[0] > 3.0
-    assert error.rmse_of_truth(1.0)[0] == pytest.approx(2.0, rel=0.05)
+    weight = visits.astype(np.float32)
+    for importance in (weight, np.ones_like(weight), importance_of(weight)):
+        error = error_of(estimate, data, weight, importance, folds, 0)
+        error += error_of(estimate, data, weight, importance, folds, 1)
+        assert error.rmse()[0] > 3.0
+        assert error.rmse_of_truth(1.0)[0] == pytest.approx(2.0, rel=0.07)
+        assert not error.is_exact(1.0)
+        assert error.is_exact(1e-3)
+
+
+def test_what_is_held_out_is_as_far_as_the_holes_are():
+    """Lines of adjacent samples 9 px apart: single pixels have neighbours, blocks have not."""
+    weight = np.zeros((128, 128), np.float32)
+    weight[4::9] = 1.0
+    assert block_for(weight) == 8
+    scattered = (np.random.default_rng(0).random((128, 128)) < 0.2).astype(np.float32)
+    assert block_for(scattered) == 1
+    assert block_for(np.zeros((9, 9), np.float32)) == block_for(np.ones((9, 9), np.float32)) == 1
+
+
+def test_sparse_parts_count_as_much_as_dense_ones():
+    rng = np.random.default_rng(0)
+    chance = np.where(np.arange(256) < 128, 0.5, 0.05)
+    weight = (rng.random((256, 256)) < chance).astype(np.float32)
+    importance = importance_of(weight)
+    assert (importance[weight == 0] == 0).all()
+    left, right = importance[:, :100].sum(), importance[:, 156:].sum()
+    assert left == pytest.approx(right, rel=0.05)
 
 
 def test_nothing_held_out_is_no_number():
-    none = HeldOut(np.zeros(2), np.zeros(2), 0.0, 0)
+    none = HeldOut(np.zeros(2), np.zeros(2), 0.0, 0.0, 0)
     assert np.isnan(none.rmse()).all()
     np.testing.assert_array_equal(none.rmse_of_truth(1.0), 0.0)
 

@@ -1,0 +1,282 @@
+"""The picture of a sparse scan while it is scanned: what was not measured is estimated, and marked so."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels.inpaint.estimate import Estimate
+from ..kernels.inpaint.live import LiveInpainter, Plan, warm_up
+from ..kernels.noise import NoiseModel
+from ..stream.results import Result
+from ..stream.series import Scan, Series
+from .base import Consumer, Encoded, Frames, Output
+from .inpaint_options import OPTIONS, InpaintOptions, input_topics
+from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
+from .sparse_truth import Truth
+
+PONDER_SHARE = 4
+"""After a piece of pondering that took t, the next begins 4 t after its start: a quarter of the time."""
+FINE_ALARM = 0.5
+"""Share of a settled picture with features finer than its gaps from which the user is told."""
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The open series: its samples and what is made of them."""
+
+    series: Series
+    scan: Scan
+    live: LiveInpainter
+    groups: tuple[Group, ...]
+    seen: Seen
+    refused: int = 0
+    """Samples outside the field or not finite."""
+
+
+class Inpaint(Consumer[Samples | None]):
+    """Reconstructs sparse scans: a point detector's, or virtual-detector images with holes.
+
+    Parameters
+    ----------
+    name : the consumer's name.
+    input : topics ("vd.haadf") of scan images that are reconstructed; none: frames of a point detector.
+        Images that share a scan are solved together.
+    algorithm : "auto" (held-out samples choose), or one of `kernels.inpaint.ladders.LADDERS`.
+    strength : "auto", or how much the algorithm's prior weighs against the samples; 0 passes through them.
+    reach : "auto", or px from the nearest sample where the picture ends.
+    hz : pictures a second, at most.
+    memory : passes after which a sample counts for 1/e where a scan is repeated; 0: all count alike.
+    uncertainty : show the standard deviation of the picture's error.
+    truth : a .npy image to compare with, for simulations.
+
+    Notes
+    -----
+    Every picture is marked as an estimate and says what it is made of: the sampled pixels, how well samples
+    that were held out are predicted, algorithm and version. Farther than ``reach`` from any sample it is NaN.
+    """
+
+    type_name: ClassVar[str] = "inpaint"
+    works: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        name: str,
+        input: str | Sequence[str] = (),
+        algorithm: str = "auto",
+        strength: float | str = "auto",
+        reach: float | str = "auto",
+        hz: float = 30.0,
+        memory: float = 0.0,
+        uncertainty: bool = True,
+        truth: str = "",
+    ) -> None:
+        super().__init__(name)
+        self._where = f"consumer {name!r} (inpaint)"
+        self._inputs = input_topics(self._where, input)
+        values = {
+            "algorithm": algorithm,
+            "strength": strength,
+            "reach": reach,
+            "hz": hz,
+            "memory": memory,
+            "uncertainty": uncertainty,
+        }
+        self._options = InpaintOptions.parse(self._where, values)
+        self._truth = Truth(self._where, truth)
+        self._open: _Scan | None = None
+        self._fed: dict[str, Result] = {}
+        self._stale = False
+        """Whether what was fed is newer than the picture."""
+        self._picture_at = self._ponder_at = 0.0
+        self._alarm = ""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return self._inputs
+
+    def open(self, series: Series) -> None:
+        warm_up()
+        scan = scan_of(self._where, series)
+        channels = 1 if self._inputs else channels_of(self._where, series)
+        live = LiveInpainter(scan.shape, channels, self._plan(series))
+        self._open = _Scan(series, scan, live, groups_of_point(channels), Seen())
+        self._fed, self._stale, self._alarm = {}, False, ""
+        self._picture_at = self._ponder_at = 0.0
+
+    def process(self, frames: Frames) -> Samples | None:
+        return None if self._inputs else samples_of(frames, self._opened().scan)
+
+    def process_encoded(self, encoded: Encoded) -> tuple[Samples | None, npt.NDArray[np.int8]] | None:
+        """What takes the results of others need not decode its frames."""
+        return (None, np.zeros(len(encoded), np.int8)) if self._inputs else None
+
+    def merge(self, partial: Samples | None) -> Sequence[Output]:
+        if partial is not None and len(partial.indices):
+            now = self._opened()
+            fresh = partial.only(now.seen.new(partial.indices))
+            self._forget(now, len(fresh.indices))
+            added = now.live.add(fresh.positions, fresh.values)
+            now.refused += added.outside + added.not_finite
+        return ()
+
+    def feed(self, result: Result) -> None:
+        self._fed[result.topic] = result
+        self._stale = True
+
+    def work_in(self) -> float | None:
+        now = self._open
+        if now is None:
+            return None
+        due = []
+        if now.live.is_behind or (self._stale and len(self._fed) == len(self._inputs)):
+            due.append(self._picture_at)
+        if now.live.is_pondering:
+            due.append(self._ponder_at)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def work(self) -> Sequence[Output]:
+        now, began = self._opened(), time.monotonic()
+        ponders = now.live.is_pondering and self._ponder_at <= began < self._picture_at
+        if not ponders and (self._take_fed(now) or now.live.is_behind):
+            now.live.refresh()
+            self._picture_at = began + 1 / self._options.hz
+            return self._outputs(now)
+        now.live.ponder()
+        self._ponder_at = began + PONDER_SHARE * (time.monotonic() - began)
+        return ()
+
+    def set(self, name: str, value: Any) -> bool:
+        """Change any of the parameters but ``input`` and ``truth``; the samples stay."""
+        if name not in OPTIONS:
+            raise self.unknown_parameter(name)
+        self._options = self._options.changed(self._where, name, value)
+        if self._open is not None:
+            self._open.live.change(self._plan(self._open.series))
+        return False
+
+    def parameters(self) -> Mapping[str, Any]:
+        return self._options.parameters
+
+    def outputs(self) -> Sequence[Output] | None:
+        now = self._open
+        return None if now is None or now.live.estimate is None else self._outputs(now)
+
+    def alarms(self) -> Sequence[str]:
+        return [self._alarm] if self._alarm else []
+
+    def close(self) -> Sequence[Output]:
+        now = self._opened()
+        self._take_fed(now)
+        if not now.live.heard:
+            return ()
+        estimate = now.live.settle()
+        if estimate.too_fine > FINE_ALARM:
+            self._alarm = (
+                f"{self._where}: {100 * estimate.too_fine:.0f} % of the picture of series "
+                f"{now.series.key.number} shows features finer than the gaps between its samples: the "
+                f"{estimate.algorithm} put them there; scan more densely where they matter"
+            )
+        return self._outputs(now)
+
+    def _opened(self) -> _Scan:
+        if self._open is None:
+            raise RuntimeError(f"{self._where} got frames before open()")
+        return self._open
+
+    def _plan(self, series: Series) -> Plan:
+        options = self._options
+        return Plan(
+            algorithm=options.algorithm,
+            strength=options.chosen_strength,
+            noise=None if self._inputs else _noise_of(series),
+            uncertainty=options.uncertainty,
+            reach=options.chosen_reach,
+        )
+
+    def _take_fed(self, now: _Scan) -> bool:
+        """The newest images, if there are newer ones."""
+        if not self._stale:
+            return False
+        found = stacked(self._fed, self._inputs, now.scan.shape)
+        if found is None:
+            return False
+        samples, now.groups = found
+        channels = samples.values.shape[1]
+        if channels != now.live.field.channels:
+            now.live = LiveInpainter(now.scan.shape, channels, self._plan(now.series))
+        now.live.replace(samples.positions, samples.values)
+        self._stale = False
+        return True
+
+    def _forget(self, now: _Scan, samples: int) -> None:
+        """Let older samples fade, as newer ones come in."""
+        one_pass = now.series.count and now.scan.repeats and now.series.count / now.scan.repeats
+        if self._options.memory and one_pass and samples:
+            now.live.fade(math.exp(-samples / (self._options.memory * one_pass)))
+
+    def _outputs(self, now: _Scan) -> Sequence[Output]:
+        estimate = now.live.estimate
+        if estimate is None:
+            return ()
+        units = str(now.series.meta.get("unit", "counts")) if not self._inputs else ""
+        attrs = _attrs(estimate, now)
+        if (psnr := self._truth.psnr(estimate.image[0], now.series, now.scan)) is not None:
+            attrs["psnr"] = psnr
+        outputs = [output for group in now.groups for output in _pictures(group, estimate, units, attrs)]
+        distance = {"image": estimate.distance, "valid": np.isfinite(estimate.distance)}
+        return [*outputs, Output("distance", "image", distance, {"image": "px"}, attrs, hz=5.0)]
+
+
+def _noise_of(series: Series) -> NoiseModel | None:
+    """Counts scatter as electrons do; of other numbers nothing is known."""
+    if series.numpy_dtype.kind not in "iu":
+        return None
+    gain = float(series.meta.get("counts_per_electron") or 1.0)
+    read_noise = float(series.meta.get("read_noise") or 0.0)
+    return NoiseModel(gain, float(series.meta.get("offset") or 0.0), read_noise)
+
+
+def _attrs(estimate: Estimate, now: _Scan) -> dict[str, Any]:
+    """What every picture says of itself."""
+    attrs = {
+        "estimate": True,
+        "algorithm": estimate.algorithm,
+        "version": estimate.version,
+        "strength": estimate.strength,
+        "samples": estimate.samples,
+        "refused": now.refused,
+        "coverage": estimate.coverage,
+        "too_fine": estimate.too_fine,
+        "settled": estimate.settled,
+    }
+    for name, values in (("held_out_rmse", estimate.held_out), ("held_out_error", estimate.error)):
+        if np.isfinite(values).all():
+            attrs[name] = [float(value) for value in values]
+    return attrs
+
+
+def _pictures(group: Group, estimate: Estimate, unit: str, attrs: Mapping[str, Any]) -> list[Output]:
+    """The picture of a group, what was measured of it, and how sure it is."""
+    image = _as_shown(estimate.image[group.channels], group)
+    valid = np.asarray(np.isfinite(image) if image.ndim == 2 else np.isfinite(image).all(axis=-1))
+    arrays: dict[str, npt.NDArray[Any]] = {"image": image, "valid": valid, "sampled": estimate.sampled}
+    outputs = [Output(group.name, "image", arrays, {"image": unit}, attrs)]
+    if estimate.sigma is not None:
+        sigma = _as_shown(estimate.sigma[group.channels], group)
+        name = f"{group.name}_sigma"
+        outputs.append(
+            Output(name, "image", {"image": sigma, "valid": valid}, {"image": unit}, attrs, hz=5.0)
+        )
+    return outputs
+
+
+def _as_shown(planes: npt.NDArray[np.float32], group: Group) -> npt.NDArray[np.float32]:
+    """(ny, nx), or (ny, nx, k) of a vector."""
+    return np.moveaxis(planes, 0, -1) if group.is_vector else planes[0]

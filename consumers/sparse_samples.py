@@ -1,0 +1,144 @@
+"""Samples of a sparse scan as frames or as results of another consumer, for the reconstruction.
+
+Knows scans and images; not what becomes of the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PipelineError
+from ..stream.results import Result, valid_of
+from ..stream.series import IndexArray, Scan, Series
+from .base import Frames
+
+MAX_CHANNELS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Some samples: their frame numbers, places and values."""
+
+    indices: IndexArray
+    positions: npt.NDArray[np.float32]
+    """(n, 2) (y, x) in scan pixels."""
+    values: npt.NDArray[np.float64]
+    """(n, c)"""
+
+    def only(self, wanted: npt.NDArray[np.bool_]) -> Samples:
+        """Some of them."""
+        return Samples(self.indices[wanted], self.positions[wanted], self.values[wanted])
+
+
+def channels_of(where: str, series: Series) -> int:
+    """Values of a frame of a point detector; PipelineError where frames are pictures."""
+    h, w = series.shape
+    if min(h, w) > 1 or h * w > MAX_CHANNELS:
+        raise PipelineError(
+            f"{where}: frames of {h}x{w} are no samples of a point detector (1x1 to 1x{MAX_CHANNELS}); "
+            'name a virtual detector to take them from: input = "vd.haadf"'
+        )
+    return h * w
+
+
+def scan_of(where: str, series: Series) -> Scan:
+    """Where the samples lie; PipelineError for a movie."""
+    if series.scan is None:
+        raise PipelineError(
+            f"{where}: the series says no scan, so its samples have no place; "
+            "give [scan] shape in the pipeline file"
+        )
+    return series.scan
+
+
+def samples_of(frames: Frames, scan: Scan) -> Samples:
+    """Of frames of a point detector; flyback frames are left out."""
+    values = frames.data.reshape(len(frames), -1).astype(np.float64)
+    if scan.order == "positions":
+        positions = np.full((len(frames), 2), np.nan, np.float32)
+        if frames.positions is not None:
+            positions = frames.positions
+        return Samples(frames.indices.copy(), positions.astype(np.float32), values)
+    pixels = scan.pixels(frames.indices)
+    places = np.stack(np.divmod(pixels, scan.shape[1]), axis=1).astype(np.float32)
+    return Samples(frames.indices.copy(), places, values).only(pixels >= 0)
+
+
+class Seen:
+    """Frame numbers that were taken in, so that each sample counts once however often it is fed."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(1 << 13, np.uint8)
+
+    def new(self, indices: IndexArray) -> npt.NDArray[np.bool_]:
+        """(n,) which of these were not seen before; they are now."""
+        if not len(indices):
+            return np.zeros(0, bool)
+        places, bits = indices >> 3, np.left_shift(1, indices & 7).astype(np.uint8)
+        self._make_room(int(places.max()) + 1)
+        fresh: npt.NDArray[np.bool_] = (self._bits[places] & bits) == 0
+        np.bitwise_or.at(self._bits, places, bits)
+        return fresh
+
+    def _make_room(self, size: int) -> None:
+        if size > len(self._bits):
+            self._bits = np.concatenate([self._bits, np.zeros(max(size, len(self._bits)), np.uint8)])
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Channels that are one picture: one value a pixel, or the components of a vector."""
+
+    name: str
+    channels: slice
+    is_vector: bool = False
+
+
+def groups_of_point(channels: int) -> tuple[Group, ...]:
+    """Of a point detector: each value is a picture."""
+    names = ["image"] if channels == 1 else [f"image{n}" for n in range(channels)]
+    return tuple(Group(name, slice(n, n + 1)) for n, name in enumerate(names))
+
+
+def stacked(
+    results: Mapping[str, Result], topics: Sequence[str], shape: tuple[int, int]
+) -> tuple[Samples, tuple[Group, ...]] | None:
+    """The images of several topics as samples on pixel centres; None until all are there.
+
+    A pixel counts where every image is valid.
+    """
+    if any(topic not in results for topic in topics):
+        return None
+    images = [_planes(results[topic], shape) for topic in topics]
+    valid = np.logical_and.reduce([valid_of(results[topic]) for topic in topics])
+    stack = np.concatenate(images)
+    valid &= np.isfinite(stack).all(axis=0)
+    places = np.argwhere(valid)
+    samples = Samples(np.zeros(len(places), np.int64), places.astype(np.float32), stack[:, valid].T)
+    ends = np.cumsum([0, *map(len, images)]).tolist()
+    vectors = [results[topic].arrays["image"].ndim == 3 for topic in topics]
+    groups = [Group(name, slice(ends[n], ends[n + 1]), vectors[n]) for n, name in enumerate(_names(topics))]
+    return samples, tuple(groups)
+
+
+def _planes(result: Result, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """(c, ny, nx) of an image result; PipelineError where it is no image of the scan."""
+    image = result.arrays.get("image")
+    if image is None or image.shape[:2] != shape:
+        found = "no image" if image is None else f"an image of {image.shape[0]}x{image.shape[1]}"
+        raise PipelineError(
+            f"{result.topic} is {found}; a scan image of {shape[0]}x{shape[1]} is wanted, "
+            "such as a detector of virtual_detectors gives"
+        )
+    planes = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    return planes.astype(np.float64)
+
+
+def _names(topics: Sequence[str]) -> Sequence[str]:
+    """What the pictures are called: as the outputs they come from, where those differ."""
+    names = [topic.partition(".")[2] for topic in topics]
+    return names if len(set(names)) == len(names) else [topic.replace(".", "_") for topic in topics]

@@ -1,0 +1,286 @@
+"""A sparse scan while it is scanned: samples in, pictures out, each piece of work within some milliseconds.
+
+Three kinds of work share the time: the picture of all samples by the present choice (`refresh`), what makes
+the choice and says how good it is (`ponder`), and, at the end, a last word that depends on the samples alone
+(`settle`). Knows arrays and clocks; no streams, no threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from ..noise import NoiseModel
+from .centring import centred, solve_centred
+from .choice import Candidate, Contest, choose
+from .estimate import Estimate
+from .gaps import Gaps
+from .hold_out import HeldOut
+from .ladders import AUTO, ladders_for
+from .questions import Questions
+from .samples import Added, Offsets, SampleField
+from .solution import Budget, Image, Weight
+from .support import sampling_gap, too_fine
+
+WARM = Budget(iterations=12, tolerance=3e-3)
+"""A picture that follows the one before: 8 iterations suffice when a few per cent of the samples are new."""
+COLD = Budget(iterations=100, tolerance=3e-3)
+LAST = Budget(iterations=400, tolerance=1e-5)
+"""The last word: 1e-5 of the samples' spread from where it would end."""
+TRIAL = Budget(iterations=80, tolerance=3e-3)
+"""Of a solve without some of the samples."""
+KEPT = 12
+"""Last comparisons that the held-out error is taken from."""
+ROUNDS = 8
+"""Bouts on the same samples after which a contest has nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is wanted."""
+
+    algorithm: str = AUTO
+    strength: float | None = None
+    """None: chosen."""
+    noise: NoiseModel | None = None
+    """None: unknown. Then there is no error without noise."""
+    uncertainty: bool = True
+    reach: float | None = None
+    """px from the nearest sample where the picture ends; None: chosen (`gaps.GAPS`)."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """What a field holds at a moment, as solvers want it."""
+
+    data: Image
+    weight: Weight
+    offsets: Offsets | None
+    count: int
+    """Sampled pixels."""
+
+    def centred(self, picture: Image | None) -> Image:
+        """The values as they would be on the centres, as far as a picture tells."""
+        return self.data if picture is None else centred(self.data, self.weight, self.offsets, picture)
+
+
+class LiveInpainter:
+    """The picture of a sparse scan, as far as it is known.
+
+    Parameters
+    ----------
+    shape : (ny, nx) of the field.
+    channels : values of a sample; they share one sampling pattern.
+
+    Raises
+    ------
+    ValueError
+        An algorithm or a shape that there is not.
+    """
+
+    def __init__(self, shape: tuple[int, int], channels: int = 1, plan: Plan | None = None) -> None:
+        self.plan = plan or Plan()
+        self.field = SampleField(shape, channels)
+        self.contest = Contest(ladders_for(self.plan.algorithm, self.plan.strength))
+        self._picture: Image | None = None
+        self._estimate: Estimate | None = None
+        self._gaps: Gaps | None = None
+        self._fading = 1.0
+        self._heard = 0
+        """Samples that came in since the beginning, decayed or not."""
+        self._shown = -1
+        """Of them, in the picture."""
+        self._errors: list[HeldOut] = []
+        self._fine = 0.0
+        self._pieces: Iterator[None] = iter(())
+        self._pondered = -1
+
+    @property
+    def heard(self) -> int:
+        """Samples that came in since the beginning."""
+        return self._heard
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether samples came in that the picture does not know."""
+        return self._shown != self._heard
+
+    @property
+    def is_pondering(self) -> bool:
+        """Whether `ponder` has anything left to do."""
+        return self._picture is not None and self._pondered != self._heard
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The newest one; None before the first."""
+        return self._estimate
+
+    def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+        """Take in samples; see `SampleField.add`."""
+        added = self.field.add(positions, values)
+        self._heard += added.counted
+        return added
+
+    def replace(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+        """These samples and no others: for an image with holes, which is given anew as a whole."""
+        self.field.reset()
+        return self.add(positions, values)
+
+    def fade(self, factor: float) -> None:
+        """Let the samples so far count for less, where the scene moves; done before the next picture."""
+        self._fading *= factor
+
+    def change(self, plan: Plan) -> None:
+        """Another plan for the same samples.
+
+        Raises ValueError for an algorithm that there is not.
+        """
+        if (plan.algorithm, plan.strength) != (self.plan.algorithm, self.plan.strength):
+            self.contest = Contest(ladders_for(plan.algorithm, plan.strength))
+            self._errors, self._pieces = [], iter(())
+        self.plan, self._gaps, self._shown = plan, None, -1
+
+    def refresh(self) -> Estimate:
+        """The picture of all samples by the present choice, from the last picture on."""
+        known = self._known()
+        champion = self.contest.champion
+        start = self._picture if champion.solver.warm else None
+        data = known.centred(start)
+        budget = COLD if start is None else WARM
+        found = champion.solver.solve(data, known.weight, start, champion.strength, budget).image
+        if start is None:  # the first picture: its gradient was not there before it
+            found = self._again(champion, known, found)
+        self._picture = found if known.count else None
+        self._shown = self._heard
+        self._gaps = self._gaps.after(known.weight, self.plan.reach) if self._gaps else self._measured(known)
+        self._estimate = self._told(known, champion, found, None)
+        return self._estimate
+
+    def ponder(self) -> None:
+        """A piece of what makes the picture better and says how good it is; some 10 ms at 512 x 512."""
+        if not self.is_pondering:
+            return
+        if next(self._pieces, StopIteration) is StopIteration:
+            self._pieces = self._round()
+
+    def settle(self) -> Estimate:
+        """The last word on the samples: the same whatever was shown before it.
+
+        Takes as long as all ladders take: 0.3 s at 256 x 256, 2 s from 512 x 512 on.
+        """
+        known = self._known()
+        if not known.count:
+            return self.refresh()
+        champion, error = self._chosen(known)
+        self.contest.champion, self._errors = champion, [error]
+        found = solve_centred(
+            champion.solver, known.data, known.weight, known.offsets, None, champion.strength, LAST
+        ).image
+        self._picture, self._shown, self._pondered = found, self._heard, self._heard
+        self._gaps = self._measured(known)
+        self._estimate = self._told(known, champion, found, error)
+        self._look_closely()
+        self._estimate = replace(self._estimate, too_fine=self._fine, settled=True)
+        return self._estimate
+
+    def _known(self) -> Samples:
+        if self._fading < 1:
+            self.field.decay(self._fading)
+            self._fading = 1.0
+        data, weight = self.field.mean()
+        return Samples(data, weight, self.field.offsets(), int(np.count_nonzero(weight)))
+
+    def _measured(self, known: Samples) -> Gaps:
+        return Gaps.between(known.weight, self.plan.reach)
+
+    def _again(self, champion: Candidate, known: Samples, found: Image) -> Image:
+        """A second solve, once there is a gradient to centre the samples with."""
+        if known.offsets is None or not known.count:
+            return found
+        start = found if champion.solver.warm else None
+        return champion.solver.solve(known.centred(found), known.weight, start, champion.strength, WARM).image
+
+    def _round(self) -> Iterator[None]:
+        """Bouts on the samples as they are, one at a time; then nothing until more of them are there."""
+        heard, known = self._heard, self._known()
+        questions = Questions.about(known.weight, self.plan.seed)
+        yield
+        for _ in range(ROUNDS if self.contest.is_open else 1):
+            self._bout(questions, known)
+            yield
+        self._look_closely()
+        self._pondered = heard
+
+    def _bout(self, questions: Questions, known: Samples) -> None:
+        data, picture = known.centred(self._picture), self._picture
+
+        def trial(candidate: Candidate, fold: int) -> HeldOut:
+            return questions.ask(candidate, fold, data, known.weight, picture, TRIAL)
+
+        self.contest.bout(trial, questions.needed)
+        if self.contest.error is not None:
+            self._errors = [*self._errors[1 - KEPT :], self.contest.error]
+
+    def _look_closely(self) -> None:
+        """How much of the picture is finer than its samples can tell: the largest share of a channel."""
+        if self._gaps is not None and self._estimate is not None:
+            gap = sampling_gap(self._gaps.distance)
+            self._fine = max(too_fine(channel, gap)[1] for channel in self._estimate.image)
+
+    def _chosen(self, known: Samples) -> tuple[Candidate, HeldOut]:
+        """By the samples alone; what is off centre is put there by a plain first estimate."""
+        questions = Questions.about(known.weight, self.plan.seed)
+        data = known.data
+        if known.offsets is not None:
+            first = self.contest.ladders[0]
+            candidate = Candidate(first, first.first)
+            data = known.centred(
+                candidate.solver.solve(data, known.weight, None, candidate.strength, COLD).image
+            )
+
+        def trial(candidate: Candidate, fold: int) -> HeldOut:
+            return questions.ask(candidate, fold, data, known.weight, None, TRIAL)
+
+        return choose(self.contest.ladders, trial, questions.needed)
+
+    def _told(self, known: Samples, champion: Candidate, found: Image, error: HeldOut | None) -> Estimate:
+        nothing = np.full(len(found), math.nan)
+        error = error or (sum(self._errors[1:], self._errors[0]) if self._errors else None)
+        noise = self.plan.noise
+        gaps = self._gaps or self._measured(known)
+        return Estimate(
+            gaps.cut(found),
+            known.weight,
+            gaps.distance,
+            None,
+            champion.solver.name,
+            champion.solver.version,
+            champion.strength,
+            nothing if error is None else error.rmse(),
+            nothing if error is None or noise is None else error.rmse_of_truth(noise.gain, noise.read_noise),
+            self._heard,
+            self._fine,
+        )
+
+
+@cache
+def warm_up() -> None:
+    """Compile or load everything that a scan will need, in float and fixed positions; once a process."""
+    rng = np.random.default_rng(0)
+    for step in (1.0, 0.5):
+        positions = step * np.floor(rng.random((300, 2)) * 24 / step)
+        live = LiveInpainter((24, 24))
+        live.add(positions, rng.random(300))
+        live.refresh()
+        live.add(positions, rng.random(300))
+        live.fade(0.5)
+        live.refresh()
+        while live.is_pondering:
+            live.ponder()
+        live.settle()

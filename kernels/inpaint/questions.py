@@ -1,0 +1,89 @@
+"""The held-out side of a scan: what is asked, what each answer counts, and how a solver answers.
+
+Knows solvers by their seam only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .choice import Candidate
+from .hold_out import (
+    FoldMap,
+    HeldOut,
+    block_for,
+    error_of,
+    fold_map,
+    folds_needed,
+    forget_fold,
+    importance_of,
+    without_fold,
+)
+from .solution import Budget, Image, Weight
+
+WINDOW = 512
+"""Largest side (px) of the field that solvers are compared on: the densest square of a larger one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """For one pattern of samples; made anew when that has grown much."""
+
+    place: tuple[slice, slice]
+    """Of the window that is looked at."""
+    folds: FoldMap
+    """Of the window, as ``importance``."""
+    importance: Weight
+    needed: int
+    """Folds to be looked at for a choice from scratch."""
+
+    @classmethod
+    def about(cls, weight: Weight, seed: int = 0) -> Questions:
+        """For samples with these visits (ny, nx)."""
+        place = _densest(weight)
+        seen = np.ascontiguousarray(weight[place])
+        folds = fold_map(seen.shape, seed, block_for(seen, seed))
+        return cls(place, folds, importance_of(seen), folds_needed(int(np.count_nonzero(seen))))
+
+    def ask(
+        self,
+        candidate: Candidate,
+        fold: int,
+        data: Image,
+        weight: Weight,
+        picture: Image | None,
+        budget: Budget,
+    ) -> HeldOut:
+        """Solve without a fold and compare.
+
+        Parameters
+        ----------
+        data, weight : all samples of the whole field, as they would be on the centres of their pixels.
+        picture : an estimate of it that a solve may start from; what it knew of the fold is taken out first.
+        """
+        data, weight = _cut(data, self.place), np.ascontiguousarray(weight[self.place])
+        start = None
+        if picture is not None and candidate.solver.warm:
+            start = forget_fold(_cut(picture, self.place), weight, self.folds, fold)
+        kept = without_fold(weight, self.folds, fold)
+        found = candidate.solver.solve(data, kept, start, candidate.strength, budget)
+        return error_of(found.image, data, weight, self.importance, self.folds, fold)
+
+
+def _cut(image: Image, place: tuple[slice, slice]) -> Image:
+    return np.ascontiguousarray(image[:, place[0], place[1]])
+
+
+def _densest(weight: Weight) -> tuple[slice, slice]:
+    """The WINDOW x WINDOW part of a field with most sampled pixels, on a grid of half its side."""
+    ny, nx = weight.shape
+    if max(ny, nx) <= WINDOW:
+        return slice(0, ny), slice(0, nx)
+    places = [
+        (slice(y, min(y + WINDOW, ny)), slice(x, min(x + WINDOW, nx)))
+        for y in range(0, max(ny - WINDOW // 2, 1), WINDOW // 2)
+        for x in range(0, max(nx - WINDOW // 2, 1), WINDOW // 2)
+    ]
+    return max(places, key=lambda place: np.count_nonzero(weight[place]))
