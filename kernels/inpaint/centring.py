@@ -8,7 +8,6 @@ does.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from .samples import Offsets

@@ -64,8 +64,8 @@ def expand_row(coarse, i, mix, out):  # type: ignore[no-untyped-def]
 def shrink_row(fine, ny, c, sums, coarse):  # type: ignore[no-untyped-def]
     """Row ``c`` of the coarse grid, by the transposed of `expand_row`.
 
-    ``fine`` holds row i of ``ny`` at i modulo its own rows, so that four do; ``sums`` is scratch of 2 * columns
-    + 2, the last three 0.
+    ``fine`` holds row i of ``ny`` at i modulo its own rows, so that four do; ``sums`` is scratch of
+    2 * columns + 2, 0 where the fine grid has no column.
     """
     held, nx = fine.shape
     first = 2 * c

@@ -1,8 +1,8 @@
 """Push-pull: the first look at a sparse image, in one pass down a pyramid and one up. Knows arrays only.
 
-Gortler, Grzeszczuk, Szeliski & Cohen, The Lumigraph (1996), section 3.4: samples are pushed down, each cell the
-weighted mean of the four below; then pulled up, each cell its own mean as far as its weight goes, for the
-rest what the coarser grid says there. Linear in the pixels, and defined from one sample on.
+Gortler, Grzeszczuk, Szeliski & Cohen, The Lumigraph (1996), section 3.4: samples are pushed down, each cell
+the weighted mean of the four below; then pulled up, each cell its own mean as far as its weight goes, for
+the rest what the coarser grid says there. Linear in the pixels, and defined from one sample on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .grids import cells, expand_row, grid, grids
 from .arguments import check_problem, usable_weight
+from .grids import cells, expand_row, grid, grids
 from .solution import Budget, Image, Solution, Weight
 
 Plane = npt.NDArray[np.float32]

@@ -109,7 +109,7 @@ class SampleField:
             heights = heights[:, None]
         if places.shape != (len(places), 2) or heights.shape != (len(places), self.channels):
             raise ValueError(
-                f"positions {places.shape} and values {heights.shape}; (n, 2) and (n, {self.channels}) are wanted"
+                f"positions {places.shape}, values {heights.shape}; give (n, 2) and (n, {self.channels})"
             )
         if self._offsets is None and _off_centre(places):
             self._offsets = np.zeros((2, *self.shape), np.float32)
@@ -171,14 +171,15 @@ def _off_centre(positions):  # type: ignore[no-untyped-def]
 
 @njit("boolean(float64[:, ::1], int64)", nogil=True, cache=True)
 def _all_finite(values, k):  # type: ignore[no-untyped-def]
+    total = 0.0
     for c in range(values.shape[1]):
-        if not np.isfinite(values[k, c]):
-            return False
-    return True
+        total += values[k, c] - values[k, c]
+    return total == 0
 
 
 @njit(
-    "UniTuple(int64, 3)(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
+    "UniTuple(int64, 3)"
+    "(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
     nogil=True,
     cache=True,
 )

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .arguments import check_problem, usable_weight
 from .descent import STIFF, STIFFEST, SUMS, Plate, begin, descend, plate
 from .pyramid import push_pull
-from .arguments import check_problem, usable_weight
 from .solution import Budget, Clock, Image, Solution, Weight
 from .stencils import MOST_TENSION, exact
 
@@ -74,10 +74,14 @@ class ThinPlate:
             weight = usable_weight(data, weight)
             surveys = [survey(channel, weight) for channel in data]
         strength = min(strength, SOFTEST * surveys[0][0] / weight.size)
-        held = _Held(plate(weight, _pull(strength), self.tension), np.float32(exact(self.tension)), strength)
         image = np.empty_like(data)
+        if start is None:
+            for c in range(len(data)):
+                push_pull(data[c], weight, image[c], strength)
+        held = _Held(plate(weight, _pull(strength), self.tension), np.float32(exact(self.tension)), strength)
+        guess = image if start is None else start
         ends = [
-            _solve_channel(held, data[c], image[c], None if start is None else start[c], found, budget, share)
+            _solve_channel(held, data[c], guess[c], image[c], found, budget, share)
             for c, (found, share) in enumerate(zip(surveys, shares, strict=True))
         ]
         return Solution(
@@ -122,13 +126,13 @@ def _shares(clock: Clock, channels: int) -> Iterator[Clock]:
 def _solve_channel(
     held: _Held,
     data: npt.NDArray[np.float32],
+    guess: npt.NDArray[np.float32],
     image: npt.NDArray[np.float32],
-    start: npt.NDArray[np.float32] | None,
     found: tuple[float, float, float, int],
     budget: Budget,
     clock: Clock,
 ) -> _End:
-    """Fill ``image`` (ny, nx); ``found`` of `survey`."""
+    """Fill ``image`` (ny, nx), which may be the guess; ``found`` of `survey`."""
     total, mean, spread, _ = found
     if total == 0:
         image[:] = np.nan
@@ -136,9 +140,6 @@ def _solve_channel(
     if spread == 0:
         image[:] = mean
         return _End(0, 0.0)
-    if start is None:
-        push_pull(data, held.plate.weight, image)
-    guess = image if start is None else start
     scale = _prepare(data, guess, held.plate, mean, 1 / spread, held.pull)
     rz = begin(held.plate, held.pull, held.tension)
     done, rz = _descend(held, rz, scale, budget, clock)
