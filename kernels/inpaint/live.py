@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..noise import NoiseModel
 from .centring import centred, solve_centred
 from .choice import Candidate, Contest, choose
+from .doubt import Doubt
 from .estimate import Estimate
 from .gaps import Gaps
 from .hold_out import HeldOut
@@ -97,6 +98,8 @@ class LiveInpainter:
         self._shown = -1
         """Of them, in the picture."""
         self._errors: list[HeldOut] = []
+        self._doubt = self._new_doubt()
+        self._sigma: Image | None = None
         self._fine = 0.0
         self._pieces: Iterator[None] = iter(())
         self._pondered = -1
@@ -144,7 +147,10 @@ class LiveInpainter:
         if (plan.algorithm, plan.strength) != (self.plan.algorithm, self.plan.strength):
             self.contest = Contest(ladders_for(plan.algorithm, plan.strength))
             self._errors, self._pieces = [], iter(())
+        doubts = (plan.uncertainty, plan.noise) != (self.plan.uncertainty, self.plan.noise)
         self.plan, self._gaps, self._shown = plan, None, -1
+        if doubts:
+            self._doubt, self._sigma = self._new_doubt(), None
 
     def refresh(self) -> Estimate:
         """The picture of all samples by the present choice, from the last picture on."""
@@ -177,13 +183,17 @@ class LiveInpainter:
         known = self._known()
         if not known.count:
             return self.refresh()
-        champion, error = self._chosen(known)
+        questions = Questions.about(known.weight, self.plan.seed)
+        champion, error = self._chosen(questions, known)
         self.contest.champion, self._errors = champion, [error]
         found = solve_centred(
             champion.solver, known.data, known.weight, known.offsets, None, champion.strength, LAST
         ).image
         self._picture, self._shown, self._pondered = found, self._heard, self._heard
         self._gaps = self._measured(known)
+        self._doubt = self._new_doubt()
+        for _ in self._doubted(questions, known, found, TRIAL, start=False):
+            pass
         self._estimate = self._told(known, champion, found, error)
         self._look_closely()
         self._estimate = replace(self._estimate, too_fine=self._fine, settled=True)
@@ -214,6 +224,7 @@ class LiveInpainter:
         for _ in range(ROUNDS if self.contest.is_open else 1):
             self._bout(questions, known)
             yield
+        yield from self._doubted(questions, known, self._picture, TRIAL)
         self._look_closely()
         self._pondered = heard
 
@@ -227,15 +238,30 @@ class LiveInpainter:
         if self.contest.error is not None:
             self._errors = [*self._errors[1 - KEPT :], self.contest.error]
 
+    def _new_doubt(self) -> Doubt | None:
+        """Nothing is doubted where nobody asks."""
+        shape = (self.field.channels, *self.field.shape)
+        return Doubt(shape, self.plan.noise, self.plan.seed) if self.plan.uncertainty else None
+
+    def _doubted(
+        self, questions: Questions, known: Samples, picture: Image | None, budget: Budget, start: bool = True
+    ) -> Iterator[None]:
+        """A solve at a time; in the end the standard deviation of the picture's error is known anew."""
+        if self._doubt is None or picture is None:
+            return
+        data, champion = known.centred(picture), self.contest.champion
+        yield from self._doubt.steps(champion, questions, data, known.weight, picture, budget, start)
+        gaps = self._gaps or self._measured(known)
+        self._sigma = self._doubt.sigma(data, known.weight, gaps.distance)
+
     def _look_closely(self) -> None:
         """How much of the picture is finer than its samples can tell: the largest share of a channel."""
         if self._gaps is not None and self._estimate is not None:
             gap = sampling_gap(self._gaps.distance)
             self._fine = max(too_fine(channel, gap)[1] for channel in self._estimate.image)
 
-    def _chosen(self, known: Samples) -> tuple[Candidate, HeldOut]:
+    def _chosen(self, questions: Questions, known: Samples) -> tuple[Candidate, HeldOut]:
         """By the samples alone; what is off centre is put there by a plain first estimate."""
-        questions = Questions.about(known.weight, self.plan.seed)
         data = known.data
         if known.offsets is not None:
             first = self.contest.ladders[0]
@@ -258,7 +284,7 @@ class LiveInpainter:
             gaps.cut(found),
             known.weight,
             gaps.distance,
-            None,
+            None if self._sigma is None else gaps.cut(self._sigma),
             champion.solver.name,
             champion.solver.version,
             champion.strength,

@@ -63,17 +63,30 @@ class Questions:
         data, weight : all samples of the whole field, as they would be on the centres of their pixels.
         picture : an estimate of it that a solve may start from; what it knew of the fold is taken out first.
         """
-        data, weight = _cut(data, self.place), np.ascontiguousarray(weight[self.place])
+        seen, known, _, found = self.without(candidate, fold, data, weight, picture, budget)
+        return error_of(found, seen, known, self.importance, self.folds, fold)
+
+    def without(
+        self,
+        candidate: Candidate,
+        fold: int,
+        data: Image,
+        weight: Weight,
+        picture: Image | None,
+        budget: Budget,
+    ) -> tuple[Image, Weight, Weight, Image]:
+        """Solve without a fold: the window's data, its weights, those that were kept, and the estimate."""
+        seen, known = self.cut(data), np.ascontiguousarray(weight[self.place])
         start = None
         if picture is not None and candidate.solver.warm:
-            start = forget_fold(_cut(picture, self.place), weight, self.folds, fold)
-        kept = without_fold(weight, self.folds, fold)
-        found = candidate.solver.solve(data, kept, start, candidate.strength, budget)
-        return error_of(found.image, data, weight, self.importance, self.folds, fold)
+            start = forget_fold(self.cut(picture), known, self.folds, fold)
+        kept = without_fold(known, self.folds, fold)
+        found = candidate.solver.solve(seen, kept, start, candidate.strength, budget)
+        return seen, known, kept, found.image
 
-
-def _cut(image: Image, place: tuple[slice, slice]) -> Image:
-    return np.ascontiguousarray(image[:, place[0], place[1]])
+    def cut(self, image: Image) -> Image:
+        """The window of an image (c, ny, nx)."""
+        return np.ascontiguousarray(image[:, self.place[0], self.place[1]])
 
 
 def _densest(weight: Weight) -> tuple[slice, slice]:

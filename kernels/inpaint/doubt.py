@@ -1,0 +1,95 @@
+"""How sure a picture is: one solve at a time, with the noise drawn anew or without some of the samples.
+
+Knows solvers by their seam, and what `uncertainty` makes of their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..noise import NoiseModel
+from .choice import Candidate
+from .questions import Questions
+from .solution import Budget, Image, Weight
+from .support import Map
+from .uncertainty import DRAWS, HoleErrors, Spread, standard_deviation
+
+FOLDS = 3
+"""That are left out in turn: 15 % of the samples tell how errors grow with distance."""
+
+
+class Doubt:
+    """What is known of the errors of a scan's pictures.
+
+    Parameters
+    ----------
+    shape : (c, ny, nx)
+    noise : of one visit; None: unknown, the spread by noise is left out then.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], noise: NoiseModel | None, seed: int = 0) -> None:
+        self._shape, self._noise, self._seed = shape, noise, seed
+        self._spread = Spread(shape) if noise is not None else None
+        self._holes = HoleErrors(shape[0])
+        self._by = ""
+        self._turn = 0
+
+    def steps(
+        self,
+        candidate: Candidate,
+        questions: Questions,
+        data: Image,
+        weight: Weight,
+        picture: Image,
+        budget: Budget,
+        start: bool = True,
+    ) -> Iterator[None]:
+        """A solve at each step: DRAWS with other noise, FOLDS without a part of the samples.
+
+        Parameters
+        ----------
+        data, weight : all samples. picture : the estimate of them.
+        start : begin the solves at the picture, where the solver may.
+        """
+        self._follow(candidate)
+        begin = picture if start and candidate.solver.warm else None
+        if self._spread is not None:
+            for _ in range(DRAWS):
+                self._turn += 1
+                other = self._drawn(data, weight, picture)
+                found = candidate.solver.solve(other, weight, begin, candidate.strength, budget)
+                self._spread.add(picture, found.image)
+                yield
+        spread = None if self._spread is None else self._spread.variance()
+        for fold in range(FOLDS):
+            seen, known, kept, found = questions.without(candidate, fold, data, weight, begin, budget)
+            self._holes.add(
+                found, seen, known, kept, self._noise, None if spread is None else questions.cut(spread)
+            )
+            yield
+
+    def sigma(self, data: Image, weight: Weight, distance: Map) -> Image | None:
+        """(c, ny, nx) standard deviation of the picture's error; None while nothing is known of it."""
+        holes = self._holes.curve(data, weight)
+        spread = self._spread if self._spread is not None and self._spread.seen else None
+        if holes is None and spread is None:
+            return None
+        return standard_deviation(distance, self._shape, spread, holes)
+
+    def _follow(self, candidate: Candidate) -> None:
+        """Another solver or strength has other errors."""
+        if str(candidate) != self._by:
+            self._by = str(candidate)
+            self._holes.forget()
+            if self._spread is not None:
+                self._spread.forget()
+
+    def _drawn(self, data: Image, weight: Weight, picture: Image) -> Image:
+        """The samples' means with their noise drawn anew."""
+        noise = self._noise or NoiseModel()
+        totals = np.where(weight > 0, data * weight, np.float32(0))
+        drawn = noise.resample(totals, weight, self._seed + self._turn, picture)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(weight > 0, drawn / weight, data), np.float32)
