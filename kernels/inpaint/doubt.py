@@ -59,8 +59,8 @@ class Doubt:
             for _ in range(DRAWS):
                 self._turn += 1
                 other = self._drawn(data, weight, picture)
-                found = candidate.solver.solve(other, weight, begin, candidate.strength, budget)
-                self._spread.add(picture, found.image)
+                drawn = candidate.solver.solve(other, weight, begin, candidate.strength, budget)
+                self._spread.add(picture, drawn.image)
                 yield
         spread = None if self._spread is None else self._spread.variance()
         for fold in range(FOLDS):
