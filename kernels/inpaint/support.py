@@ -32,6 +32,13 @@ def distance_to(sampled: Mask) -> Map:
     return distance
 
 
+def mean_around(plane: Map, radius: int) -> Map:
+    """(ny, nx) mean over the pixels within ``radius`` along both axes, fewer at the border."""
+    mean = np.empty_like(plane)
+    _box_mean(plane, radius, mean)
+    return mean
+
+
 def sampling_gap(distance: Map) -> Map:
     """Width (px, at least 1) of the gaps between the samples around each pixel.
 
@@ -45,9 +52,7 @@ def sampling_gap(distance: Map) -> Map:
     if not np.isfinite(distance).all():
         return np.full_like(distance, np.inf)
     radius = int(np.clip(math.ceil(3 * float(distance.mean())), 2, 32))
-    gap = np.empty_like(distance)
-    _box_mean(distance * distance, radius, gap)
-    width: Map = np.maximum(2 * np.sqrt(3 * gap), np.float32(1))
+    width: Map = np.maximum(2 * np.sqrt(3 * mean_around(distance * distance, radius)), np.float32(1))
     return width
 
 
@@ -84,9 +89,7 @@ def _finer(plane: Map, gap: Map, radius: int, least: float) -> Mask:
     """See `too_fine`; ``plane`` has no mean, ``least`` is a variance."""
     squares, slopes = np.empty_like(plane), np.empty_like(plane)
     _energies(plane, squares, slopes)
-    mean, square, slope = (np.empty_like(plane) for _ in range(3))
-    for values, out in ((plane, mean), (squares, square), (slopes, slope)):
-        _box_mean(values, radius, out)
+    mean, square, slope = (mean_around(values, radius) for values in (plane, squares, slopes))
     variance = square - mean * mean
     with np.errstate(invalid="ignore", over="ignore"):  # an infinite gap where nothing varies
         finer: Mask = (variance > least) & (slope * gap * gap > np.float32(math.pi**2) * variance)
