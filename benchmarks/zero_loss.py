@@ -90,6 +90,8 @@ class Outcome:
     behind_s: float
     ratio: float
     """Raw bytes of a frame to those on the wire."""
+    taken_rate: float
+    """Frames/s at which ingest took them, from the first to the last."""
 
     @property
     def good(self) -> bool:
@@ -108,8 +110,12 @@ def watched(
     rate: float,
     seconds: float,
     record: Path | None = None,
+    frames: int | None = None,
 ) -> Outcome:
-    """One session with one annular detector on a series at ``rate`` frames/s (FLAT_OUT: the sender waits)."""
+    """One session with one annular detector on a series at ``rate`` frames/s (FLAT_OUT: the sender waits).
+
+    ``seconds`` long, or of so many ``frames`` if that is said.
+    """
     h, _ = shape
     detector = {"kind": "annulus", "inner": h / 8, "outer": h / 3}
     consumer = {"name": "vd", "type": "virtual_detectors", "detectors": {"adf": detector}}
@@ -123,7 +129,7 @@ def watched(
         while session.state == "starting" and time.monotonic() < deadline:
             session.step()
         began = time.monotonic()
-        sender.tell((rate, seconds))
+        sender.tell((rate, seconds, frames))
         while not session.over() and time.monotonic() < deadline:
             session.step()
         took = time.monotonic() - began
@@ -133,7 +139,8 @@ def watched(
         (account,) = session.summary()["series"]
     sent, behind_s, ratio = sender.hear()
     processed = min(edge["processed"] for edge in account["edges"].values())
-    return Outcome(rate or processed / took, sent, processed, behind_s, ratio)
+    taken_rate = float(account["frames_per_second"] or 0.0)
+    return Outcome(rate or processed / took, sent, processed, behind_s, ratio, taken_rate)
 
 
 def _row(shape: tuple[int, int], flat_out: Outcome, good: Outcome | None, seconds: float) -> Row:
@@ -208,19 +215,25 @@ def send_paced(pipe: Connection, shape: tuple[int, int]) -> None:
         socket.linger = 0
         socket.bind("tcp://127.0.0.1:*")
         pipe.send(socket.getsockopt_string(zmq.LAST_ENDPOINT))
-        for number, (rate, seconds) in enumerate(requests(pipe), 1):
-            pipe.send((*_send_series(socket, exposures, number, rate, seconds), exposures.ratio))
+        for number, request in enumerate(requests(pipe), 1):
+            pipe.send((*_send_series(socket, exposures, number, *request), exposures.ratio))
 
 
 def _send_series(
-    socket: zmq.Socket[bytes], exposures: Exposures, number: int, rate: float, seconds: float
+    socket: zmq.Socket[bytes],
+    exposures: Exposures,
+    number: int,
+    rate: float,
+    seconds: float,
+    frames: int | None = None,
 ) -> tuple[int, float]:
     """Frames that were sent, and the furthest behind the schedule, in seconds."""
     calls, sent, behind, most = find_calls(), 0, 0.0, 256
-    count = int(rate * seconds) or 2_000_000_000
+    count = frames or int(rate * seconds) or 2_000_000_000
+    until = float("inf") if frames or rate else seconds
     socket.send_multipart(exposures.start(number, count))
     began = time.monotonic()
-    while sent < count and (rate or time.monotonic() - began < seconds):
+    while sent < count and time.monotonic() - began < until:
         due = int((time.monotonic() - began) * rate) if rate else sent + most
         n = min(due - sent, most, count - sent)
         if n > 0:

@@ -49,7 +49,7 @@ class Keeper:
         """Whether what was written before the last flush, end or failure is in a file for good."""
         self._reserve: Reserve | None = None
         self._bytes_per_frame: float | None = None
-        self._flush_at = self._sync_at = 0.0
+        self._flush_at = self._flush_many_at = self._sync_at = 0.0
         self._disk = ThreadPoolExecutor(1, "fsync")
         self._sync: Future[None] | None = None
         self._last_syncs: list[tuple[Path, Future[None]]] = []
@@ -85,6 +85,7 @@ class Keeper:
         now = self._clock()
         self._sync = None
         self._flush_at, self._sync_at = now + self._options.flush_s, now + self._options.fsync_s
+        self._flush_many_at = now
         self._mark, self._rate = (now, 0), 0.0
 
     def write(self, block: Block) -> bool:
@@ -108,17 +109,17 @@ class Keeper:
         file = self.file
         if file is None or not file.waiting:
             return False
-        return (
-            file.waiting >= self._options.flush_frames
-            or file.waiting_bytes >= self._flush_bytes
-            or self._clock() >= self._flush_at
-        )
+        return file.waiting_bytes >= self._flush_bytes or self._clock() >= self._due_at(file)
+
+    def _due_at(self, file: RecordingFile) -> float:
+        many = file.waiting >= self._options.flush_frames
+        return min(self._flush_at, self._flush_many_at) if many else self._flush_at
 
     def due_in(self) -> float | None:
         """Seconds until what waits is to be flushed; None when nothing does."""
         if self.file is None or not self.file.waiting:
             return None
-        return max(0.0, self._flush_at - self._clock())
+        return max(0.0, self._due_at(self.file) - self._clock())
 
     def flush(self) -> bool:
         """Everything that was written is in the file for good; False when the disk refuses it."""
@@ -126,7 +127,8 @@ class Keeper:
         if file is None or not self._try(file.flush):
             return False
         self.saved = True
-        self._flush_at = self._clock() + self._options.flush_s
+        now = self._clock()
+        self._flush_at, self._flush_many_at = now + self._options.flush_s, now + self._options.flush_pause_s
         return self._try(lambda: self._sync_if_due(file))
 
     def _sync_if_due(self, file: RecordingFile) -> None:

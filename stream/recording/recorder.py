@@ -6,6 +6,9 @@ itself.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
@@ -34,6 +37,8 @@ class RecorderOptions:
     flush_frames: int = 64
     """After so many frames, or ``flush_s``, what came is in the file whatever happens to the process."""
     flush_s: float = 0.5
+    flush_pause_s: float = 0.02
+    """Not more often than that for ``flush_frames``: a flush costs 0.2 ms however few frames it is for."""
     fsync_s: float = 1.0
     """At most so much is lost when the power fails."""
     name: str = RECORDER
@@ -62,3 +67,14 @@ def run_recorder(options: RecorderOptions, port: ReaderPort) -> None:
         from .recorder_loop import Recorder
 
     run_child(options.name, options.children_address, lambda child: Recorder(options, port, child).run())
+
+
+def give_way() -> None:
+    """Let this process never interrupt another that computes. Its share of the processors stays the same.
+
+    A lower priority would keep it from the processors while other programs are busy; the ring would fill, and
+    a detector that cannot wait would lose frames. Without privileges there is no way back from one.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

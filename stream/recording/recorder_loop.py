@@ -17,7 +17,17 @@ import zmq
 from ..child import Child
 from ..ledger import SeriesLedger
 from ..ring import ReaderPort, attach_views
-from ..ring_layout import E_FINAL, E_PROCESSED, E_SERIAL, SERIES_KEPT, Views, merge_dropped
+from ..ring_layout import (
+    D_BEGIN,
+    D_KIND,
+    E_FINAL,
+    E_PROCESSED,
+    E_SERIAL,
+    K_FRAMES,
+    SERIES_KEPT,
+    Views,
+    merge_dropped,
+)
 from ..ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..ring_table import ledger_of
 from ..series import Series
@@ -28,6 +38,10 @@ from .recorder import RecorderOptions
 
 PATIENCE_S = 0.2
 REPORT_S = 0.5
+REST_S = 0.02
+"""Blocks that come faster are taken together."""
+HOLD_S = 0.25
+"""So long a series' first frames wait in the ring, while it has room: in a burst the live path goes first."""
 LAST_WORK_S = 2.0
 """How long a recorder that is told to stop goes on with what is in the ring."""
 
@@ -54,6 +68,11 @@ class Recorder:
         """The first block that the open file holds."""
         self._live_next = True
         self._report_at = 0.0
+        self._little = port.layout.data_bytes // 16
+        """Of the ring: what may gather in a rest; four times as much when a series begins."""
+        self._taken, self._rested_at = 0, time.monotonic()
+        """Bytes of blocks since the last rest, and when that began."""
+        self._begin_at = 0.0
 
     def run(self) -> None:
         poller = zmq.Poller()
@@ -64,7 +83,9 @@ class Recorder:
         self._child.link.ready({"parameters": self._parameters()})
         gc.freeze()  # what was loaded is not looked through again: 6 % of the processor at full speed
         while not self._child.stopping():
-            if not self._step():
+            if self._holds_back():
+                self._child.link.pollable.poll(int(1000 * REST_S))
+            elif not self._step():
                 self._sleep(poller)
             self._obey()
             self._report_if_due()
@@ -109,11 +130,35 @@ class Recorder:
 
     def _sleep(self, poller: zmq.Poller) -> None:
         self._flush_if_due()
+        self._rest()
         due = self._keeper.due_in()
         patience = self._reader.prepare_wait(PATIENCE_S if due is None else min(due, PATIENCE_S))
         poller.poll(int(patience * 1000 + 0.999))
         self._reader.woken()
         self._flush_if_due()
+
+    def _rest(self) -> None:
+        """Let blocks gather while a series comes in: each wake-up takes the processor from the live path.
+
+        Not for longer than it takes to fill a small part of the ring, at the rate since the last rest.
+        """
+        now = time.monotonic()
+        taken, since = self._taken, now - self._rested_at
+        self._taken, self._rested_at = 0, now
+        if taken and self._keeper.file is not None:
+            pause = min(REST_S, self._little * since / taken)
+            self._child.link.pollable.poll(int(1000 * pause))
+
+    def _holds_back(self) -> bool:
+        """Whether a series has just begun, goes on, and the ring has room for it."""
+        if self._ended or time.monotonic() >= self._begin_at:
+            return False
+        slots, head = self._views.slots, self._reader.head
+        newest, next_one = (slots[seq % len(slots)] for seq in (head - 1, self._reader.position))
+        if newest[D_KIND] != K_FRAMES:
+            return False
+        waits = int(newest[D_BEGIN]) - int(next_one[D_BEGIN])
+        return head <= self._reader.position or waits < 4 * self._little
 
     def _handle(self, event: SeriesStart | SeriesEnd | Lease) -> None:
         if isinstance(event, Lease):
@@ -130,6 +175,7 @@ class Recorder:
         self._notes.open(start.serial)
         if self._keeper.enabled:
             self._begin_file()
+            self._begin_at = time.monotonic() + HOLD_S
 
     def _begin_file(self) -> None:
         if self._series is None or self._ended:
@@ -157,6 +203,7 @@ class Recorder:
     def _take(self, lease: Lease) -> None:
         if lease.serial in self._former:
             self._adopt(lease.serial)
+        self._taken += lease.block.payload.nbytes
         if self._keeper.write(lease.block):
             if lease.whole:
                 self._pending.append(lease)

@@ -74,7 +74,7 @@ class Stage:
         self.now, self.entered, self.serial = S, 0, -1
         self.sent: dict[int, bytes] = {}
         """Payloads by index, of the newest series."""
-        self.options = RecorderOptions(str(folder), "", **options)
+        self.options = RecorderOptions(str(folder), "", **{"flush_pause_s": 0.0, **options})
         self.recorders: list[Recorder] = []
         self.attach()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -450,3 +451,49 @@ def test_a_long_title_makes_a_name_that_a_file_may_have(tmp_path):
     path = free_path(tmp_path, a_series(1 << 61, meta={"title": "\u91d1" * 300}), "_kept")
     path.touch()
     assert len(path.name.encode()) < 200
+
+
+def test_the_first_frames_of_a_series_wait_in_the_ring_while_it_has_room(stage):
+    made = stage(ring_bytes=1 << 20)
+    recorder = made.recorder
+    made.start(a_series(count=50))
+    made.frames(0, 1)
+    assert recorder._step()  # the series is announced
+    recorder._begin_at = math.inf
+    assert recorder._holds_back()
+    made.frames(1, 4)
+    assert recorder._holds_back()
+    made.frames(5, 40)
+    waiting = sum(len(made.sent[i]) for i in range(1, 45))
+    assert recorder._holds_back() == (waiting < made.ring.layout.data_bytes // 4)
+    made.end(45)
+    assert not recorder._holds_back()  # there is nothing to wait for
+    made.work()
+    assert made.edge() == (45, {})
+
+
+def test_a_full_ring_ends_the_wait(stage):
+    made = stage(ring_bytes=1 << 20)
+    made.start(a_series(shape=(64, 64)))
+    made.frames(0, 1)
+    made.recorder._step()
+    made.recorder._begin_at = math.inf
+    each = len(made.sent[0])
+    made.frames(1, (1 << 18) // each)
+    assert made.recorder._holds_back()
+    made.frames(1 + (1 << 18) // each, 2)
+    assert not made.recorder._holds_back()
+
+
+def test_many_frames_are_flushed_together_for_a_moment(stage):
+    made = stage(flush_frames=1, flush_pause_s=3600.0)
+    made.start(a_series(count=20))
+    made.frames(0, 10)
+    made.work()
+    assert made.edge() == (10, {})  # the first at once
+    made.frames(10, 10)
+    made.work()
+    assert made.edge() == (10, {})
+    made.end(20)
+    made.work()
+    assert made.edge() == (20, {})
