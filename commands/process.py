@@ -82,9 +82,11 @@ def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Processed, in
     """What came of the file, and how many frames it should have."""
     from ..consumers.offline import process
     from ..consumers.pool import Pool
+    from ..kernel_cache import lock_saves
     from ..stream.simulate.catalogue import open_acquisition
     from .progress import progress_bar
 
+    lock_saves()
     acquisition = open_acquisition(file)
     pool = Pool(threads)
     try:

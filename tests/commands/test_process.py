@@ -153,3 +153,12 @@ def test_a_gpu_that_is_wanted_and_not_there_ends_it(tmp_path, monkeypatch):
     done = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert isinstance(done.exception, MissingDependencyError)
     assert 'device = "cuda", but none is here' in str(done.exception)
+
+
+def test_kernels_that_it_compiles_are_saved_one_process_at_a_time(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "livem.kernel_cache.lock_saves", lambda: asked.append("numba.core.caching" in sys.modules)
+    )
+    processed(TINY, tmp_path)
+    assert asked == [True]
