@@ -3,12 +3,15 @@
 export PYTHON ?= python3
 BIN := .venv/bin
 
+# Without these files every process compiles all its modules anew, 0.1 s, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Without a display Qt draws into memory.
 ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
 export QT_QPA_PLATFORM ?= offscreen
 endif
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint kernels bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -16,7 +19,8 @@ help: ## Show this list
 demo: .venv/.viewer ## Simulated microscopes: a window, or pictures in demo-output/
 	$(BIN)/livem demo --out demo-output
 
-test: lint ## All checks and tests (warnings are errors)
+test: .venv/.dev ## All checks and tests (warnings are errors)
+	$(MAKE) -j2 lint kernels
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev ## ruff, mypy and the import contracts
@@ -24,6 +28,12 @@ lint: .venv/.dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .
 	MYPYPATH=.venv/checkout $(BIN)/mypy --explicit-package-bases .venv/checkout/livem
 	$(BIN)/lint-imports --no-logo
+
+# Beside mypy, and once: in an empty cache every process of the first tests would compile all of them.
+kernels: .venv/.dev
+	$(BIN)/python -c "from livem.consumers import worker_loop; from livem.stream import ingest_loop; \
+	from livem.stream.recording import recorder_loop; from livem.stream.sources.dectris import source; \
+	from livem.stream.sources.merlin import source"
 
 bench: .venv/.viewer ## Measure this machine against memcpy and the peers that are installed
 	$(BIN)/livem bench

@@ -104,9 +104,7 @@ PROGRAM = """
 import sys
 import numpy as np
 from numba import njit
-from livem.kernels.encoded.plan import compile_plan
-from livem.kernels.encoded.sums import add_block, memory_of, scratch_words
-from livem.kernels.reduce import Region
+from livem.kernels.encoded.sums import Tables, add_block, memory_of, scratch_words
 
 @njit
 def call(*arguments):
@@ -114,7 +112,8 @@ def call(*arguments):
 
 rng = np.random.default_rng(0)
 frame = rng.integers(0, 4, (64, 64), np.uint8)
-tables = compile_plan(frame.shape, frame.dtype, [Region(np.ones(frame.shape, bool), (0.0, 0.0))]).tables
+with np.load(sys.argv[1]) as file:
+    tables = Tables(*(file[name] if file[name].ndim else int(file[name]) for name in Tables._fields))
 planes = np.array([np.packbits(frame.ravel() >> p & 1, bitorder="little") for p in range(8)])
 scratch, sums = np.zeros(scratch_words(tables), np.uint64), np.zeros(1, np.int64)
 moments = np.zeros(2, np.int64)
@@ -125,6 +124,7 @@ lines = call.inspect_asm(call.signatures[0]).splitlines()
 print(*[sum(word in line and register in line for line in lines) for word, register in
         (("vpopcntq", "mm"), ("vpshufb", "ymm"), ("", "zmm"), ("popcntq", "%r"))])
 """
+"""Takes its tables from a file: what makes them would compile the decoder too, 9 s a processor."""
 
 
 @pytest.mark.slow
@@ -135,11 +135,14 @@ def test_sums_are_vectors_with_and_without_avx512(tmp_path):
     icelake = {"NUMBA_CPU_NAME": "icelake-server", "NUMBA_CPU_FEATURES": ""}
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         flags = file.read()
+    whole = Region(np.ones((64, 64), bool), (0.0, 0.0))
+    tables = compile_plan((64, 64), np.dtype(np.uint8), [whole]).tables
+    np.savez(tmp_path / "tables.npz", **tables._asdict())
     for number, environment in enumerate([haswell, icelake]):
         if number == 1 and "avx512_vpopcntdq" not in flags:
             continue
         ran = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", PROGRAM, str(tmp_path / "tables.npz")],
             check=True,
             capture_output=True,
             env={**os.environ, **environment, "NUMBA_CACHE_DIR": str(tmp_path / str(number))},
