@@ -54,7 +54,7 @@ def push_pull(data: Plane, weight: Plane, out: Plane, strength: float = 0.0) -> 
     strength : >= 0, in visits: a cell of weight w takes w / (w + strength) of its own mean, the rest from
         the coarser grid. At 0 what is known stays as it is.
     """
-    table = grids(weight.shape)  # type: ignore[arg-type]
+    table = grids(weight.shape)
     _push_pull(data, weight, out, strength, table, *(np.empty(cells(table), np.float32) for _ in range(2)))
 
 

@@ -72,7 +72,7 @@ class SampleField:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self._visits.shape  # type: ignore[return-value]
+        return self._visits.shape
 
     @property
     def channels(self) -> int:

@@ -192,7 +192,7 @@ def _prepare(data, guess, plate, mean, per_spread, pull):  # type: ignore[no-unt
     """Deviations in units of their spread: the guess, and the samples into the residual; their energy."""
     weight, loose, image, residual = plate.weight, plate.loose, plate.image, plate.residual
     pinned = pull == 0
-    energy = 0.0
+    energy = np.float64(0)
     for i in range(data.shape[0]):
         row = np.float32(0)
         for j in range(data.shape[1]):
