@@ -145,7 +145,8 @@ class HoleErrors:
             part += noise.variance(estimate[:, held]) / weight[held]
         if spread is not None:
             part += spread[:, held]
-        self._distance = np.append(self._distance, distance_to(kept > 0)[held])[-REMEMBERED:]
+        distance = distance_to(kept > 0)[held].astype(np.float64)
+        self._distance = np.concatenate([self._distance, distance])[-REMEMBERED:]
         self._square = np.concatenate([self._square, square.T])[-REMEMBERED:]
         self._noise = np.concatenate([self._noise, part.T])[-REMEMBERED:]
 
@@ -210,4 +211,5 @@ def _rising(values: FloatArray, weight: FloatArray) -> FloatArray:
             level[-2:] = [(level[-2] * mass[-2] + level[-1] * mass[-1]) / both]
             mass[-2:] = [both]
             count[-2:] = [count[-2] + count[-1]]
-    return np.repeat(level, count)
+    rising: FloatArray = np.repeat(np.array(level), count)
+    return rising
