@@ -193,7 +193,7 @@ def _within(square: FloatArray, noise: FloatArray) -> FloatArray:
 
     A quantile: errors have longer tails than a normal distribution, and their mean square would cover more.
     """
-    return np.maximum(np.quantile(square, WITHIN, axis=0) - noise.mean(axis=0), 0.0)
+    return np.asarray(np.maximum(np.quantile(square, WITHIN, axis=0) - noise.mean(axis=0), 0.0), np.float64)
 
 
 def _rising(values: FloatArray, weight: FloatArray) -> FloatArray:
