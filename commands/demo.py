@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from . import options as opt
 
 if TYPE_CHECKING:
+    from ..pipeline import Pipeline
     from ..session import Session
     from .progress import Progress
     from .running import Outcome
@@ -104,7 +105,6 @@ def _run_all(
 
 
 def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -> Outcome:
-    from ..pipeline import Pipeline
     from ..session import SessionOptions
     from .running import prepare_directory, run_session
     from .viewing import plan_viewer
@@ -121,7 +121,20 @@ def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -
         headless=not window,
         viewer=viewer.make,
     )
-    return run_session(Pipeline(), options, progress, _stop_with_window if window else None)
+    return run_session(_pipeline(demo), options, progress, _stop_with_window if window else None)
+
+
+def _pipeline(demo: Demo) -> Pipeline:
+    """What a session without a file computes; for a sparse scan also its picture, beside the truth."""
+    from ..pipeline import ConsumerConfig, Pipeline
+
+    pipeline = Pipeline()
+    if demo.name != "sparse":
+        return pipeline
+    params = {"truth": str(demo.truth / "haadf.npy"), "memory": 1.0}
+    return replace(
+        pipeline, consumers=(*pipeline.consumers, ConsumerConfig("inpaint", "inpaint", params=params))
+    )
 
 
 def _stop_with_window(session: Session, status: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from .sparse_truth import Truth
 
 PONDER_SHARE = 4
 """After a piece of pondering that took t, the next begins 4 t after its start: a quarter of the time."""
+SCALE = ("scan_step", "scan_unit")
 FINE_ALARM = 0.5
 """Share of a settled picture with features finer than its gaps from which the user is told."""
 
@@ -227,6 +228,7 @@ class Inpaint(Consumer[Samples | None]):
             return ()
         units = str(now.series.meta.get("unit", "counts")) if not self._inputs else ""
         attrs = _attrs(estimate, now)
+        attrs |= {key: now.series.meta[key] for key in SCALE if key in now.series.meta}
         if (psnr := self._truth.psnr(estimate.image[0], now.series, now.scan)) is not None:
             attrs["psnr"] = psnr
         outputs = [output for group in now.groups for output in _pictures(group, estimate, units, attrs)]

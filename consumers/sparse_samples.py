@@ -57,7 +57,8 @@ def scan_of(where: str, series: Series) -> Scan:
 
 def samples_of(frames: Frames, scan: Scan) -> Samples:
     """Of frames of a point detector; flyback frames are left out."""
-    values = frames.data.reshape(len(frames), -1).astype(np.float64)
+    h, w = frames.data.shape[1:]
+    values = frames.data.reshape(len(frames), h * w).astype(np.float64)
     if scan.order == "positions":
         positions = np.full((len(frames), 2), np.nan, np.float32)
         if frames.positions is not None:

@@ -74,8 +74,9 @@ def score(error: HeldOut) -> float:
     Channels have different units; the smallest error any solver could have is not known, so each counts by
     its logarithm: an improvement of 10 % in one outweighs a loss of 9 % in another.
     """
-    squares = np.maximum(error.squares, 1e-300)
-    return float(np.mean(np.log(squares / max(error.importance, 1e-300)))) if error.pixels else np.inf
+    if not error.pixels or not np.isfinite(error.squares).all():
+        return np.inf
+    return float(np.mean(np.log(np.maximum(error.squares, 1e-300) / max(error.importance, 1e-300))))
 
 
 def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> tuple[Candidate, HeldOut]:

@@ -112,7 +112,7 @@ class LiveInpainter:
     @property
     def is_behind(self) -> bool:
         """Whether samples came in that the picture does not know."""
-        return self._shown != self._heard
+        return self._heard > 0 and self._shown != self._heard
 
     @property
     def is_pondering(self) -> bool:

@@ -1,4 +1,5 @@
-"""What is worth saying of a scan image in its caption: the detector's size, what was corrected, the dose.
+"""What is worth saying of a scan image in its caption: the detector's size, what was corrected, the dose, how
+an estimate was made and how good it is.
 
 Reads attrs tolerantly; knows no window.
 """
@@ -14,7 +15,7 @@ from .numbers import count_text, level_text, positive
 
 def said_of(attrs: Mapping[str, Any]) -> list[str]:
     """Phrases for the caption, the most telling first."""
-    return [*_size(attrs), *_correction(attrs), *_dose(attrs), *_doubts(attrs)]
+    return [*_size(attrs), *_correction(attrs), *_dose(attrs), *_estimated(attrs), *_doubts(attrs)]
 
 
 def _size(attrs: Mapping[str, Any]) -> Iterator[str]:
@@ -55,6 +56,27 @@ def _electrons_text(number: float) -> str:
     return (
         count_text(round(number)) if number < 1e6 else f"{number:.3g}".replace("e+0", "e").replace("e+", "e")
     )
+
+
+def _estimated(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """The solver, what held-out samples say of it (less their own noise where that is known), the truth."""
+    if not attrs.get("estimate"):
+        return
+    if isinstance(algorithm := attrs.get("algorithm"), str):
+        yield algorithm
+    for key, words in (("held_out_error", "held-out error"), ("held_out_rmse", "held-out rms")):
+        if (values := _numbers(attrs.get(key))) is not None:
+            yield f"{words} {', '.join(map(level_text, values))}"
+            break
+    if isinstance(psnr := attrs.get("psnr"), (int, float)):
+        yield f"truth {psnr:.1f} dB"
+    if isinstance(share := attrs.get("too_fine"), (int, float)) and share > 0.01:
+        yield f"{100 * share:.0f} % finer than the samples tell"
+
+
+def _numbers(values: Any) -> list[float] | None:
+    numbers = values if isinstance(values, (list, tuple)) else [values]
+    return [float(one) for one in numbers] if all(isinstance(one, (int, float)) for one in numbers) else None
 
 
 def _doubts(attrs: Mapping[str, Any]) -> Iterator[str]:

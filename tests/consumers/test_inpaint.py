@@ -1,0 +1,287 @@
+"""The consumer that reconstructs sparse scans: contract, pictures while samples arrive, and bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livem.consumers.base import Consumer, Frames
+from livem.consumers.inpaint import Inpaint
+from livem.consumers.testing import ConsumerTests, example_series, pick, run, snapshot, split
+from livem.errors import PipelineError
+from livem.stream.results import Result
+from livem.stream.series import Scan, Series, SeriesKey
+
+SHAPE = (40, 48)
+
+
+class TestInpaint(ConsumerTests):
+    tolerance = 1e-5
+    holes = "anything"
+    series = (
+        example_series(shape=(1, 1), scan=Scan((4, 5))),
+        example_series(shape=(1, 1), scan=Scan((4, 4), "serpentine", skip=1), dtype="int32"),
+        example_series(shape=(1, 1), scan=Scan((5, 6), "positions"), dtype="float64"),
+        example_series(shape=(1, 3), scan=Scan((2, 5), repeats=2), dtype="float32"),
+    )
+
+    def make(self) -> Consumer[Any]:
+        return Inpaint("hole")
+
+    def test_missing_frames_leave_holes(self) -> None:
+        """They are filled; what says so is the map of the sampled pixels."""
+        for series, frames in self.cases():
+            if series.scan is not None and series.scan.order != "positions":
+                kept = np.delete(np.arange(len(frames)), [2, 3, 11])
+                shown = run(self.make(), series, [pick(frames, kept)])
+                pixels = series.scan.pixels(frames.indices[kept])
+                expected = np.zeros(series.scan.shape, bool)
+                expected.flat[pixels[pixels >= 0]] = True
+                for output in (shown.get("image"), shown.get("image0")):
+                    if output is not None:
+                        np.testing.assert_array_equal(output["arrays"]["sampled"], expected)
+                        assert output["attrs"]["estimate"]
+
+
+def a_series(dtype: str = "uint16", count: int | None = None, **scan: Any) -> Series:
+    return Series(
+        SeriesKey(bytes(8), 1),
+        (1, 1),
+        dtype,
+        count=count,
+        scan=Scan(SHAPE, "positions", **scan),
+        meta={"scan_step": 0.1, "scan_unit": "nm"},
+    )
+
+
+def a_scene(seed: int = 0, count: int = 700) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A smooth image, positions on pixel centres, and its values there."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    truth = 50 + 30 * np.sin(y / 5) * np.cos(x / 6)
+    rng = np.random.default_rng(seed)
+    places = np.stack(np.divmod(rng.permutation(truth.size)[:count], SHAPE[1]), axis=1)
+    return truth, places.astype(np.float32), truth[places[:, 0], places[:, 1]]
+
+
+def frames_of(series: Series, positions: Any, values: Any, first: int = 0) -> Frames:
+    data = np.asarray(values, series.numpy_dtype).reshape(-1, 1, 1)
+    indices = np.arange(first, first + len(data), dtype=np.int64)
+    return Frames(series, indices, data, np.asarray(positions, np.float32))
+
+
+def result(image: Any, topic: str = "vd.haadf", key: SeriesKey | None = None, **arrays: Any) -> Result:
+    return Result(
+        topic, "image", key or SeriesKey(bytes(8), 1), (0, 1), 0, {"image": np.asarray(image), **arrays}
+    )
+
+
+def worked(consumer: Inpaint) -> dict[str, Any]:
+    """What it shows after all the work that it wants."""
+    outputs: Any = ()
+    for _ in range(200):
+        if consumer.work_in() is None:
+            break
+        outputs = consumer.work() or outputs
+    return snapshot(outputs)
+
+
+def test_the_picture_forms_while_samples_arrive():
+    truth, places, values = a_scene()
+    series, consumer = a_series("float64"), Inpaint("hole", hz=100.0)
+    consumer.open(series)
+    errors = []
+    for start in range(0, 700, 140):
+        part = slice(start, start + 140)
+        assert consumer.merge(consumer.process(frames_of(series, places[part], values[part], start))) == ()
+        shown = worked(consumer)["image"]
+        image, valid = shown["arrays"]["image"], shown["arrays"]["valid"]
+        np.testing.assert_array_equal(np.isfinite(image), valid)
+        errors.append(np.sqrt(np.mean((image - truth)[valid] ** 2)))
+        assert shown["arrays"]["sampled"].sum() == start + 140
+    assert errors[-1] < 1.0 < errors[0]
+    attrs = shown["attrs"]
+    assert attrs["estimate"] is True
+    assert attrs["scan_step"] == 0.1
+    assert (attrs["algorithm"], attrs["version"], attrs["samples"]) == ("thin plate", 1, 700)
+    assert attrs["coverage"] == pytest.approx(700 / truth.size)
+    assert not attrs["settled"]
+    last = snapshot(consumer.close())
+    assert last["image"]["attrs"]["settled"]
+    assert last["image"]["attrs"]["held_out_rmse"][0] < 2.0
+    assert set(last) == {"image", "image_sigma", "distance"}
+    assert np.isfinite(last["image_sigma"]["arrays"]["image"]).all()
+
+
+def test_the_last_picture_depends_on_the_samples_alone():
+    """However they were parted, in whatever order, fed twice or worked on in between."""
+    _, places, values = a_scene(1)
+    series = a_series("uint16")
+    frames = frames_of(series, places, values)
+    whole = run(Inpaint("hole"), series, [frames])
+    consumer = Inpaint("hole")
+    consumer.open(series)
+    parts = list(split(frames, [3, 200, 50, 111]))
+    for part in [*reversed(parts), *parts[:2]]:
+        consumer.merge(consumer.process(part))
+        worked(consumer)
+    again = snapshot(consumer.close())
+    for name in whole:
+        np.testing.assert_allclose(again[name]["arrays"]["image"], whole[name]["arrays"]["image"], rtol=1e-5)
+        assert again[name]["attrs"] == whole[name]["attrs"]
+
+
+def test_nothing_is_shown_far_from_any_sample():
+    _, places, values = a_scene()
+    near = places[:, 1] < 15
+    shown = run(
+        Inpaint("hole"), a_series("float64"), [frames_of(a_series("float64"), places[near], values[near])]
+    )
+    image = shown["image"]["arrays"]["image"]
+    assert np.isnan(image[:, 30:]).all()
+    assert np.isfinite(image[:, :15]).all()
+    wide = run(
+        Inpaint("hole", reach=100),
+        a_series("float64"),
+        [frames_of(a_series("float64"), places[near], values[near])],
+    )
+    assert np.isfinite(wide["image"]["arrays"]["image"]).all()
+
+
+@pytest.mark.parametrize(
+    ("places", "values"),
+    [
+        ([[3, 4]], [7.0]),
+        ([[0, 0], [0, 1], [1, 0], [1, 1]], [1.0, 2.0, 3.0, 4.0]),
+        ([[5, 5], [9, 9], [30, 40]], [2.0, 2.0, 2.0]),
+        ([[5, 5], [100, 3], [-4, 2], [np.nan, 1]], [2.0, 1.0, 1.0, 1.0]),
+        ([[5, 5], [6, 6]], [2.0, np.nan]),
+        ([[5.4, 5.3], [6.2, 7.7]], [2.0, 4.0]),
+    ],
+    ids=["one sample", "one corner", "constant", "outside", "nan", "off centre"],
+)
+def test_strange_samples_give_a_defined_picture(places, values):
+    series = a_series("float64")
+    shown = run(Inpaint("hole"), series, [frames_of(series, places, values)])
+    image, valid = shown["image"]["arrays"]["image"], shown["image"]["arrays"]["valid"]
+    np.testing.assert_array_equal(np.isfinite(image), valid)
+    assert valid[int(places[0][0] + 0.5), int(places[0][1] + 0.5)]
+    assert np.abs(image[valid]).max() < 100
+    finite = np.isfinite(np.array(places)).all(axis=1) & np.isfinite(values)
+    inside = finite & (np.array(places) >= 0).all(axis=1) & (np.array(places) < SHAPE).all(axis=1)
+    assert shown["image"]["attrs"]["samples"] == inside.sum()
+    assert shown["image"]["attrs"]["refused"] == len(values) - inside.sum()
+
+
+def test_without_samples_nothing_is_shown():
+    consumer = Inpaint("hole")
+    consumer.open(a_series())
+    assert consumer.work_in() is None
+    assert consumer.close() == ()
+
+
+def test_several_results_are_solved_together_and_keep_their_names():
+    truth, places, values = a_scene()
+    holes = np.full(SHAPE, np.nan)
+    at = tuple(places.astype(int).T)
+    holes[at] = values
+    vector = np.stack([holes, -holes], axis=-1)
+    consumer = Inpaint("hole", input=["vd.haadf", "vd.com"])
+    series = Series(SeriesKey(bytes(8), 1), (64, 64), "uint16", scan=Scan(SHAPE))
+    consumer.open(series)
+    consumer.feed(result(holes))
+    assert consumer.work_in() is None
+    consumer.feed(result(vector, "vd.com"))
+    assert consumer.work_in() == 0
+    shown = worked(consumer)
+    assert {"haadf", "com", "haadf_sigma", "com_sigma", "distance"} >= set(shown)
+    assert shown["com"]["arrays"]["image"].shape == (*SHAPE, 2)
+    np.testing.assert_allclose(shown["haadf"]["arrays"]["image"], truth, atol=8)
+    last = snapshot(consumer.close())
+    np.testing.assert_allclose(
+        last["com"]["arrays"]["image"][..., 1], -last["haadf"]["arrays"]["image"], atol=1e-2
+    )
+
+
+def test_a_result_of_another_size_is_an_error_that_says_so():
+    consumer = Inpaint("hole", input="vd.haadf")
+    consumer.open(Series(SeriesKey(bytes(8), 1), (64, 64), "uint16", scan=Scan(SHAPE)))
+    consumer.feed(result(np.zeros((3, 4))))
+    with pytest.raises(PipelineError, match=r"vd.haadf is an image of 3x4; a scan image of 40x48"):
+        consumer.work()
+
+
+def test_old_samples_fade_where_a_scan_is_repeated():
+    """The second pass contradicts the first: with memory the picture follows it."""
+    _, places, _ = a_scene()
+    series = a_series("float64", count=1400, repeats=2)
+    first = frames_of(series, places, np.full(700, 10.0))
+    second = frames_of(series, places, np.full(700, 20.0), 700)
+    for memory, level in ((0.0, 15.0), (0.5, 20 - 10 * np.exp(-2) / (1 + np.exp(-2)))):
+        consumer = Inpaint("hole", memory=memory)
+        consumer.open(series)
+        for block in (first, second):
+            consumer.merge(consumer.process(block))
+            worked(consumer)
+        image = snapshot(consumer.close())["image"]["arrays"]["image"]
+        assert np.nanmedian(image) == pytest.approx(level, abs=1.0)
+
+
+def test_parameters_change_while_running():
+    _, places, values = a_scene()
+    series, consumer = a_series("float64"), Inpaint("hole", hz=100.0)
+    consumer.open(series)
+    consumer.merge(consumer.process(frames_of(series, places, values)))
+    worked(consumer)
+    assert consumer.set("algorithm", "push_pull") is False
+    assert worked(consumer)["image"]["attrs"]["algorithm"] == "push-pull"
+    consumer.set("algorithm", "thin_plate")
+    consumer.set("strength", 3.0)
+    assert worked(consumer)["image"]["attrs"]["strength"] == 3.0
+    assert consumer.parameters()["strength"] == 3.0
+    with pytest.raises(PipelineError, match="did you mean 'strength'"):
+        consumer.set("strenght", 1)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"algorithm": "thin_plte"}, "did you mean 'thin_plate'"),
+        ({"strength": -1}, "0 to 1e"),
+        ({"strength": "strong"}, '"auto" or a number'),
+        ({"reach": float("nan")}, "reach = nan"),
+        ({"hz": 0}, "hz = 0"),
+        ({"memory": True}, "memory = True"),
+        ({"uncertainty": 1}, "true or false"),
+        ({"truth": "truth.png"}, "path of a .npy"),
+        ({"input": 3}, "must be a topic"),
+        ({"input": ["vd.a", "vd.a"]}, "twice"),
+    ],
+)
+def test_wrong_parameters_are_named(params, words):
+    with pytest.raises(PipelineError) as error:
+        Inpaint("hole", **params)
+    assert words in str(error.value)
+
+
+def test_frames_that_are_no_samples_are_refused_with_the_next_step():
+    with pytest.raises(PipelineError, match=r'input = "vd\.haadf"'):
+        Inpaint("hole").open(replace(a_series(), shape=(64, 64)))
+    with pytest.raises(PipelineError, match="says no scan"):
+        Inpaint("hole").open(replace(a_series(), scan=None))
+
+
+def test_the_truth_is_compared_with_where_there_is_one(tmp_path):
+    truth, places, values = a_scene()
+    path = tmp_path / "truth.npy"
+    series = a_series("float64")
+    consumer = Inpaint("hole", truth=str(path))
+    consumer.open(series)
+    consumer.merge(consumer.process(frames_of(series, places, values)))
+    assert "psnr" not in worked(consumer)["image"]["attrs"]
+    np.save(path, truth)
+    last = snapshot(consumer.close())["image"]
+    error = np.mean((last["arrays"]["image"] - truth) ** 2)
+    assert last["attrs"]["psnr"] == pytest.approx(10 * np.log10(np.ptp(truth) ** 2 / error))
