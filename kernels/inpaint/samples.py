@@ -91,7 +91,7 @@ class SampleField:
         )
 
     def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
-        """Take in samples, in any order and any number of times a pixel; 5 ns each where memory is near.
+        """Take in samples, in any order and any number of times a pixel; 14 ns each at random places.
 
         Parameters
         ----------
