@@ -22,6 +22,10 @@ FEW = 3
 """Folds that a ladder is climbed by."""
 CLOSE = 0.1
 """Difference of scores (0.4 dB) within which rungs are compared on all folds."""
+CHALLENGERS = 2
+"""A bout: three solves on the same samples."""
+REMEMBERED = 6
+"""Comparisons of two rungs that their difference is a mean of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,6 @@ class Candidate:
     def strength(self) -> float:
         return self.ladder.strengths[self.rung]
 
-    def stepped(self, by: int) -> Candidate | None:
-        """The rung above or below; None at the end of the ladder."""
-        rung = self.rung + by
-        return Candidate(self.ladder, rung) if 0 <= rung < len(self.ladder.strengths) else None
-
     def __str__(self) -> str:
         return f"{self.solver.name} at {self.strength:g}"
 
@@ -79,107 +78,171 @@ def score(error: HeldOut) -> float:
     return float(np.mean(np.log(np.maximum(error.squares, 1e-300) / max(error.importance, 1e-300))))
 
 
-def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> tuple[Candidate, HeldOut]:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What `choose` found."""
+
+    best: Candidate
+    error: HeldOut
+    second: Candidate | None
+    """The best of the other ladders, looked at on as many folds; None where there is one ladder."""
+
+
+def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> Choice:
     """The best rung of all ladders.
 
     Each ladder is climbed from its first rung as long as the error on a FEW folds falls: errors along a
-    strength have one minimum in practice. Of the rungs that were tried, those near the best are compared on
-    all folds.
+    strength have one minimum in practice. The best rung of each ladder, and those near the best of all, are
+    compared on all folds.
 
     Parameters
     ----------
     trial : see `Trial`; called once at most for each rung and fold.
     folds : that close rungs are compared on.
     """
-    tried = _Tried(trial)
+    tried = _Tried(ladders, trial)
     few = min(FEW, folds)
     for number, ladder in enumerate(ladders):
-        _climb(Candidate(ladder, ladder.first), lambda candidate, n=number: tried.score(n, candidate, few))  # type: ignore[misc]
+        _climb((number, ladder.first), len(ladder.strengths), lambda key: tried.score(key, few))
     least = min(map(score, tried.errors.values()))
-    close = [key for key, error in tried.errors.items() if score(error) <= least + CLOSE]
-    finals = {key: tried.score(key[0], Candidate(ladders[key[0]], key[1]), folds) for key in close}
+    close = {key for key, error in tried.errors.items() if score(error) <= least + CLOSE}
+    tops = {tried.top(number) for number in range(len(ladders))}
+    finals = {key: tried.score(key, folds) for key in sorted(close | tops)}
     best = min(finals, key=lambda key: finals[key])
-    return Candidate(ladders[best[0]], best[1]), tried.errors[best]
+    others = [key for key in finals if key[0] != best[0]]
+    second = min(others, key=lambda key: finals[key]) if others else None
+    return Choice(tried.candidate(best), tried.errors[best], second and tried.candidate(second))
+
+
+Key = tuple[int, int]
+"""A rung: the ladder's number and the rung's."""
 
 
 class _Tried:
-    """Errors of rungs by (ladder's number, rung), on as many folds as were asked for so far."""
+    """Errors of rungs, on as many folds as were asked for so far."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, ladders: Sequence[Ladder], trial: Trial) -> None:
+        self._ladders = ladders
         self._trial = trial
-        self._folds: dict[tuple[int, int], int] = {}
-        self.errors: dict[tuple[int, int], HeldOut] = {}
+        self._folds: dict[Key, int] = {}
+        self.errors: dict[Key, HeldOut] = {}
 
-    def score(self, number: int, candidate: Candidate, folds: int) -> float:
-        key = (number, candidate.rung)
+    def candidate(self, key: Key) -> Candidate:
+        return Candidate(self._ladders[key[0]], key[1])
+
+    def top(self, number: int) -> Key:
+        """The best rung of a ladder that was tried."""
+        return min((key for key in self.errors if key[0] == number), key=lambda key: score(self.errors[key]))
+
+    def score(self, key: Key, folds: int) -> float:
         for fold in range(self._folds.get(key, 0), folds):
-            error = self._trial(candidate, fold)
+            error = self._trial(self.candidate(key), fold)
             self.errors[key] = self.errors[key] + error if key in self.errors else error
         self._folds[key] = max(folds, self._folds.get(key, 0))
         return score(self.errors[key])
 
 
-def _climb(start: Candidate, error: Callable[[Candidate], float]) -> Candidate:
+def _climb(start: Key, rungs: int, error: Callable[[Key], float]) -> None:
+    """Try rungs upwards as long as they get better; where none does, downwards."""
+    number, first = start
+    error(start)
     for step in (1, -1):
-        best = start
-        while (after := best.stepped(step)) is not None and error(after) < error(best):
-            best = after
-        if best is not start:
-            return best
-    return start
+        rung = first
+        while 0 <= rung + step < rungs and error((number, rung + step)) < error((number, rung)):
+            rung += step
+        if rung != first:
+            return
+
+
+@dataclass(slots=True)
+class _Lag:
+    """How far a rung is behind the champion: mean difference of their scores on the same samples."""
+
+    mean: float
+    count: int = 1
+
+    def heard(self, difference: float) -> None:
+        self.count = min(self.count + 1, REMEMBERED)
+        self.mean += (difference - self.mean) / self.count
 
 
 @dataclass(slots=True)
 class Contest:
-    """The champion and who may challenge it next."""
+    """The champion, and how far behind it the others are; the newest comparisons count most."""
 
     ladders: Sequence[Ladder]
     champion: Candidate = field(init=False)
     error: HeldOut | None = field(init=False, default=None)
     """Of the champion, when it was last compared."""
     fold: int = field(init=False, default=0)
-    _tops: list[Candidate] = field(init=False)
-    """The best rung of each ladder so far."""
-    _turns: Iterator[tuple[Candidate, ...]] = field(init=False)
+    _place: Key = field(init=False, default=(0, 0))
+    """The champion's."""
+    _lags: dict[Key, _Lag] = field(init=False, default_factory=dict)
+    _asked: dict[Key, int] = field(init=False, default_factory=dict)
+    """In which bout a rung was last asked."""
+    _bouts: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._tops = [Candidate(ladder, ladder.first) for ladder in self.ladders]
-        self.champion = self._tops[0]
-        self._turns = self._challengers()
+        self.crown(Candidate(self.ladders[0], self.ladders[0].first))
 
     @property
     def is_open(self) -> bool:
         """Whether there is anything to choose from."""
         return len(self.ladders) > 1 or len(self.ladders[0].strengths) > 1
 
-    def bout(self, trial: Trial, folds: int = 1) -> bool:
-        """Compare the champion with the next challengers on the same samples; True when it lost."""
-        challengers = next(self._turns, ())
+    def crown(self, candidate: Candidate) -> None:
+        """Make it the champion, whatever was compared before."""
+        number = next(n for n, ladder in enumerate(self.ladders) if ladder == candidate.ladder)
+        self.champion, self._place = candidate, (number, candidate.rung)
+        self._lags, self._asked = {}, {}
+
+    def bout(self, trial: Trial, folds: int = 1) -> Iterator[None]:
+        """Compare the champion with the next challengers on one fold, a solve at a time."""
+        self._bouts += 1
         self.fold = (self.fold + 1) % folds
         self.error = trial(self.champion, self.fold)
-        errors = [trial(challenger, self.fold) for challenger in challengers]
-        if not errors:
-            return False
-        best = min(range(len(errors)), key=lambda n: score(errors[n]))
-        won = score(errors[best]) < score(self.error) + float(np.log(MARGIN))
-        if won or challengers[best].ladder is not self.champion.ladder:
-            self._tops[self._number(challengers[best])] = challengers[best]
-        if won:
-            self.champion, self.error = challengers[best], errors[best]
-        return won
+        own = score(self.error)
+        yield
+        for place in self._challengers() if np.isfinite(own) else ():
+            error = trial(self._candidate(place), self.fold)
+            self._asked[place] = self._bouts
+            if np.isfinite(found := score(error)):
+                self._note(place, found - own)
+            yield
+        self._hand_over()
 
-    def _number(self, candidate: Candidate) -> int:
-        return next(n for n, ladder in enumerate(self.ladders) if ladder is candidate.ladder)
+    def _candidate(self, place: Key) -> Candidate:
+        return Candidate(self.ladders[place[0]], place[1])
 
-    def _challengers(self) -> Iterator[tuple[Candidate, ...]]:
-        """In turn: the champion one rung stronger, one weaker; each other solver at its best and beside."""
-        step = 1
-        while self.is_open:
-            for by in (1, -1):
-                if (near := self.champion.stepped(by)) is not None:
-                    yield (near,)
-            for n in range(len(self.ladders)):
-                if self._tops[n].ladder is not self.champion.ladder:
-                    beside = self._tops[n].stepped(step)
-                    yield (self._tops[n],) if beside is None else (self._tops[n], beside)
-            step = -step
+    def _note(self, place: Key, difference: float) -> None:
+        if place in self._lags:
+            self._lags[place].heard(difference)
+        else:
+            self._lags[place] = _Lag(difference)
+
+    def _challengers(self) -> list[Key]:
+        """The tops of the ladders and their neighbours: those that were never asked first, then by turns."""
+        places = [place for number in range(len(self.ladders)) for place in self._worth_asking(number)]
+        return sorted(places, key=lambda place: self._asked.get(place, -1))[:CHALLENGERS]
+
+    def _worth_asking(self, number: int) -> list[Key]:
+        """Of a ladder: its best rung so far, and once that is known those beside it."""
+        known = [place for place in self._lags if place[0] == number]
+        ladder, ours = self.ladders[number], number == self._place[0]
+        if not (known or ours):
+            return [(number, ladder.first)]
+        top = self._place if ours else min(known, key=lambda place: self._lags[place].mean)
+        steps = (1, -1) if ours else (0, 1, -1)
+        return [(number, top[1] + step) for step in steps if 0 <= top[1] + step < len(ladder.strengths)]
+
+    def _hand_over(self) -> None:
+        """The best of all becomes the champion; what is known of others is put in its terms."""
+        best = min(self._lags, key=lambda place: self._lags[place].mean, default=None)
+        if best is None or self._lags[best].mean >= np.log(MARGIN):
+            return
+        lead = self._lags.pop(best)
+        for lag in self._lags.values():
+            lag.mean -= lead.mean
+        self._lags[self._place] = _Lag(-lead.mean, lead.count)
+        self._asked[self._place] = self._bouts
+        self.champion, self._place = self._candidate(best), best

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..noise import NoiseModel
+from .blend import Misses, mixture
 from .centring import centred, solve_centred
 from .choice import Candidate, Contest, choose
 from .doubt import Doubt
@@ -69,6 +70,43 @@ class Samples:
     def centred(self, picture: Image | None) -> Image:
         """The values as they would be on the centres, as far as a picture tells."""
         return self.data if picture is None else centred(self.data, self.weight, self.offsets, picture)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a picture is made by."""
+
+    best: Candidate
+    error: HeldOut | None
+    """At held-out samples; None while nothing was compared."""
+    second: Candidate | None = None
+    """Mixed in."""
+    share: float = 0.0
+    """Of the second."""
+
+    @property
+    def name(self) -> str:
+        """Of the solvers."""
+        return self.best.solver.name + (f" + {self.second.solver.name}" if self.second else "")
+
+    @property
+    def version(self) -> int:
+        """Of what it is made by: rises with each."""
+        return self.best.solver.version + (self.second.solver.version if self.second else 0)
+
+
+def _solved(candidate: Candidate, known: Samples) -> Image:
+    """To the end, from the samples alone."""
+    return solve_centred(
+        candidate.solver, known.data, known.weight, known.offsets, None, candidate.strength, LAST
+    ).image
+
+
+def _mixed(chosen: Chosen, known: Samples, first: Image) -> Image:
+    """The first with its share of the second, if any."""
+    if chosen.second is None:
+        return first
+    return np.asarray(first + np.float32(chosen.share) * (_solved(chosen.second, known) - first))
 
 
 class LiveInpainter:
@@ -162,10 +200,11 @@ class LiveInpainter:
         found = champion.solver.solve(data, known.weight, start, champion.strength, budget).image
         if start is None:  # the first picture: its gradient was not there before it
             found = self._again(champion, known, found)
+        found = self._through(known, found, self._error())
         self._picture = found if known.count else None
         self._shown = self._heard
         self._gaps = self._gaps.after(known.weight, self.plan.reach) if self._gaps else self._measured(known)
-        self._estimate = self._told(known, champion, found, None)
+        self._estimate = self._told(known, Chosen(champion, self._error()), found)
         return self._estimate
 
     def ponder(self) -> None:
@@ -184,17 +223,17 @@ class LiveInpainter:
         if not known.count:
             return self.refresh()
         questions = Questions.about(known.weight, self.plan.seed)
-        champion, error = self._chosen(questions, known)
-        self.contest.champion, self._errors = champion, [error]
-        found = solve_centred(
-            champion.solver, known.data, known.weight, known.offsets, None, champion.strength, LAST
-        ).image
+        chosen = self._chosen(questions, known)
+        self.contest.crown(chosen.best)
+        self._errors = [chosen.error] if chosen.error is not None else []
+        alone = _solved(chosen.best, known)
+        found = self._through(known, _mixed(chosen, known, alone), chosen.error)
         self._picture, self._shown, self._pondered = found, self._heard, self._heard
         self._gaps = self._measured(known)
         self._doubt = self._new_doubt()
-        for _ in self._doubted(questions, known, found, TRIAL, start=False):
+        for _ in self._doubted(questions, known, alone, TRIAL, start=False):
             pass
-        self._estimate = self._told(known, champion, found, error)
+        self._estimate = self._told(known, chosen, found)
         self._look_closely()
         self._estimate = replace(self._estimate, too_fine=self._fine, settled=True)
         return self._estimate
@@ -222,21 +261,36 @@ class LiveInpainter:
         questions = Questions.about(known.weight, self.plan.seed)
         yield
         for _ in range(ROUNDS if self.contest.is_open else 1):
-            self._bout(questions, known)
-            yield
+            yield from self._bout(questions, known)
+            if self._heard != heard:
+                break
         yield from self._doubted(questions, known, self._picture, TRIAL)
         self._look_closely()
         self._pondered = heard
 
-    def _bout(self, questions: Questions, known: Samples) -> None:
+    def _bout(self, questions: Questions, known: Samples) -> Iterator[None]:
         data, picture = known.centred(self._picture), self._picture
+        contest, champion = self.contest, self.contest.champion
 
         def trial(candidate: Candidate, fold: int) -> HeldOut:
-            return questions.ask(candidate, fold, data, known.weight, picture, TRIAL)
+            return questions.ask(candidate, fold, data, known.weight, picture, TRIAL)[0]
 
-        self.contest.bout(trial, questions.needed)
-        if self.contest.error is not None:
-            self._errors = [*self._errors[1 - KEPT :], self.contest.error]
+        yield from contest.bout(trial, questions.needed)
+        if contest.error is not None:
+            self._errors = [*self._errors[1 - KEPT :], contest.error]
+        if contest.champion != champion:
+            self._errors = []
+
+    def _error(self) -> HeldOut | None:
+        """Of the last comparisons of the present champion."""
+        return sum(self._errors[1:], self._errors[0]) if self._errors else None
+
+    def _through(self, known: Samples, found: Image, error: HeldOut | None) -> Image:
+        """A picture that passes through the samples, where they are known to be better than it is."""
+        noise = self.plan.noise
+        if noise is None or error is None or not error.pixels or not error.is_exact(noise):
+            return found
+        return np.where(known.weight > 0, known.centred(found), found)
 
     def _new_doubt(self) -> Doubt | None:
         """Nothing is doubted where nobody asks."""
@@ -260,7 +314,7 @@ class LiveInpainter:
             gap = sampling_gap(self._gaps.distance)
             self._fine = max(too_fine(channel, gap)[1] for channel in self._estimate.image)
 
-    def _chosen(self, questions: Questions, known: Samples) -> tuple[Candidate, HeldOut]:
+    def _chosen(self, questions: Questions, known: Samples) -> Chosen:
         """By the samples alone; what is off centre is put there by a plain first estimate."""
         data = known.data
         if known.offsets is not None:
@@ -270,14 +324,24 @@ class LiveInpainter:
                 candidate.solver.solve(data, known.weight, None, candidate.strength, COLD).image
             )
 
+        misses: dict[Candidate, list[Misses]] = {}
+
         def trial(candidate: Candidate, fold: int) -> HeldOut:
-            return questions.ask(candidate, fold, data, known.weight, None, TRIAL)
+            error, off = questions.ask(candidate, fold, data, known.weight, None, TRIAL)
+            misses.setdefault(candidate, []).append(off)
+            return error
 
-        return choose(self.contest.ladders, trial, questions.needed)
+        choice = choose(self.contest.ladders, trial, questions.needed)
+        if choice.second is None:
+            return Chosen(choice.best, choice.error)
+        mixed = mixture(*(Misses.joined(misses[one]) for one in (choice.best, choice.second)))
+        if not mixed.share:
+            return Chosen(choice.best, choice.error)
+        error = replace(choice.error, squares=choice.error.squares * mixed.remains)
+        return Chosen(choice.best, error, choice.second, mixed.share)
 
-    def _told(self, known: Samples, champion: Candidate, found: Image, error: HeldOut | None) -> Estimate:
-        nothing = np.full(len(found), math.nan)
-        error = error or (sum(self._errors[1:], self._errors[0]) if self._errors else None)
+    def _told(self, known: Samples, chosen: Chosen, found: Image) -> Estimate:
+        nothing, error = np.full(len(found), math.nan), chosen.error
         noise = self.plan.noise
         gaps = self._gaps or self._measured(known)
         return Estimate(
@@ -285,11 +349,11 @@ class LiveInpainter:
             known.weight,
             gaps.distance,
             None if self._sigma is None else gaps.cut(self._sigma),
-            champion.solver.name,
-            champion.solver.version,
-            champion.strength,
+            chosen.name,
+            chosen.version,
+            chosen.best.strength,
             nothing if error is None else error.rmse(),
-            nothing if error is None or noise is None else error.rmse_of_truth(noise.gain, noise.read_noise),
+            nothing if error is None or noise is None else error.rmse_of_truth(noise),
             self._heard,
             self._fine,
         )

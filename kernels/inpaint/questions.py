@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blend import Misses
 from .choice import Candidate
 from .hold_out import (
     FoldMap,
     HeldOut,
-    block_for,
+    blocks_for,
     error_of,
     fold_map,
     folds_needed,
@@ -44,7 +45,7 @@ class Questions:
         """For samples with these visits (ny, nx)."""
         place = _densest(weight)
         seen = np.ascontiguousarray(weight[place])
-        folds = fold_map(seen.shape, seed, block_for(seen, seed))
+        folds = fold_map(seen.shape, seed, blocks_for(seen, seed))
         return cls(place, folds, importance_of(seen), folds_needed(int(np.count_nonzero(seen))))
 
     def ask(
@@ -55,16 +56,18 @@ class Questions:
         weight: Weight,
         picture: Image | None,
         budget: Budget,
-    ) -> HeldOut:
-        """Solve without a fold and compare.
+    ) -> tuple[HeldOut, Misses]:
+        """Solve without a fold and compare; what it was off by, in sum and one by one.
 
         Parameters
         ----------
         data, weight : all samples of the whole field, as they would be on the centres of their pixels.
         picture : an estimate of it that a solve may start from; what it knew of the fold is taken out first.
         """
-        seen, known, _, found = self.without(candidate, fold, data, weight, picture, budget)
-        return error_of(found, seen, known, self.importance, self.folds, fold)
+        seen, known, kept, found = self.without(candidate, fold, data, weight, picture, budget)
+        held = known != kept
+        error = error_of(found, seen, known, self.importance, self.folds, fold)
+        return error, Misses(found[:, held] - seen[:, held], self.importance[held])
 
     def without(
         self,

@@ -41,6 +41,12 @@ def bowl(bests: dict[str, tuple[float, float]]):
     return trial
 
 
+def fight(contest: Contest, trial, folds: int = 1) -> None:
+    """A bout to its end."""
+    for _ in contest.bout(trial, folds):
+        pass
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -55,13 +61,18 @@ def test_the_best_rung_of_all_is_found(bests, first):
     named = {str(n): best for n, best in enumerate(bests)}
     ladders = [ladder(name, 8, first) for name in named]
     best = min(named, key=lambda name: named[name])
-    chosen, found = choose(ladders, bowl(named), folds=5)
+    found = choose(ladders, bowl(named), folds=5)
+    chosen = found.best
     assert (chosen.solver.name, chosen.strength) == (best, named[best][1])
-    np.testing.assert_allclose(found.squares, 5 * named[best][0])
+    np.testing.assert_allclose(found.error.squares, 5 * named[best][0])
+    if len(named) > 1:
+        second = sorted(named, key=lambda name: named[name])[1]
+        assert found.second is not None
+        assert (found.second.solver.name, found.second.strength) == (second, named[second][1])
 
     contest = Contest(ladders)
-    for _ in range(80):
-        contest.bout(bowl(named), folds=2)
+    for _ in range(40):
+        fight(contest, bowl(named), 2)
     won, wanted = bowl(named)(contest.champion, 0), bowl(named)(chosen, 0)
     assert score(won) <= score(wanted) + 0.011  # the champion stays within its margin
 
@@ -77,22 +88,56 @@ def test_each_rung_is_tried_once_a_fold():
     assert len(tried) == len(set(tried))
 
 
+def test_a_contest_finds_the_best_within_a_handful_of_bouts():
+    contest = Contest([ladder("a", 11, 2), ladder("b", 7, 1)])
+    for _ in range(6):
+        fight(contest, bowl({"a": (2.0, 3), "b": (1.0, 3)}), 4)
+    assert str(contest.champion) == "b at 3"
+
+
+def test_one_fold_that_is_off_does_not_tip_over_a_champion():
+    """Every sixth fold says the opposite by a quarter."""
+    contest = Contest([ladder("a", 1), ladder("b", 1)])
+
+    def trial(candidate, fold):
+        return error(1.25 if (candidate.solver.name == "a") == (fold == 5) else 1.0)
+
+    champions = set()
+    for bout in range(60):
+        fight(contest, trial, 6)
+        if bout > 6:
+            champions.add(str(contest.champion))
+    assert champions == {"a at 0"}
+
+
 def test_a_contest_follows_what_changes():
     contest = Contest([ladder("a", 6), ladder("b", 6)])
-    for _ in range(30):
-        contest.bout(bowl({"a": (1.0, 2), "b": (2.0, 4)}))
+    for _ in range(12):
+        fight(contest, bowl({"a": (1.0, 2), "b": (2.0, 4)}))
     assert str(contest.champion) == "a at 2"
-    for _ in range(60):
-        contest.bout(bowl({"a": (5.0, 2), "b": (2.0, 5)}))
+    for _ in range(30):
+        fight(contest, bowl({"a": (5.0, 2), "b": (2.0, 5)}))
     assert str(contest.champion) == "b at 5"
+
+
+def test_a_bout_is_three_solves_at_most():
+    contest, tried = Contest([ladder("a", 9, 4), ladder("b", 9, 4)]), []
+
+    def trial(candidate, fold):
+        tried.append(candidate)
+        return bowl({"a": (1.0, 4), "b": (2.0, 4)})(candidate, fold)
+
+    for _ in contest.bout(trial):
+        assert len(tried) <= 3
 
 
 def test_alone_there_is_nothing_to_choose():
     contest = Contest([ladder("a", 1)])
     assert not contest.is_open
-    assert not contest.bout(bowl({"a": (1.0, 0)}))
+    fight(contest, bowl({"a": (1.0, 0)}))
     assert contest.error is not None
     assert contest.error.squares[0] == 1.0
+    assert choose([ladder("a", 1)], bowl({"a": (1.0, 0)})).second is None
 
 
 def test_nothing_held_out_never_wins():

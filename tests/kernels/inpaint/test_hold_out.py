@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livem.kernels.inpaint.hold_out import (
     FOLDS,
     HeldOut,
-    block_for,
+    blocks_for,
     error_of,
     fold_map,
     folds_needed,
@@ -18,6 +18,7 @@ from livem.kernels.inpaint.hold_out import (
     importance_of,
     without_fold,
 )
+from livem.kernels.noise import NoiseModel
 
 
 def test_folds_are_even_and_lie_anywhere():
@@ -70,19 +71,33 @@ def test_the_noise_of_the_samples_is_taken_out_of_the_error():
         error = error_of(estimate, data, weight, importance, folds, 0)
         error += error_of(estimate, data, weight, importance, folds, 1)
         assert error.rmse()[0] > 3.0
-        assert error.rmse_of_truth(1.0)[0] == pytest.approx(2.0, rel=0.07)
-        assert not error.is_exact(1.0)
-        assert error.is_exact(1e-3)
+        assert error.rmse_of_truth(NoiseModel())[0] == pytest.approx(2.0, rel=0.07)
+        assert not error.is_exact(NoiseModel())
+        assert error.is_exact(NoiseModel(1e-3))
+        assert error.is_exact(NoiseModel(offset=60.0))  # no electrons, no noise
 
 
 def test_what_is_held_out_is_as_far_as_the_holes_are():
     """Lines of adjacent samples 9 px apart: single pixels have neighbours, blocks have not."""
     weight = np.zeros((128, 128), np.float32)
     weight[4::9] = 1.0
-    assert block_for(weight) == 8
+    assert np.isin(blocks_for(weight), (6, 8)).all()
     scattered = (np.random.default_rng(0).random((128, 128)) < 0.2).astype(np.float32)
-    assert block_for(scattered) == 1
-    assert block_for(np.zeros((9, 9), np.float32)) == block_for(np.ones((9, 9), np.float32)) == 1
+    assert (blocks_for(scattered) == 1).all()
+    assert blocks_for(np.zeros((9, 9), np.float32)) == blocks_for(np.ones((9, 9), np.float32)) == 1
+
+
+def test_each_part_of_a_field_has_its_own_blocks():
+    """Lines 3 px apart on one side, 9 px on the other."""
+    weight = np.zeros((128, 256), np.float32)
+    weight[1::3, :128] = weight[4::9, 128:] = 1.0
+    blocks = blocks_for(weight)
+    assert blocks.shape == (4, 8)
+    assert (blocks[:, :3] <= 3).all()
+    assert np.isin(blocks[:, 5:], (6, 8)).all()
+    folds = fold_map(weight.shape, 0, blocks)
+    single = fold_map(weight.shape, 0, int(blocks[0, 6]))
+    np.testing.assert_array_equal(folds[:32, 192:224], single[:32, 192:224])
 
 
 def test_sparse_parts_count_as_much_as_dense_ones():
@@ -98,7 +113,7 @@ def test_sparse_parts_count_as_much_as_dense_ones():
 def test_nothing_held_out_is_no_number():
     none = HeldOut(np.zeros(2), np.zeros(2), 0.0, 0.0, 0)
     assert np.isnan(none.rmse()).all()
-    np.testing.assert_array_equal(none.rmse_of_truth(1.0), 0.0)
+    np.testing.assert_array_equal(none.rmse_of_truth(NoiseModel()), 0.0)
 
 
 def test_a_start_forgets_what_it_will_be_asked():
