@@ -1,0 +1,92 @@
+"""Sparse scans through whole sessions: live equals offline, by the ring and by another consumer's results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from session_tools import SHARED, a_pipeline, identity_holds, load, run
+
+from livem.consumers.offline import process
+from livem.consumers.pool import Pool
+from livem.consumers.registry import create
+from livem.stream.series import Series, SeriesKey
+from livem.stream.simulate.catalogue import open_acquisition
+
+pytestmark = pytest.mark.timeout(120)
+SPARSE = "sim:sparse?scan=64x72&fraction=0.3&spacing=9&dose=300"
+VD = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
+POINT = {"name": "point", "type": "inpaint"}
+HOLES = {"name": "holes", "type": "inpaint", "input": "vd.all"}
+
+
+def offline(url: str, *tables: dict) -> dict[str, np.ndarray]:
+    """Images by topic, without a session."""
+    acquisition = open_acquisition(url)
+    series = Series(
+        SeriesKey(bytes(8), 1),
+        (1, 1),
+        "uint16",
+        count=acquisition.count,
+        scan=acquisition.scan,
+        meta=acquisition.meta,
+    )
+    consumers = {}
+    for table in tables:
+        params = {key: value for key, value in table.items() if key not in ("name", "type")}
+        consumers[table["name"]] = (create(table["type"], table["name"], params), 1)
+    pool = Pool(1)
+    try:
+        done = process(acquisition, series, acquisition.count, consumers, pool)
+    finally:
+        pool.close()
+    return {topic: result.arrays["image"] for topic, result in done.results.items()}
+
+
+def test_live_and_offline_pictures_are_the_same(tmp_path):
+    tables = [VD, POINT, HOLES]
+    (account,) = run(f"{SPARSE}&fps=4000", tmp_path, a_pipeline(consumers=tables))["series"]
+    assert identity_holds(account)
+    assert account["edges"]["point"]["processed"] == account["received"] == 1382
+    expected = offline(SPARSE, *tables)
+    assert set(expected) == {
+        topic for topic in account["results"] if topic.partition(".")[0] in ("vd", "point", "holes")
+    }
+    for topic, image in expected.items():
+        np.testing.assert_allclose(load(account, topic), image, rtol=1e-5, atol=1e-4, err_msg=topic)
+    truth = open_acquisition(SPARSE).truth()["haadf"]
+    error = np.sqrt(np.nanmean((load(account, "point.image") - truth) ** 2))
+    assert error < 0.25 * truth.std()
+
+
+def test_faults_leave_a_picture_of_what_came(tmp_path):
+    """Lost, doubled and reordered samples: each that came counts once."""
+    pipeline = a_pipeline(consumers=[VD, POINT])
+    summary = run(
+        f"{SPARSE}&fps=8000", tmp_path, pipeline, sender={"fault": "drop=0.1,duplicate=0.1,reorder=8,seed=3"}
+    )
+    (account,) = summary["series"]
+    assert identity_holds(account)
+    assert account["lost"] > 0
+    assert account["edges"]["point"]["processed"] == account["received"]
+    assert np.isfinite(load(account, "point.image")).mean() > 0.95
+
+
+@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="the real data are not here")
+def test_a_real_spiral_scan_becomes_a_picture(tmp_path):
+    scan = np.load(SHARED / "data" / "sparse_spiral_scan.npz")
+    known = scan["spiral_missing"] == 0
+    places = np.argwhere(known).astype(np.float32)
+    path = tmp_path / "spiral.npz"
+    np.savez(path, positions=places, values=scan["spiral_y"][known], shape=np.array(known.shape))
+    (account,) = run(str(path), tmp_path / "out", a_pipeline(consumers=[POINT]))["series"]
+    image = load(account, "point.image")
+    inside = np.isfinite(image)
+    assert known[~inside].sum() == 0
+    assert 0.7 < inside.mean() < 0.9  # a disk in a square
+    residual = image[known] - scan["spiral_y"][known]
+    assert np.sqrt(np.mean(residual**2)) < 0.7 * scan["spiral_y"][known].std()
