@@ -25,7 +25,7 @@ def test_images_are_numbered_and_their_blobs_taken_in_turn() -> None:
 
 def test_the_highest_good_rate_is_looked_for_downwards() -> None:
     def session(rate: float, seconds: float) -> Outcome:
-        return Outcome(rate, 100, 100 if rate <= 650 else 99, 0.0, 15.0)
+        return Outcome(rate, 100, 100 if rate <= 650 else 99, 0.0, 15.0, rate)
 
     tried = list(zero_loss._downwards(session, 1000.0, 1.0))
     assert next(one for one in tried if one.good).rate == pytest.approx(600)
