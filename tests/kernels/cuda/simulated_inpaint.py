@@ -62,7 +62,7 @@ def test_from_a_start_with_the_same_buffers(strength):
     plate = a_plate()
     for seed in range(2):
         data, weight = samples((1, 6, 5), seed=seed)
-        start = np.full_like(data, 30)
+        start = np.full_like(data, 38)
         assert_alike(plate, data, weight, start, strength, FEW)
 
 
