@@ -131,7 +131,7 @@ def _pipeline(demo: Demo) -> Pipeline:
     pipeline = Pipeline()
     if demo.name != "sparse":
         return pipeline
-    params = {"truth": str(demo.truth / "haadf.npy"), "memory": 1.0}
+    params = {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}
     return replace(
         pipeline, consumers=(*pipeline.consumers, ConsumerConfig("inpaint", "inpaint", params=params))
     )

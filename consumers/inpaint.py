@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
+from .sparse_memory import Memory, memory_for
 from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .sparse_truth import Truth
 
@@ -37,6 +37,7 @@ class _Scan:
     live: LiveInpainter
     groups: tuple[Group, ...]
     seen: Seen
+    memory: Memory
     refused: int = 0
     """Samples outside the field or not finite."""
 
@@ -53,7 +54,8 @@ class Inpaint(Consumer[Samples | None]):
     strength : "auto", or how much the algorithm's prior weighs against the samples; 0 passes through them.
     reach : "auto", or px from the nearest sample where the picture ends.
     hz : pictures a second, at most.
-    memory : passes after which a sample counts for 1/e where a scan is repeated; 0: all count alike.
+    memory : where a scan is repeated: "auto" (samples count until newer ones contradict them), passes after
+        which a sample counts for 1/e, or 0: all count alike.
     uncertainty : show the standard deviation of the picture's error.
     truth : a .npy image to compare with, for simulations.
 
@@ -74,7 +76,7 @@ class Inpaint(Consumer[Samples | None]):
         strength: float | str = "auto",
         reach: float | str = "auto",
         hz: float = 30.0,
-        memory: float = 0.0,
+        memory: float | str = "auto",
         uncertainty: bool = True,
         truth: str = "",
     ) -> None:
@@ -107,7 +109,8 @@ class Inpaint(Consumer[Samples | None]):
         scan = scan_of(self._where, series)
         channels = 1 if self._inputs else channels_of(self._where, series)
         live = LiveInpainter(scan.shape, channels, self._plan(series))
-        self._open = _Scan(series, scan, live, groups_of_point(channels), Seen())
+        memory = self._memory(series, channels)
+        self._open = _Scan(series, scan, live, groups_of_point(channels), Seen(), memory)
         self._fed, self._stale, self._alarm = {}, False, ""
         self._picture_at = self._ponder_at = 0.0
 
@@ -122,9 +125,7 @@ class Inpaint(Consumer[Samples | None]):
         if partial is not None and len(partial.indices):
             now = self._opened()
             fresh = partial.only(now.seen.new(partial.indices))
-            self._forget(now, len(fresh.indices))
-            added = now.live.add(fresh.positions, fresh.values)
-            now.refused += added.outside + added.not_finite
+            now.refused += now.memory.take(now.live, fresh)
         return ()
 
     def feed(self, result: Result) -> None:
@@ -158,8 +159,10 @@ class Inpaint(Consumer[Samples | None]):
         if name not in OPTIONS:
             raise self.unknown_parameter(name)
         self._options = self._options.changed(self._where, name, value)
-        if self._open is not None:
-            self._open.live.change(self._plan(self._open.series))
+        if (now := self._open) is not None:
+            now.live.change(self._plan(now.series))
+            if name == "memory":
+                now.memory = self._memory(now.series, now.live.field.channels)
         return False
 
     def parameters(self) -> Mapping[str, Any]:
@@ -177,6 +180,7 @@ class Inpaint(Consumer[Samples | None]):
         self._take_fed(now)
         if not now.live.heard:
             return ()
+        now.memory.finish(now.live)
         estimate = now.live.settle()
         if estimate.too_fine > FINE_ALARM:
             self._alarm = (
@@ -201,6 +205,9 @@ class Inpaint(Consumer[Samples | None]):
             reach=options.chosen_reach,
         )
 
+    def _memory(self, series: Series, channels: int) -> Memory:
+        return memory_for(self._options, series, channels, self._plan(series).noise)
+
     def _take_fed(self, now: _Scan) -> bool:
         """The newest images, if there are newer ones."""
         if not self._stale:
@@ -215,12 +222,6 @@ class Inpaint(Consumer[Samples | None]):
         now.live.replace(samples.positions, samples.values)
         self._stale = False
         return True
-
-    def _forget(self, now: _Scan, samples: int) -> None:
-        """Let older samples fade, as newer ones come in."""
-        one_pass = now.series.count and now.scan.repeats and now.series.count / now.scan.repeats
-        if self._options.memory and one_pass and samples:
-            now.live.fade(math.exp(-samples / (self._options.memory * one_pass)))
 
     def _outputs(self, now: _Scan) -> Sequence[Output]:
         estimate = now.live.estimate

@@ -26,8 +26,9 @@ class InpaintOptions:
     """px from the nearest sample where the picture ends."""
     hz: float = 30.0
     """Pictures a second, at most."""
-    memory: float = 0.0
-    """Passes after which a sample counts for 1/e, where a scan is repeated; 0 = all count alike."""
+    memory: float | str = AUTO
+    """Passes after which a sample counts for 1/e, where a scan is repeated; 0 = all count alike; "auto" =
+    until newer samples contradict it."""
     uncertainty: bool = True
 
     @classmethod
@@ -41,7 +42,7 @@ class InpaintOptions:
         _number(where, "strength", options.strength, 0.0, MAX_STRENGTH, auto=True)
         _number(where, "reach", options.reach, 0.0, MAX_REACH, auto=True)
         _number(where, "hz", options.hz, *HZ)
-        _number(where, "memory", options.memory, 0.0, 1e6)
+        _number(where, "memory", options.memory, 0.0, 1e6, auto=True)
         if not isinstance(options.uncertainty, bool):
             raise PipelineError(f"{where}: uncertainty = {options.uncertainty!r}; it must be true or false")
         return options
@@ -64,6 +65,11 @@ class InpaintOptions:
     def chosen_reach(self) -> float | None:
         """None: by the distances of the samples."""
         return None if isinstance(self.reach, str) else float(self.reach)
+
+    @property
+    def fading(self) -> float | None:
+        """Passes after which a sample counts for 1/e; None: it counts until it is contradicted."""
+        return None if isinstance(self.memory, str) else float(self.memory)
 
 
 OPTIONS = tuple(one.name for one in fields(InpaintOptions))

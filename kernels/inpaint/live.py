@@ -177,6 +177,11 @@ class LiveInpainter:
         """Let the samples so far count for less, where the scene moves; done before the next picture."""
         self._fading *= factor
 
+    def forget_where(self, factors: npt.ArrayLike, spare: SampleField | None = None) -> None:
+        """Keep these shares (ny, nx) of the samples, at once, but all of those in ``spare``."""
+        self.field.decay(factors, spare)
+        self._gaps, self._shown = None, -1
+
     def change(self, plan: Plan) -> None:
         """Another plan for the same samples.
 

@@ -123,13 +123,14 @@ class SampleField:
         self._visits[:] = 0
         self._offsets = None
 
-    def decay(self, factor: float | npt.ArrayLike) -> None:
+    def decay(self, factor: float | npt.ArrayLike, spare: SampleField | None = None) -> None:
         """Let what is known count for less, so that newer samples of a scene that moves count for more.
 
         Parameters
         ----------
         factor : 0 to 1, one or (ny, nx): the share of the dose that stays. Means stay as they are; a pixel
             left with less than FORGOTTEN visits is unknown again.
+        spare : samples of this field that keep their full dose.
 
         Raises
         ------
@@ -139,17 +140,33 @@ class SampleField:
         factors = np.asarray(factor, np.float64)
         if factors.shape not in ((), self.shape) or not ((factors >= 0) & (factors <= 1)).all():
             raise ValueError(f"decay by {factor!r}; from 0 to 1, one or {self.shape}")
+        if spare is not None:
+            self._take_off(spare)
         kept = np.where(self._visits * factors < FORGOTTEN, 0.0, factors)
         self._visits *= kept
         self._sums *= kept
         if self._offsets is not None:
             self._offsets *= kept
+        if spare is not None:
+            self._put_back(spare)
 
     def mean(self) -> tuple[Image, Weight]:
         """Means (channels, ny, nx), NaN where unknown, and a copy of the visits: what solvers want."""
         data = np.empty(self._sums.shape, np.float32)
         _means(self._sums, self._visits, data)
         return data, self._visits.copy()
+
+    def _take_off(self, part: SampleField) -> None:
+        self._sums -= part._sums
+        self._visits -= part._visits
+        if self._offsets is not None and part._offsets is not None:
+            self._offsets -= part._offsets
+
+    def _put_back(self, part: SampleField) -> None:
+        self._sums += part._sums
+        self._visits += part._visits
+        if self._offsets is not None and part._offsets is not None:
+            self._offsets += part._offsets
 
     def offsets(self) -> Offsets | None:
         """Mean offsets from the centres; None when all samples were on one."""

@@ -1,0 +1,126 @@
+"""How long samples of a repeated sparse scan count: alike for good, less with time, or until contradicted.
+
+Knows the inpainter's samples and the order they were taken in; not where they come from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..kernels.inpaint.live import LiveInpainter
+from ..kernels.inpaint.motion import Motion
+from ..kernels.noise import NoiseModel
+from ..stream.series import Series
+from .inpaint_options import InpaintOptions
+from .sparse_samples import Samples
+
+CHECKS = 8
+"""A pass in which new samples are compared with the old ones; a change shows after an eighth or two."""
+LEAST_PASS = 512
+"""Samples of a pass below which nothing can be said of change: all passes count alike."""
+AUTO_PASSES = 16.0
+"""Passes after which a sample counts for 1/e where nothing contradicts it: what moves too slowly to be seen
+in one pass lags by no more, and the noise still falls to a quarter."""
+
+
+class Memory(Protocol):
+    """What becomes of older samples when new ones come."""
+
+    def take(self, live: LiveInpainter, samples: Samples) -> int:
+        """Give new samples to the inpainter; how many of them are no good."""
+
+    def finish(self, live: LiveInpainter) -> None:
+        """There are no more."""
+
+
+def memory_for(options: InpaintOptions, series: Series, channels: int, noise: NoiseModel | None) -> Memory:
+    """The one for a series. One of a single pass, or of a length that nobody knows, has nothing to forget."""
+    one_pass = samples_per_pass(series)
+    if not one_pass or options.memory == 0:
+        return Fading(0.0)
+    if options.fading is not None:
+        return Fading(options.fading * one_pass)
+    if one_pass < LEAST_PASS or series.scan is None:
+        return Fading(0.0)
+    return Forgetting(one_pass, Motion(series.scan.shape, channels, noise))
+
+
+def samples_per_pass(series: Series) -> int:
+    """Frames of a pass of a repeated scan; 0 where there is one pass only, or nobody knows."""
+    scan = series.scan
+    if scan is None or scan.repeats == 1:
+        return 0
+    if scan.order != "positions":
+        return scan.frames_per_pass
+    return series.count // scan.repeats if series.count and scan.repeats else 0
+
+
+class Fading:
+    """Samples count for 1/e after so many others; 0: all alike."""
+
+    def __init__(self, samples: float) -> None:
+        self._samples = samples
+
+    def take(self, live: LiveInpainter, samples: Samples) -> int:
+        if self._samples and len(samples.indices):
+            live.fade(math.exp(-len(samples.indices) / self._samples))
+        return _give(live, samples)
+
+    def finish(self, live: LiveInpainter) -> None:
+        """Nothing is left to do."""
+
+
+class Forgetting:
+    """Samples count until new ones contradict them, and fade over AUTO_PASSES.
+
+    What is done depends on the samples and their order alone, not on how they were parted or on time: a
+    picture is the same live and replayed.
+
+    Parameters
+    ----------
+    one_pass : samples of a pass. motion : new.
+    """
+
+    def __init__(self, one_pass: int, motion: Motion) -> None:
+        self._one_pass, self._motion = one_pass, motion
+        self._check = 0
+        """Number of the part of a pass that is being taken in, since the beginning."""
+
+    def take(self, live: LiveInpainter, samples: Samples) -> int:
+        refused = 0
+        for check, part in self._parts(samples):
+            if check > self._check:
+                self._compare(live)
+                if check // CHECKS > self._check // CHECKS:
+                    self._next_pass(live)
+                self._check = check
+            refused += _give(live, part)
+            self._motion.add(part.positions, part.values)
+        return refused
+
+    def finish(self, live: LiveInpainter) -> None:
+        self._compare(live)
+
+    def _parts(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
+        """Runs of samples that fall between the same two comparisons."""
+        checks = np.maximum.accumulate(samples.indices * CHECKS // self._one_pass)
+        for check in np.unique(checks).tolist():
+            yield check, samples.only(checks == check)
+
+    def _compare(self, live: LiveInpainter) -> None:
+        factors = self._motion.keep(live.field)
+        if factors is not None:
+            live.forget_where(factors, self._motion.recent)
+
+    def _next_pass(self, live: LiveInpainter) -> None:
+        live.forget_where(math.exp(-1 / AUTO_PASSES))
+        self._motion.begin_pass(live.field)
+
+
+def _give(live: LiveInpainter, samples: Samples) -> int:
+    added = live.add(samples.positions, samples.values)
+    return added.outside + added.not_finite

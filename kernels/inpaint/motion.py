@@ -1,0 +1,307 @@
+"""Where a repeated sparse scan contradicts its earlier passes, so that only there the old is forgotten.
+
+A picture of all earlier samples predicts the newest ones. A sample misses its prediction by its own noise, by
+the picture's noise, and by what the picture cannot know between samples; how much the last two are is fitted
+to samples that were held out of the earlier passes, never to the new ones: a field that drifts as a whole
+would else explain itself. The squared misses in these terms have the mean 1 where nothing changed, and in a
+window of n samples about the distribution of chi^2 / n. A window beyond its bounds has changed, and all old
+samples in it are forgotten; elsewhere everything is kept and the dose grows. Knows fields of samples and the
+thin plate; no streams, no clocks: the same samples in the same order are forgotten alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy.ndimage import minimum_filter
+from scipy.optimize import nnls
+
+from ..noise import NoiseModel
+from .centring import centred, solve_centred
+from .choice import Candidate, choose
+from .hold_out import HeldOut
+from .ladders import THIN_PLATE
+from .questions import Questions
+from .samples import SampleField
+from .solution import Budget, Image, Weight
+from .support import Map, mean_around
+
+SURE = (4.5, 6.0)
+"""Standard normal deviations of a window's misses from where on old samples fade, and are gone."""
+REACH = 1.5
+"""Radius of the window in mean distances of a pass's samples: some 12 samples in it."""
+RADII = (2, 16)
+"""Least and largest radius, px."""
+FEWEST = 4
+"""Samples in a window below which nothing is said of it."""
+SHARED = 0.5
+"""Correlation of the picture's error across a window, squared."""
+FOLDS = 3
+"""Held out in turn: 15 % of the samples tell how well the rest predicts them."""
+FLOOR = 0.01
+"""Least variance of a miss, in the mean square of held-out ones: no noise at all is not to be believed."""
+Answer = tuple[Image, Weight, Weight, Image]
+"""Of `Questions.without`."""
+Column = npt.NDArray[np.float64]
+SOLVE = Budget(iterations=80, tolerance=3e-3)
+
+
+class Motion:
+    """Watches a field for change, pass by pass.
+
+    Takes 24 bytes a pixel with one channel, and 20 more a channel; with positions beside the centres 8 more.
+
+    Parameters
+    ----------
+    shape : (ny, nx). channels : values of a sample.
+    noise : of one visit; None: unknown, then it is fitted too, as one variance for all values.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], channels: int = 1, noise: NoiseModel | None = None, seed: int = 0
+    ) -> None:
+        self.recent = SampleField(shape, channels)
+        """Samples since the last `begin_pass`; those that are never forgotten."""
+        self._noise, self._seed = noise, seed
+        self._passes, self._calibrated = 0, 0
+        self._candidate = Candidate(THIN_PLATE, THIN_PLATE.first)
+        self._terms: list[Terms] = []
+        self._expected: Expected | None = None
+        self._radius = RADII[0]
+
+    @property
+    def radius(self) -> int:
+        """Of the window, px."""
+        return self._radius
+
+    def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
+        """New samples, as `SampleField.add` takes them; they are the field's too."""
+        self.recent.add(positions, values)
+
+    def begin_pass(self, field: SampleField) -> None:
+        """All samples of the field are old from now on: predict what the next pass should show.
+
+        A solve; at the first pass some ten more, which choose its strength, and FOLDS more at passes 1, 2, 4,
+        8 and so on, where it is found out how good the prediction is.
+        """
+        self.recent.reset()
+        data, weight = field.mean()
+        if not weight.any():
+            self._expected = None
+            return
+        self._passes += 1
+        if self._passes >= 2 * self._calibrated:
+            self._calibrate(data, weight, field)
+        start = None if self._expected is None else self._expected.picture
+        solver, strength = self._candidate.solver, self._candidate.strength
+        picture = solve_centred(solver, data, weight, field.offsets(), start, strength, SOLVE).image
+        self._expected = _expect(picture, weight, self._terms)
+
+    def keep(self, field: SampleField) -> Map | None:
+        """How much of the old samples is to be kept, by the new ones so far.
+
+        Returns
+        -------
+        (ny, nx) float32, 0 to 1, for `LiveInpainter.forget_where` with ``recent``; None: all of them.
+        """
+        known = self._expected
+        if known is None or not self.recent.visits.any():
+            return None
+        data, weight = self.recent.mean()
+        data = centred(data, weight, self.recent.offsets(), known.picture)
+        factors = keep_factors(data, weight, known, self._radius)
+        if factors is not None:  # what is forgotten predicts nothing more
+            known.slack[:, factors == 0] = np.inf
+        return factors
+
+    def _calibrate(self, data: Image, weight: Weight, field: SampleField) -> None:
+        """The strength of the solver, once, and how far it is off at samples that it did not know."""
+        questions = Questions.about(weight, self._seed)
+        picture = None if self._expected is None else self._expected.picture
+        if picture is None:
+            picture = self._candidate.solver.solve(data, weight, None, self._candidate.strength, SOLVE).image
+        data = centred(data, weight, field.offsets(), picture)
+        if not self._calibrated:
+            self._choose(questions, data, weight)
+        self._calibrated = self._passes
+        answers = [
+            questions.without(self._candidate, fold, data, weight, picture, SOLVE) for fold in range(FOLDS)
+        ]
+        self._terms = [_fit(answers, channel, self._noise) for channel in range(len(data))]
+
+    def _choose(self, questions: Questions, data: Image, weight: Weight) -> None:
+        """A strength is the noise of a visit against the scene's curvature: more passes do not change it."""
+
+        def trial(candidate: Candidate, fold: int) -> HeldOut:
+            return questions.ask(candidate, fold, data, weight, None, SOLVE)[0]
+
+        self._candidate = choose([THIN_PLATE], trial, 1).best
+        apart = math.sqrt(weight.size / np.count_nonzero(weight))
+        self._radius = int(np.clip(round(REACH * apart), *RADII))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the square of a miss is made of, besides the noise of the sample."""
+
+    noise: NoiseModel
+    """The one given; else fitted: a variance that grows with the brightness."""
+    picture: float
+    """Times the noise of the mean visit around: the picture's noise."""
+    slope: float
+    """Times the picture's squared gradient: what lies between samples."""
+    least: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What the samples of the next pass should be."""
+
+    picture: Image
+    noise: Image
+    """(c, ny, nx) variance of a visit."""
+    slack: Image
+    """(c, ny, nx) variance of the picture's error; inf where it tells nothing."""
+
+
+def keep_factors(data: Image, weight: Weight, expected: Expected, radius: int) -> Map | None:
+    """How much of the old samples the new ones let stand; None: all of them.
+
+    In a window of (2 radius + 1)^2 pixels with n new values, M is the mean of (value - picture)^2 / variance.
+    (M n) is chi^2 of n degrees where nothing changed; Wilson & Hilferty (PNAS 17 (1931) 684): its cube root
+    is nearly normal, z = (M^(1/3) - 1 + 2 / 9n) / sqrt(2 / 9n). The picture's error is much the same all over
+    a window: with a share s of the variance, 1 / n becomes 1 / n + SHARED s^2. The factor falls from 1 at
+    SURE[0] to 0 at SURE[1], in all pixels of the window.
+
+    Parameters
+    ----------
+    data, weight : means and visits of the new samples, on the centres of their pixels.
+    """
+    sums = np.empty((3, *weight.shape), np.float32)
+    _misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
+    means = np.stack([mean_around(plane, radius) for plane in sums])
+    factors = np.empty_like(weight)
+    if not _judge(means, float((2 * radius + 1) ** 2), SURE[0], SURE[1], factors):
+        return None
+    return np.asarray(minimum_filter(factors, 2 * radius + 1, mode="nearest"))
+
+
+def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
+    """The variances of misses, by what was fitted."""
+    spread, slack = np.empty_like(picture), np.empty_like(picture)
+    around = _dose_around(weight)
+    for c, term in enumerate(terms):
+        spread[c] = _visit_variance(picture[c], term.noise)
+        slack[c] = term.picture * spread[c] / around + term.slope * _slopes(picture[c]) + term.least
+    return Expected(picture, spread, slack)
+
+
+def _fit(answers: Sequence[Answer], channel: int, noise: NoiseModel | None) -> Terms:
+    """Least squares with no term below 0, of squared misses in units of the noise that is known of them."""
+    held = _Held.of(answers, channel)
+    if not held.squares.size:
+        return Terms(noise or NoiseModel(), 1.0, 0.0, 0.0)
+    least = FLOOR * float(held.squares.mean())
+    if noise is None:
+        noise = held.noise()
+    visit = _visit_variance(held.values, noise)
+    own, around = visit / held.dose, visit / held.around
+    scale = 1 / np.maximum(own + around, least)
+    columns = np.stack([around, held.slopes], axis=1)
+    terms, _ = nnls(columns * scale[:, None], (held.squares - own) * scale)
+    return Terms(noise, float(terms[0]), float(terms[1]), least)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """Held-out pixels of a channel; each (n,) float64."""
+
+    squares: Column
+    """(prediction - mean of the visits)^2"""
+    values: Column
+    """Predicted."""
+    dose: Column
+    around: Column
+    """Mean dose around."""
+    slopes: Column
+    """Squared gradient of the prediction."""
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], channel: int) -> _Held:
+        """Of solves without a part of the samples."""
+        parts = []
+        for seen, known, kept, found in answers:
+            held, image = known != kept, found[channel]
+            columns = ((image - seen[channel]) ** 2, image, known, _dose_around(kept), _slopes(image))
+            parts.append([column[held].astype(np.float64) for column in columns])
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def noise(self) -> NoiseModel:
+        """A variance that grows with the brightness, or none at all, from what slopes do not explain."""
+        dark = float(self.values.min())
+        columns = np.stack([1 / self.dose, (self.values - dark) / self.dose, self.slopes], axis=1)
+        (base, gain, _), _ = nnls(columns * self.dose[:, None], self.squares * self.dose)
+        tiny = 1e-6 * float(self.squares.mean()) / max(float(np.ptp(self.values)), 1e-300)
+        return NoiseModel(max(float(gain), tiny, 1e-300), dark, math.sqrt(base))
+
+
+def _visit_variance(values: npt.NDArray[np.floating], noise: NoiseModel) -> npt.NDArray[np.float64]:
+    """Of one visit; that of one electron at least: a dark pixel sees one now and then."""
+    return noise.variance(np.maximum(values, noise.offset + noise.gain))
+
+
+def _dose_around(weight: Weight) -> Map:
+    """(ny, nx) mean visits of the 5 x 5 pixels around each; tiny, not 0, where there are none."""
+    return np.maximum(mean_around(weight, 2), np.float32(1e-6))
+
+
+def _slopes(image: Map) -> Map:
+    """Squared gradient."""
+    down, along = np.gradient(image) if min(image.shape) > 1 else (np.zeros_like(image),) * 2
+    return np.asarray(down * down + along * along, np.float32)
+
+
+@njit(
+    "void(f4[:, :, ::1], f4[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1])",
+    nogil=True,
+    cache=True,
+)
+def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyped-def]
+    """Sums over channels of squared misses in their variances, of how many, and of how much they share."""
+    channels, ny, nx = data.shape
+    sums[:] = 0
+    for y in range(ny):
+        for x in range(nx):
+            if weight[y, x] > 0 and slack[0, y, x] < np.inf:
+                for c in range(channels):
+                    off = data[c, y, x] - picture[c, y, x]
+                    variance = noise[c, y, x] / weight[y, x] + slack[c, y, x]
+                    sums[0, y, x] += off * off / variance
+                    sums[1, y, x] += np.float32(1)
+                    sums[2, y, x] += (slack[c, y, x] / variance) ** 2
+
+
+@njit("b1(f4[:, :, ::1], f8, f8, f8, f4[:, ::1])", nogil=True, cache=True)
+def _judge(means, size, low, high, factors):  # type: ignore[no-untyped-def]
+    """The factor of each window's middle; whether any is below 1."""
+    changed = False
+    ny, nx = factors.shape
+    for y in range(ny):
+        for x in range(nx):
+            missed, count = means[0, y, x], means[1, y, x]
+            n = count * size
+            factors[y, x] = np.float32(1)
+            if n < FEWEST - 0.5 or missed <= count:
+                continue
+            shared = means[2, y, x] / count
+            unit = 2 / 9 * (1 / n + SHARED * shared)
+            z = ((missed / count) ** (1 / 3) - 1 + unit) / math.sqrt(unit)
+            if z > low:
+                factors[y, x] = np.float32(max(0.0, (high - z) / (high - low)))
+                changed = True
+    return changed
