@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import binary_propagation, maximum_filter
 from scipy.optimize import nnls
 
 from ..noise import NoiseModel
@@ -29,10 +29,12 @@ from .ladders import THIN_PLATE
 from .questions import Questions
 from .samples import SampleField
 from .solution import Budget, Image, Weight
-from .support import Map, mean_around
+from .support import Map, Mask, mean_around
 
-SURE = (4.5, 6.0)
-"""Standard normal deviations of a window's misses from where on old samples fade, and are gone."""
+SURE = 5.0
+"""Standard deviations of a window's misses beyond which it has changed."""
+BESIDE = 2.0
+"""The same where it touches a window that has: what moved has an edge that moved less."""
 REACH = 1.5
 """Radius of the window in mean distances of a pass's samples: some 12 samples in it."""
 RADII = (2, 16)
@@ -43,6 +45,7 @@ SHARED = 0.5
 """Correlation of the picture's error across a window, squared."""
 FOLDS = 3
 """Held out in turn: 15 % of the samples tell how well the rest predicts them."""
+BOX = np.ones((3, 3), bool)
 FLOOR = 0.01
 """Least variance of a miss, in the mean square of held-out ones: no noise at all is not to be believed."""
 Answer = tuple[Image, Weight, Weight, Image]
@@ -72,6 +75,8 @@ class Motion:
         self._candidate = Candidate(THIN_PLATE, THIN_PLATE.first)
         self._terms: list[Terms] = []
         self._expected: Expected | None = None
+        self._gone = np.zeros(shape, bool)
+        """Where old samples were forgotten in this pass."""
         self._radius = RADII[0]
 
     @property
@@ -90,6 +95,7 @@ class Motion:
         8 and so on, where it is found out how good the prediction is.
         """
         self.recent.reset()
+        self._gone[:] = False
         data, weight = field.mean()
         if not weight.any():
             self._expected = None
@@ -107,17 +113,18 @@ class Motion:
 
         Returns
         -------
-        (ny, nx) float32, 0 to 1, for `LiveInpainter.forget_where` with ``recent``; None: all of them.
+        (ny, nx) float32, 0 or 1, for `LiveInpainter.forget_where` with ``recent``; None: all of them.
         """
         known = self._expected
         if known is None or not self.recent.visits.any():
             return None
         data, weight = self.recent.mean()
         data = centred(data, weight, self.recent.offsets(), known.picture)
-        factors = keep_factors(data, weight, known, self._radius)
-        if factors is not None:  # what is forgotten predicts nothing more
-            known.slack[:, factors == 0] = np.inf
-        return factors
+        changed = changes(data, weight, known, self._radius)
+        if changed is None or not (changed & ~self._gone).any():
+            return None
+        self._gone |= changed
+        return np.asarray(~changed, np.float32)
 
     def _calibrate(self, data: Image, weight: Weight, field: SampleField) -> None:
         """The strength of the solver, once, and how far it is off at samples that it did not know."""
@@ -166,17 +173,17 @@ class Expected:
     noise: Image
     """(c, ny, nx) variance of a visit."""
     slack: Image
-    """(c, ny, nx) variance of the picture's error; inf where it tells nothing."""
+    """(c, ny, nx) variance of the picture's error."""
 
 
-def keep_factors(data: Image, weight: Weight, expected: Expected, radius: int) -> Map | None:
-    """How much of the old samples the new ones let stand; None: all of them.
+def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mask | None:
+    """The pixels (ny, nx) of windows that new samples say have changed; None: none.
 
     In a window of (2 radius + 1)^2 pixels with n new values, M is the mean of (value - picture)^2 / variance.
     (M n) is chi^2 of n degrees where nothing changed; Wilson & Hilferty (PNAS 17 (1931) 684): its cube root
     is nearly normal, z = (M^(1/3) - 1 + 2 / 9n) / sqrt(2 / 9n). The picture's error is much the same all over
-    a window: with a share s of the variance, 1 / n becomes 1 / n + SHARED s^2. The factor falls from 1 at
-    SURE[0] to 0 at SURE[1], in all pixels of the window.
+    a window: with a share s of the variance, 1 / n becomes 1 / n + SHARED s^2. Beyond SURE the window has
+    changed, and so have those beyond BESIDE that hang together with it.
 
     Parameters
     ----------
@@ -185,10 +192,11 @@ def keep_factors(data: Image, weight: Weight, expected: Expected, radius: int) -
     sums = np.empty((3, *weight.shape), np.float32)
     _misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
     means = np.stack([mean_around(plane, radius) for plane in sums])
-    factors = np.empty_like(weight)
-    if not _judge(means, float((2 * radius + 1) ** 2), SURE[0], SURE[1], factors):
+    level = np.empty(weight.shape, np.uint8)
+    if not _judge(means, float((2 * radius + 1) ** 2), level):
         return None
-    return np.asarray(minimum_filter(factors, 2 * radius + 1, mode="nearest"))
+    middles = binary_propagation(level > 1, BOX, mask=level > 0)
+    return np.asarray(maximum_filter(middles, 2 * radius + 1, mode="nearest"))
 
 
 def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
@@ -277,7 +285,7 @@ def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyp
     sums[:] = 0
     for y in range(ny):
         for x in range(nx):
-            if weight[y, x] > 0 and slack[0, y, x] < np.inf:
+            if weight[y, x] > 0:
                 for c in range(channels):
                     off = data[c, y, x] - picture[c, y, x]
                     variance = noise[c, y, x] / weight[y, x] + slack[c, y, x]
@@ -286,22 +294,21 @@ def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyp
                     sums[2, y, x] += (slack[c, y, x] / variance) ** 2
 
 
-@njit("b1(f4[:, :, ::1], f8, f8, f8, f4[:, ::1])", nogil=True, cache=True)
-def _judge(means, size, low, high, factors):  # type: ignore[no-untyped-def]
-    """The factor of each window's middle; whether any is below 1."""
+@njit("b1(f4[:, :, ::1], f8, u1[:, ::1])", nogil=True, cache=True)
+def _judge(means, size, level):  # type: ignore[no-untyped-def]
+    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0; whether any is 2."""
     changed = False
-    ny, nx = factors.shape
+    ny, nx = level.shape
     for y in range(ny):
         for x in range(nx):
             missed, count = means[0, y, x], means[1, y, x]
             n = count * size
-            factors[y, x] = np.float32(1)
+            level[y, x] = 0
             if n < FEWEST - 0.5 or missed <= count:
                 continue
-            shared = means[2, y, x] / count
-            unit = 2 / 9 * (1 / n + SHARED * shared)
+            unit = 2 / 9 * (1 / n + SHARED * means[2, y, x] / count)
             z = ((missed / count) ** (1 / 3) - 1 + unit) / math.sqrt(unit)
-            if z > low:
-                factors[y, x] = np.float32(max(0.0, (high - z) / (high - low)))
-                changed = True
+            if z > BESIDE:
+                level[y, x] = 2 if z > SURE else 1
+                changed |= z > SURE
     return changed
