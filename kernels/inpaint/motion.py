@@ -37,6 +37,7 @@ BESIDE = 2.0
 """The same where it touches a window that has: what moved has an edge that moved less."""
 REACH = 1.5
 """Radius of the window in mean distances of a pass's samples: some 12 samples in it."""
+WIDER = 2
 RADII = (2, 16)
 """Least and largest radius, px."""
 FEWEST = 4
@@ -183,7 +184,8 @@ def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mas
     (M n) is chi^2 of n degrees where nothing changed; Wilson & Hilferty (PNAS 17 (1931) 684): its cube root
     is nearly normal, z = (M^(1/3) - 1 + 2 / 9n) / sqrt(2 / 9n). The picture's error is much the same all over
     a window: with a share s of the variance, 1 / n becomes 1 / n + SHARED s^2. Beyond SURE the window has
-    changed, and so have those beyond BESIDE that hang together with it.
+    changed, and so have those beyond BESIDE that hang together with it. A window WIDER times as wide sees
+    fainter changes of larger things; where it is beyond SURE, windows beyond BESIDE have changed.
 
     Parameters
     ----------
@@ -191,12 +193,20 @@ def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mas
     """
     sums = np.empty((3, *weight.shape), np.float32)
     _misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
-    means = np.stack([mean_around(plane, radius) for plane in sums])
-    level = np.empty(weight.shape, np.uint8)
-    if not _judge(means, float((2 * radius + 1) ** 2), level):
+    near, wide = _levels(sums, radius), _levels(sums, WIDER * radius)
+    seeds = (near == 2) | ((wide == 2) & (near > 0))
+    if not seeds.any():
         return None
-    middles = binary_propagation(level > 1, BOX, mask=level > 0)
+    middles = binary_propagation(seeds, BOX, mask=near > 0)
     return np.asarray(maximum_filter(middles, 2 * radius + 1, mode="nearest"))
+
+
+def _levels(sums: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.uint8]:
+    """See `_judge`."""
+    level = np.empty(sums.shape[1:], np.uint8)
+    means = np.stack([mean_around(plane, radius) for plane in sums])
+    _judge(means, float((2 * radius + 1) ** 2), level)
+    return level
 
 
 def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
@@ -294,10 +304,9 @@ def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyp
                     sums[2, y, x] += (slack[c, y, x] / variance) ** 2
 
 
-@njit("b1(f4[:, :, ::1], f8, u1[:, ::1])", nogil=True, cache=True)
+@njit("void(f4[:, :, ::1], f8, u1[:, ::1])", nogil=True, cache=True)
 def _judge(means, size, level):  # type: ignore[no-untyped-def]
-    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0; whether any is 2."""
-    changed = False
+    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0."""
     ny, nx = level.shape
     for y in range(ny):
         for x in range(nx):
@@ -310,5 +319,3 @@ def _judge(means, size, level):  # type: ignore[no-untyped-def]
             z = ((missed / count) ** (1 / 3) - 1 + unit) / math.sqrt(unit)
             if z > BESIDE:
                 level[y, x] = 2 if z > SURE else 1
-                changed |= z > SURE
-    return changed
