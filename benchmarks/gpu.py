@@ -1,7 +1,7 @@
 """Reducing frames on a CUDA device beside the processor: upload alone, kernels alone, the whole way.
 
-The same blocks and regions for both, in alternating rounds, results compared. Without a device there is
-nothing to measure, and the benchmark says so.
+The same blocks and regions for both, in alternating rounds, results compared; and thin plates of sparse
+scans (`gpu_plates`). Without a device there is nothing to measure, and the benchmark says so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..kernels.device import CudaState, Device, choose_device, find_cuda
 from ..kernels.masks import annulus, disk, radial_bins
 from ..kernels.reduce import Reduction, Region, Regions, compile_regions, reduce_block
+from . import gpu_plates
 from .figures import Gate, Measured, Row, Spread, at_most, ratios
 
 MEAN_COUNTS = 0.3
@@ -42,7 +43,16 @@ QUICK = Plan(128, 3)
 
 def run(quick: bool) -> Measured:
     """Measure; what ``livem bench gpu`` shows."""
-    return measure(QUICK if quick else FULL, find_cuda())
+    found = find_cuda()
+    reduced = measure(QUICK if quick else FULL, found)
+    if found.name is None:
+        return reduced
+    plates = gpu_plates.measure(gpu_plates.QUICK if quick else gpu_plates.FULL)
+    return {
+        "title": f"{reduced['title']}. {plates['title']}",
+        "rows": [*reduced["rows"], *plates["rows"]],
+        "gates": [*reduced["gates"], *plates["gates"]],
+    }
 
 
 def measure(plan: Plan, found: CudaState) -> Measured:

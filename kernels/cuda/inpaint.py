@@ -192,7 +192,8 @@ class CudaThinPlate:
         self._many(kernels.add_up, on)(on.planes, on.pyramid, on.sums)
         self._many(kernels.scatter, on)(on.planes, on.pyramid, on.sums, on.state)
         total = float(on.look()[0, TOTAL])
-        return min(strength, SOFTEST * total / on.planes.shape[2])
+        pixels: int = on.planes.shape[2]
+        return min(strength, SOFTEST * total / pixels)
 
     def _make_ready(self, on: _Buffers, pull: np.float32, softness: float | None) -> None:
         """The preconditioner, the start (by push-pull with this ``softness``, or as given), its residual."""

@@ -27,7 +27,10 @@ def ladders_on(device: Device, ladders: Iterable[Ladder]) -> list[Ladder]:
 
 
 def solver_on(device: Device, solver: Solver) -> Solver:
-    """The same solver on a device; the one that is given where there is no other."""
+    """The same solver on a device; the one that is given where there is no other.
+
+    Sparse cosines stay on the processor: `cuda.inpaint_cosine` has them, and has been measured on no device.
+    """
     if device.kind == "cpu" or not isinstance(solver, ThinPlate):
         return solver
     from ..cuda.inpaint import CudaThinPlate

@@ -78,3 +78,19 @@ def thin_plate(data: Any, weight: Any, strength: float, tension: float, xp: Any 
         matrix = free[:, None] * plate * free[None, :] + xp.diag(1 - free)
         solved = xp.linalg.solve(matrix, y - free * (plate @ y))
     return xp.reshape(solved, weight.shape)
+
+
+def cosines(n: int, kept: int, xp: Any = np) -> Any:
+    """(n, kept) the first orthonormal cosines (DCT-II) of a side."""
+    k, places = xp.arange(kept)[None, :], xp.arange(n)[:, None]
+    waves = xp.cos(xp.asarray(k * (2 * places + 1), dtype=xp.float64) * (np.pi / (2 * n)))
+    return waves * xp.where(k > 0, (2 / n) ** 0.5, (1 / n) ** 0.5)
+
+
+def cosine_objective(coefficients: Any, data: Any, weight: Any, threshold: Any, xp: Any = np) -> Any:
+    """What `cosine` minimises for a channel: coefficients and thresholds (By, Bx), weights at most 1."""
+    rows, columns = coefficients.shape
+    ny, nx = weight.shape
+    image = cosines(ny, rows, xp) @ coefficients @ cosines(nx, columns, xp).T
+    off = xp.where(weight > 0, image - data, xp.zeros_like(image))
+    return xp.sum(weight * off * off) / 2 + xp.sum(threshold * xp.abs(coefficients))

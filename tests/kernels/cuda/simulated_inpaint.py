@@ -16,6 +16,7 @@ from numba import config, cuda
 sys.path.insert(0, str(Path(__file__).parent))
 from inpaint_cases import assert_alike, samples
 
+from livem.benchmarks import gpu_plates
 from livem.kernels.cuda import inpaint, inpaint_kernels
 from livem.kernels.cuda.inpaint import CudaThinPlate
 from livem.kernels.inpaint.solution import Budget
@@ -40,19 +41,26 @@ def _small_tiles(monkeypatch):
         monkeypatch.setattr(module, name, value)
 
 
-def a_plate(threads: int = 1, blocks: int = 2, **how: Any) -> CudaThinPlate:
+def a_plate(threads: int = 1, blocks: int = 1, **how: Any) -> CudaThinPlate:
     """Of few threads, each of which is one of Python's here."""
     return CudaThinPlate(threads=threads, blocks=blocks, **{"bottom_cells": 4, **how})
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5])
-@pytest.mark.parametrize("shape", [(1, 9, 6), (2, 5, 6), (1, 1, 7), (1, 6, 1), (1, 2, 2), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("shape", "strength"),
+    [
+        *(((1, 9, 6), strength) for strength in (0.0, 0.5)),
+        *(((2, 5, 6), strength) for strength in (0.0, 5.0)),
+        *((shape, 0.5) for shape in ((1, 1, 7), (1, 6, 1), (1, 2, 2), (1, 1, 1))),
+    ],
+)
 def test_the_device_agrees_with_the_processor(shape, strength):
-    assert_alike(a_plate(), *samples(shape, counts=True), strength=strength, budget=FEW)
+    plate = a_plate(blocks=2 if min(shape[1:]) > 4 else 1)
+    assert_alike(plate, *samples(shape, counts=True), strength=strength, budget=FEW)
 
 
 def test_till_the_end_with_several_threads():
-    found = assert_alike(a_plate(2, 1), *samples((1, 5, 6)), budget=Budget(tolerance=1e-4))
+    found = assert_alike(a_plate(2), *samples((1, 5, 6)), budget=Budget(tolerance=1e-4))
     assert found.converged
     assert found.residual <= 1e-4
 
@@ -128,3 +136,11 @@ def test_arguments_that_do_not_fit_are_refused():
         CudaThinPlate(threads=3)
     with pytest.raises(ValueError, match="tension"):
         CudaThinPlate(-1.0)
+
+
+def test_the_benchmark_runs_and_finds_both_alike():
+    how = (("threads", 1), ("blocks", 1))
+    measured = gpu_plates.measure(gpu_plates.Plan((6,), 1, how))
+    (row,) = measured["rows"]
+    assert {"case", "CPU cold", "CPU warm", "GPU cold", "GPU warm", "x the CPU"} == set(row)
+    assert all(gate["ok"] for gate in measured["gates"])

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from inpaint_cases import assert_alike, samples
 
+from livem.benchmarks import gpu_plates
 from livem.kernels.device import choose_device, find_cuda
 from livem.kernels.inpaint.devices import OnDevice, solver_on
 from livem.kernels.inpaint.solution import Budget
@@ -81,3 +82,9 @@ def test_memory_that_really_ends():
     assert solver.alarm
     assert np.isfinite(found.image).all()
     hoard.clear()
+
+
+def test_the_benchmark():
+    measured = gpu_plates.measure(gpu_plates.Plan((256,), 2))
+    assert len(measured["rows"]) == 1
+    assert all(gate["ok"] for gate in measured["gates"])
