@@ -18,6 +18,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "latency": "livem.benchmarks.latency:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
+        "inpaint": "livem.benchmarks.inpaint:run",
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",

@@ -40,7 +40,7 @@ class Gaps:
         count = int(np.count_nonzero(sampled))
         if not count:
             return cls(np.full(weight.shape, np.inf, np.float32), 0.0, 0)
-        far = max(LEAST_REACH, GAPS * _mean_distance(sampled, count)) if reach is None else reach
+        far = reach_of(sampled) if reach is None else reach
         return cls(distance_to(sampled), far, count)
 
     def after(self, weight: Weight, reach: float | None = None) -> Gaps:
@@ -57,7 +57,12 @@ class Gaps:
         return shown
 
 
-def _mean_distance(sampled: npt.NDArray[np.bool_], count: int) -> float:
+def reach_of(sampled: npt.NDArray[np.bool_]) -> float:
+    """px from the nearest sample to which a picture of these goes."""
+    return max(LEAST_REACH, GAPS * mean_distance(sampled, int(np.count_nonzero(sampled))))
+
+
+def mean_distance(sampled: npt.NDArray[np.bool_], count: int) -> float:
     """Between neighbouring samples, where there are any: empty parts of the field do not count."""
     rows, columns = (-(-side // CELL) for side in sampled.shape)
     padded = np.zeros((rows * CELL, columns * CELL), bool)

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..noise import NoiseModel
-from .blend import Misses, mixture
 from .centring import centred, solve_centred
-from .choice import Candidate, Contest, choose
+from .choice import Candidate, Contest
 from .doubt import Doubt
 from .estimate import Estimate
 from .gaps import Gaps
@@ -28,14 +27,13 @@ from .questions import Questions
 from .samples import Added, Offsets, SampleField
 from .solution import Budget, Image, Weight
 from .support import sampling_gap, too_fine
+from .verdict import TRIAL, Chosen, decide
 
-WARM = Budget(iterations=12, tolerance=3e-3)
+WARM = Budget(iterations=8, tolerance=3e-3)
 """A picture that follows the one before: 8 iterations suffice when a few per cent of the samples are new."""
 COLD = Budget(iterations=100, tolerance=3e-3)
 LAST = Budget(iterations=400, tolerance=1e-5)
 """The last word: 1e-5 of the samples' spread from where it would end."""
-TRIAL = Budget(iterations=80, tolerance=3e-3)
-"""Of a solve without some of the samples."""
 KEPT = 12
 """Last comparisons that the held-out error is taken from."""
 ROUNDS = 8
@@ -70,29 +68,6 @@ class Samples:
     def centred(self, picture: Image | None) -> Image:
         """The values as they would be on the centres, as far as a picture tells."""
         return self.data if picture is None else centred(self.data, self.weight, self.offsets, picture)
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a picture is made by."""
-
-    best: Candidate
-    error: HeldOut | None
-    """At held-out samples; None while nothing was compared."""
-    second: Candidate | None = None
-    """Mixed in."""
-    share: float = 0.0
-    """Of the second."""
-
-    @property
-    def name(self) -> str:
-        """Of the solvers."""
-        return self.best.solver.name + (f" + {self.second.solver.name}" if self.second else "")
-
-    @property
-    def version(self) -> int:
-        """Of what it is made by: rises with each."""
-        return self.best.solver.version + (self.second.solver.version if self.second else 0)
 
 
 def _solved(candidate: Candidate, known: Samples) -> Image:
@@ -329,21 +304,7 @@ class LiveInpainter:
                 candidate.solver.solve(data, known.weight, None, candidate.strength, COLD).image
             )
 
-        misses: dict[Candidate, list[Misses]] = {}
-
-        def trial(candidate: Candidate, fold: int) -> HeldOut:
-            error, off = questions.ask(candidate, fold, data, known.weight, None, TRIAL)
-            misses.setdefault(candidate, []).append(off)
-            return error
-
-        choice = choose(self.contest.ladders, trial, questions.needed)
-        if choice.second is None:
-            return Chosen(choice.best, choice.error)
-        mixed = mixture(*(Misses.joined(misses[one]) for one in (choice.best, choice.second)))
-        if not mixed.share:
-            return Chosen(choice.best, choice.error)
-        error = replace(choice.error, squares=choice.error.squares * mixed.remains)
-        return Chosen(choice.best, error, choice.second, mixed.share)
+        return decide(self.contest.ladders, questions, data, known.weight, self.plan.noise)
 
     def _told(self, known: Samples, chosen: Chosen, found: Image) -> Estimate:
         nothing, error = np.full(len(found), math.nan), chosen.error
