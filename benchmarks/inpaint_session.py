@@ -44,7 +44,7 @@ def play(seconds: float) -> Watched:
     samples = round(seconds * RATE)
     passes = math.ceil(samples / (FRACTION * SIDE**2))
     url = f"sim:sparse?scan={SIDE}x{SIDE}&fraction={FRACTION}&fps={RATE}&repeats={passes}&frames={samples}"
-    inpaint = ConsumerConfig("inpaint", "inpaint", params={"memory": 1.0, "hz": 40.0, "uncertainty": False})
+    inpaint = ConsumerConfig("inpaint", "inpaint", params={"hz": 40.0, "uncertainty": False})
     with ExitStack() as stack:
         session = stack.enter_context(Session(replace(Pipeline(), consumers=(inpaint,)), SessionOptions(url)))
         looker = stack.enter_context(Partner(watch, session.hub.addresses.control))

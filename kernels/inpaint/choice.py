@@ -24,7 +24,9 @@ CLOSE = 0.1
 """Difference of scores (0.4 dB) within which rungs are compared on all folds."""
 CHALLENGERS = 2
 """A bout: three solves on the same samples."""
-REMEMBERED = 6
+OPENING = 10
+"""Bouts in which both ladders are climbed, on the way from their first rungs."""
+REMEMBERED = 3
 """Comparisons of two rungs that their difference is a mean of."""
 
 
@@ -189,6 +191,11 @@ class Contest:
     def is_open(self) -> bool:
         """Whether there is anything to choose from."""
         return len(self.ladders) > 1 or len(self.ladders[0].strengths) > 1
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the champion is not yet to be trusted: there is no better use of time than another bout."""
+        return self.is_open and self._bouts < OPENING
 
     def crown(self, candidate: Candidate) -> None:
         """Make it the champion, whatever was compared before."""
