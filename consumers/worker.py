@@ -37,10 +37,13 @@ class WorkerOptions:
 def run_worker(options: WorkerOptions, port: ReaderPort) -> None:
     """Body of a worker process."""
     from ..stream.child import loading, run_child
-    from .registry import importable_from
+    from ..stream.processes import leave_slowly
+    from .registry import BUILT_IN, importable_from
 
     with loading():
         from .worker_loop import Worker
 
+    if options.type not in BUILT_IN:
+        leave_slowly()
     with importable_from(options.folder):
         run_child(options.name, options.children_address, lambda child: Worker(options, port, child).run())

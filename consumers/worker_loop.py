@@ -38,6 +38,8 @@ LAST_WORK_S = 2.0
 LOOKBACK_S = 2.0
 """How long the end of a series waits for frames that a changed consumer has to see again: the next series
 gathers in the ring meanwhile."""
+PIECES = 2
+"""Of work at the end of a series: the picture of its last frames is one of them."""
 RETRY_S = 0.01
 """Between two attempts to hand over last results that the supervisor was too busy to take."""
 
@@ -145,7 +147,8 @@ class Worker:
         self._publish_if_due()
         due = self._outlet.due_in(time.monotonic_ns())
         patience = PATIENCE_S if due is None else min(due, PATIENCE_S)
-        patience = min(patience, self._errands.due_in() or PATIENCE_S)
+        if (wanted := self._errands.due_in()) is not None:
+            patience = min(patience, wanted)
         if not self._publisher.flush(0.0):
             patience = min(patience, RETRY_S)
         patience = self._reader.prepare_wait(patience)
@@ -170,6 +173,7 @@ class Worker:
     def _open(self, start: SeriesStart) -> None:
         self._serial, self._ended = start.serial, False
         if self._series is not None and self._series.key == start.series.key and self._fit:
+            self._errands.go_on(start.series)
             return  # a sender that was lost goes on with the series: so does the picture
         self._series, self._first_serial = start.series, start.serial
         self._analysis = self._recorded_as = self._analysis_of(start.series)
@@ -182,6 +186,7 @@ class Worker:
     def _accept(self, series: Series) -> bool:
         """Begin a series with the consumer; False when that cannot take it."""
         self._fit = False
+        self._errands.end()
         try:
             self._consumer.open(series)
             self._fit = True
@@ -233,18 +238,25 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - as above; what it had before is its last word then
             self._count_error(error)
             last = ()
+        self._errands.end()
         if last:
             self._outlet.replace(last)
         return self._outlet.publish(series, final=True)
 
     def _show_last_frames(self, series: Series) -> None:
-        """A consumer that works may take long over its last word: what it has by then goes out before."""
-        if self._due(math.inf):
-            self._run_errands(at_once=True)
-            self._outlet.publish(series)
+        """A consumer that works may take long over its last word: what it has by then goes out before.
+
+        As the last word, where the session ends and may not wait for another.
+        """
+        for _ in range(PIECES):
+            if self._consumer.works and self._due(math.inf):
+                self._run_errands(at_once=True)
+        if self._consumer.works:
+            self._outlet.publish(series, final=math.isfinite(self._deadline))
 
     def _take_last_inputs(self, series: Series) -> None:
-        if lack := self._errands.last_inputs(series):
+        left = self._deadline - time.monotonic()
+        if lack := self._errands.last_inputs(series, max(0.0, left)):
             self._child.link.report("alarm", text=lack)
 
     def _unseen(self, series: Series) -> str:

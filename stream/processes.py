@@ -150,16 +150,25 @@ class Processes:
             process.close()
 
 
+_slowly: list[bool] = []
+
+
+def leave_slowly() -> None:
+    """Let this process end in the interpreter's ordinary way."""
+    _slowly.append(True)
+
+
 def live(body: Callable[..., None], *args: Any) -> None:
     """Run a process's body to its end, then leave without taking the interpreter apart.
 
-    With numba loaded that takes 0.15 s a process, which whoever ends a session would wait for. What a
-    user's module has left to be done at exit is done; a body that raises ends in the ordinary way.
+    With numba loaded that takes 0.15 s a process, which whoever ends a session would wait for. A body that
+    raises ends in the ordinary way, and so does one with a user's own code in it (`leave_slowly`): that may
+    hold files open which only the interpreter closes.
     """
     over = False
 
     def leave() -> None:
-        if over:
+        if over and not _slowly:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)

@@ -63,6 +63,7 @@ def run_recorder(options: RecorderOptions, port: ReaderPort) -> None:
     """
     from ..child import loading, run_child
 
+    give_way()
     with loading():
         from .recorder_loop import Recorder
 
