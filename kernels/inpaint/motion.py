@@ -31,9 +31,9 @@ from .samples import SampleField
 from .solution import Budget, Image, Weight
 from .support import Map, Mask, mean_around
 
-SURE = 5.0
+SURE = 4.0
 """Standard deviations of a window's misses beyond which it has changed."""
-BESIDE = 2.0
+BESIDE = 1.0
 """The same where it touches a window that has: what moved has an edge that moved less."""
 REACH = 1.5
 """Radius of the window in mean distances of a pass's samples: some 12 samples in it."""
@@ -42,13 +42,15 @@ RADII = (2, 16)
 """Least and largest radius, px."""
 FEWEST = 4
 """Samples in a window below which nothing is said of it."""
-SHARED = 0.5
+SHARED = 0.25
 """Correlation of the picture's error across a window, squared."""
 FOLDS = 3
 """Held out in turn: 15 % of the samples tell how well the rest predicts them."""
 BOX = np.ones((3, 3), bool)
-FLOOR = 0.01
+FLOOR = 0.1
 """Least variance of a miss, in the mean square of held-out ones: no noise at all is not to be believed."""
+UNSURE = 2.0
+"""The same where the noise is not known."""
 Answer = tuple[Image, Weight, Weight, Image]
 """Of `Questions.without`."""
 Column = npt.NDArray[np.float64]
@@ -92,8 +94,8 @@ class Motion:
     def begin_pass(self, field: SampleField) -> None:
         """All samples of the field are old from now on: predict what the next pass should show.
 
-        A solve; at the first pass some ten more, which choose its strength, and FOLDS more at passes 1, 2, 4,
-        8 and so on, where it is found out how good the prediction is.
+        A solve; at the first pass some twenty more, which choose its strength, and FOLDS more at passes 1, 2,
+        4, 8 and so on, where it is found out how good the prediction is.
         """
         self.recent.reset()
         self._gone[:] = False
@@ -148,7 +150,7 @@ class Motion:
         def trial(candidate: Candidate, fold: int) -> HeldOut:
             return questions.ask(candidate, fold, data, weight, None, SOLVE)[0]
 
-        self._candidate = choose([THIN_PLATE], trial, 1).best
+        self._candidate = choose([THIN_PLATE], trial, FOLDS).best
         apart = math.sqrt(weight.size / np.count_nonzero(weight))
         self._radius = int(np.clip(round(REACH * apart), *RADII))
 
@@ -205,7 +207,7 @@ def _levels(sums: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.uint8]
     """See `_judge`."""
     level = np.empty(sums.shape[1:], np.uint8)
     means = np.stack([mean_around(plane, radius) for plane in sums])
-    _judge(means, float((2 * radius + 1) ** 2), level)
+    _judge(means, radius, level)
     return level
 
 
@@ -224,7 +226,7 @@ def _fit(answers: Sequence[Answer], channel: int, noise: NoiseModel | None) -> T
     held = _Held.of(answers, channel)
     if not held.squares.size:
         return Terms(noise or NoiseModel(), 1.0, 0.0, 0.0)
-    least = FLOOR * float(held.squares.mean())
+    least = (FLOOR if noise else UNSURE) * float(held.squares.mean())
     if noise is None:
         noise = held.noise()
     visit = _visit_variance(held.values, noise)
@@ -304,14 +306,15 @@ def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyp
                     sums[2, y, x] += (slack[c, y, x] / variance) ** 2
 
 
-@njit("void(f4[:, :, ::1], f8, u1[:, ::1])", nogil=True, cache=True)
-def _judge(means, size, level):  # type: ignore[no-untyped-def]
+@njit("void(f4[:, :, ::1], i8, u1[:, ::1])", nogil=True, cache=True)
+def _judge(means, radius, level):  # type: ignore[no-untyped-def]
     """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0."""
     ny, nx = level.shape
     for y in range(ny):
+        rows = min(y + radius, ny - 1) - max(y - radius, 0) + 1
         for x in range(nx):
             missed, count = means[0, y, x], means[1, y, x]
-            n = count * size
+            n = count * rows * (min(x + radius, nx - 1) - max(x - radius, 0) + 1)
             level[y, x] = 0
             if n < FEWEST - 0.5 or missed <= count:
                 continue

@@ -229,6 +229,65 @@ def test_old_samples_fade_where_a_scan_is_repeated():
         assert np.nanmedian(image) == pytest.approx(level, abs=1.0)
 
 
+def a_movie(passes: int = 4, n: int = 64, per_pass: int = 1024) -> tuple[Series, list[Frames], np.ndarray]:
+    """Counts of a flat scene in which a square turns bright from the last pass on."""
+    rng = np.random.default_rng(7)
+    key = SeriesKey(bytes(8), 1)
+    scan = Scan((n, n), "positions", repeats=passes)
+    series = Series(key, (1, 1), "uint16", count=passes * per_pass, scan=scan)
+    truth = np.full((n, n), 20.0)
+    blocks = []
+    for k in range(passes):
+        if k == passes - 1:
+            truth[20:32, 20:32] = 60.0
+        at = rng.permutation(n * n)[:per_pass]
+        places = np.stack(np.divmod(at, n), axis=1)
+        blocks.append(frames_of(series, places, rng.poisson(truth.flat[at]), k * per_pass))
+    return series, blocks, truth
+
+
+def test_of_a_repeated_scan_only_what_moved_is_forgotten():
+    series, blocks, truth = a_movie()
+    levels, scatter = {}, {}
+    for memory in ("auto", 0.0):
+        consumer = Inpaint("hole", memory=memory, algorithm="thin_plate", strength=1.0)
+        image = run(consumer, series, blocks)["image"]["arrays"]["image"]
+        levels[memory] = image[23:29, 23:29].mean()
+        scatter[memory] = (image - truth)[40:60, 4:60].std()
+    assert levels["auto"] == pytest.approx(60, abs=3)
+    assert levels[0.0] < 45
+    assert scatter["auto"] < 1.15 * scatter[0.0]
+
+
+def test_what_is_forgotten_depends_on_the_samples_alone():
+    """Not on the blocks that they came in, or on pictures in between."""
+    series, blocks, _ = a_movie()
+    whole = run(Inpaint("hole"), series, blocks)
+    consumer = Inpaint("hole")
+    consumer.open(series)
+    for n, block in enumerate(blocks):
+        for part in split(block, [1, 300 + 50 * n, 17]):
+            consumer.merge(consumer.process(part))
+        if consumer.work_in() == 0:
+            consumer.work()
+    again = snapshot(consumer.close())
+    np.testing.assert_allclose(
+        again["image"]["arrays"]["image"], whole["image"]["arrays"]["image"], rtol=1e-5
+    )
+
+
+def test_memory_changes_while_running():
+    series, blocks, _ = a_movie()
+    consumer = Inpaint("hole", memory=0.0)
+    consumer.open(series)
+    for n, block in enumerate(blocks):
+        if n == 1:
+            consumer.set("memory", "auto")
+        consumer.merge(consumer.process(block))
+    image = snapshot(consumer.close())["image"]["arrays"]["image"]
+    assert image[23:29, 23:29].mean() == pytest.approx(60, abs=3)
+
+
 def test_parameters_change_while_running():
     _, places, values = a_scene()
     series, consumer = a_series("float64"), Inpaint("hole", hz=100.0)
@@ -254,6 +313,7 @@ def test_parameters_change_while_running():
         ({"reach": float("nan")}, "reach = nan"),
         ({"hz": 0}, "hz = 0"),
         ({"memory": True}, "memory = True"),
+        ({"memory": "long"}, '"auto" or a number'),
         ({"uncertainty": 1}, "true or false"),
         ({"truth": "truth.png"}, "path of a .npy"),
         ({"input": 3}, "must be a topic"),
