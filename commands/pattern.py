@@ -166,7 +166,22 @@ def _read(what: str, planned: dict[str, Any]) -> ScanPath:
     useless = [name for name in ("fraction", "samples", "seed", *OPTIONS) if planned[name] is not None]
     if useless:
         raise ValueError(f"--{useless[0]} changes a pattern, not the path in a file; leave it out")
+    _check_told(file.name, path, planned)
     return path.settled(planned["settle"]) if planned["settle"] else path
+
+
+def _check_told(name: str, path: ScanPath, planned: dict[str, Any]) -> None:
+    """Raise ValueError for a shape or dwell time that a file contradicts."""
+    import numpy as np
+
+    (ny, nx), shape, dwell = path.shape, planned["shape"], planned["dwell"]
+    if shape is not None and tuple(shape) != path.shape:
+        raise ValueError(f"--shape {shape[0]}x{shape[1]}: the field in {name} has {ny}x{nx} px; leave it out")
+    if dwell is not None and not np.allclose(path.dwell, dwell, rtol=1e-6, atol=0):
+        first = _time(float(path.dwell[0]))
+        raise ValueError(
+            f"--dwell {_time(dwell)}: {name} says itself how long, at first {first}; leave it out"
+        )
 
 
 def _scale(path: ScanPath, fov: float | None, volts: float | None) -> Scale | None:

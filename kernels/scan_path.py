@@ -1,6 +1,7 @@
 """The path of a probe over a field: positions in the order of their visit, times, coverage, figures.
 
-Pure numpy. Knows no pattern (scan_patterns.py), no coil (scan_coils.py), no specimen and no file.
+Numpy alone, but for the distances behind `largest_gap`. Knows no pattern (scan_patterns.py), no coil
+(scan_coils.py), no specimen and no file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ CoverageMap = npt.NDArray[np.float32]
 """(ny, nx)."""
 
 MAX_SIDE = 65_536
+MAX_PIXELS = 1 << 28
+"""A field of so many takes 4 GB while its visits are counted."""
 MAX_SAMPLES = 1 << 26
 """A path of so many samples is 1.6 GB with its times."""
 LONG_STEP = 3.0
@@ -94,9 +97,10 @@ class ScanPath:
 
     def there_and_back(self) -> ScanPath:
         """The path, and then the same one backwards: with it the delay of the coils can be found on any path,
-        on a spiral too, whose neighbouring turns run the same way."""
+        on a spiral too, whose neighbouring turns run the same way. Back it waits behind the same jumps."""
         positions = np.concatenate([self.positions, self.positions[::-1]])
-        dwell, wait = (np.concatenate([times, times[::-1]]) for times in (self.dwell, self.wait))
+        dwell = np.concatenate([self.dwell, self.dwell[::-1]])
+        wait = np.concatenate([self.wait, [0.0], self.wait[:0:-1]])  # it stands at the last sample already
         return ScanPath(self.shape, positions, dwell, wait, f"{self.pattern}, there and back")
 
     def _map(self, weights: Seconds | None) -> CoverageMap:
@@ -134,6 +138,8 @@ def check_field(shape: Shape, n: int) -> int:
     ny, nx = shape
     if not (1 <= ny <= MAX_SIDE and 1 <= nx <= MAX_SIDE):
         raise ValueError(f"a field of {ny} x {nx} px; each side must be 1 to {MAX_SIDE}")
+    if ny * nx > MAX_PIXELS:
+        raise ValueError(f"a field of {ny} x {nx} px; it may have {MAX_PIXELS} in all: make a side shorter")
     if not 1 <= n <= MAX_SAMPLES:
         raise ValueError(f"a path of {n} samples; it must have 1 to {MAX_SAMPLES}: change the fraction")
     return n
@@ -236,31 +242,9 @@ def _share_beyond(sweeps: Seconds, limit: float) -> float:
 def largest_gap(visited: npt.NDArray[np.bool_]) -> float:
     """Euclidean distance in px of the pixel that is farthest from any visited one; inf where none is.
 
-    Exact and separable: distances along columns first, then the least over all distances along a row. The
-    work is proportional to the sum of all pixels' own gaps: 30 ms for 512 x 512 at a quarter, long only for
-    large fields that are nearly empty.
+    Linear in the pixels, however few are visited: `inpaint.support.distance_to`, loaded only here, so that
+    paths need no compiled code.
     """
-    if not visited.any():
-        return np.inf
-    along = _to_nearest_in_column(visited) ** 2
-    nx = visited.shape[1]
-    best = along.ravel().copy()
-    open_ = np.flatnonzero(best > 1)
-    flat = along.ravel()
-    for step in range(1, nx):
-        column = open_ % nx
-        for offset, fits in ((-step, column >= step), (step, column < nx - step)):
-            at = open_[fits]
-            best[at] = np.minimum(best[at], flat[at + offset] + step**2)
-        open_ = open_[best[open_] > (step + 1) ** 2]
-        if not len(open_):
-            break
-    return float(np.sqrt(best.max()))
+    from .inpaint.support import distance_to
 
-
-def _to_nearest_in_column(visited: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """(ny, nx) px to the nearest visited pixel of the same column; inf where it has none."""
-    row = np.arange(len(visited), dtype=np.float64)[:, None]
-    above = np.maximum.accumulate(np.where(visited, row, -np.inf), axis=0)
-    below = np.minimum.accumulate(np.where(visited, row, np.inf)[::-1], axis=0)[::-1]
-    return np.minimum(row - above, below - row)
+    return float(distance_to(visited).max())

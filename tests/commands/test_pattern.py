@@ -197,6 +197,18 @@ def test_what_a_file_does_not_say_must_be_given(tmp_path: Path) -> None:
     assert "--turns changes a pattern" in done.stderr
 
 
+def test_what_a_file_says_otherwise_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    assert pattern("raster", "--shape", "8x9", "--dwell", "3us", "--out", file).exit_code == 0
+    assert told(file, "--shape", "8x9", "--dwell", "3us")["shape"] == [8, 9]
+    for args, words in (
+        (("--shape", "9x8"), "p.csv has 8x9 px"),
+        (("--dwell", "2us"), "--dwell 2 µs: p.csv says itself how long, at first 3 µs"),
+    ):
+        done = pattern(file, *args)
+        assert (done.exit_code, words in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("unit", "per_px"), [("nm", 0.0), ("nm", float("nan")), ("a,b", 1.0), ("", 1.0)])
 def test_a_scale_that_is_none(unit: str, per_px: float) -> None:
     with pytest.raises(ValueError, match="scale"):

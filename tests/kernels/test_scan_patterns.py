@@ -209,6 +209,14 @@ def test_there_and_back() -> None:
     assert both.seconds == pytest.approx(2 * planned.seconds)
 
 
+def test_back_it_waits_behind_the_same_jumps() -> None:
+    both = path("raster", (4, 4), 16).settled(5e-6).there_and_back()
+    assert np.flatnonzero(both.wait).tolist() == [0, 4, 8, 12, 20, 24, 28]
+    steps = both.steps()
+    assert (np.flatnonzero(steps > 3) + 1).tolist() == [4, 8, 12, 20, 24, 28]
+    assert path("random", (1, 1), 1).settled(5e-6).there_and_back().wait.tolist() == [5e-6, 0]
+
+
 def test_figures_of_a_raster_with_a_limit() -> None:
     figures = path_figures(path("raster", (32, 64), 2048), 10e3)
     assert figures.frequency == pytest.approx(1e6 / 64, rel=0.03)
@@ -240,12 +248,19 @@ def test_the_largest_gap_is_that_of_a_search(ny, nx, share, seed) -> None:
     assert largest_gap(visited) == pytest.approx(expected)
 
 
+def test_the_largest_gap_of_a_field_that_is_nearly_empty() -> None:
+    visited = np.zeros((1500, 2000), bool)
+    visited[0, 0] = True
+    assert largest_gap(visited) == pytest.approx(math.hypot(1499, 1999))
+
+
 def test_held_inside_is_inside_for_any_side() -> None:
     for side in (1, 2, 3, 64, 511, 4096, 65_536):
-        placed = held_inside(np.array([[side - 0.5, -0.5], [1e9, -1e9]]), (side, side))
+        shape = (side, min(side, 4096))
+        placed = held_inside(np.array([[side - 0.5, -0.5], [1e9, -1e9]]), shape)
         rounded = np.floor(placed + np.float32(0.5))
-        assert ((rounded >= 0) & (rounded < side)).all()
-        make_path((side, side), placed, 1.0)
+        assert ((rounded >= 0) & (rounded < shape)).all()
+        make_path(shape, placed, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +271,7 @@ def test_held_inside_is_inside_for_any_side() -> None:
         (lambda: samples_of((8, 8), math.inf), str(MAX_SAMPLES)),
         (lambda: samples_of((0, 8), 1), "each side"),
         (lambda: samples_of((8, 65_537), 1), "65536"),
+        (lambda: samples_of((65_536, 65_536), 1e-6), "268435456 in all"),
         (lambda: path("spirla"), "there are: raster"),
         (lambda: path("random", lines=3), "random has no option 'lines'; it has: none"),
         (lambda: path("spiral", jump=3), "turns, reach"),
