@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.kernels.inpaint.samples import Added, SampleField
+from livem.kernels.inpaint.samples import MOST_VISITS, Added, SampleField
 
 
 def scattered(n, shape, channels=1, seed=0):
@@ -57,6 +57,22 @@ def test_what_is_outside_or_no_number_is_left_out_and_counted():
     assert weight.sum() == 3
     assert np.isnan(data[:, 1, 1]).all()
     assert field.add(np.empty((0, 2)), np.empty((0, 2))) == Added(0, 0, 0)
+
+
+def test_what_float32_cannot_hold_is_no_value():
+    field = SampleField((2, 2))
+    assert field.add([[0, 0], [0, 1], [1, 0]], [1e39, -1e39, 3.4e38]) == Added(1, 0, 2)
+    assert np.isfinite(field.mean()[0]).sum() == 1
+
+
+def test_a_parked_beam_keeps_its_mean():
+    field = SampleField((1, 2))
+    positions, values = np.full((1 << 21, 2), [0, 0.25]), np.ones(1 << 21)
+    for _ in range(9):
+        field.add(positions, values)
+    assert field.visits[0, 0] == MOST_VISITS / 2 + (5 << 21) - (1 << 23)
+    assert field.mean()[0][0, 0, 0] == 1
+    assert field.offsets()[1, 0, 0] == pytest.approx(0.25)
 
 
 def test_samples_on_centres_cost_no_offsets():
