@@ -137,10 +137,19 @@ class _Level:
 
     @classmethod
     def of(cls, values: Array, weight: Weight, strength: float) -> _Level:
-        """Mean and standard deviation of the known values."""
-        mean = float(np.average(values, weights=weight))
-        spread = math.sqrt(float(np.average((values - mean) ** 2, weights=weight)))
-        return cls(np.float32(mean), spread, strength)
+        """Mean and standard deviation of the known values; squares of float32 need float64."""
+        wide = values.astype(np.float64)
+        mean = np.float32(np.average(wide, weights=weight))
+        return cls(mean, math.sqrt(float(np.average((wide - mean) ** 2, weights=weight))), strength)
+
+    @property
+    def unit(self) -> _Level:
+        """That of samples that were measured in this one."""
+        return _Level(np.float32(0), 1.0, self.strength)
+
+    def measured(self, values: Array) -> Array:
+        """Values in standard deviations from the mean: their squares fit float32 whatever their scale."""
+        return np.asarray((values.astype(np.float64) - self.mean) / self.spread, np.float32)
 
 
 class _Field:
@@ -231,9 +240,9 @@ def _solve_tile(field: _Field, data: Array, level: _Level, start: Array | None, 
     """Image of a tile; the mean where it has no samples or all are equal."""
     if not len(field.rows) or not level.spread:
         return np.full_like(data, level.mean)
-    target = data[field.rows, field.columns] - level.mean
-    before = None if start is None else start - level.mean
-    descent = _Descent(field, target, field.threshold(level), before)
+    target = level.measured(data[field.rows, field.columns])
+    before = None if start is None else level.measured(start)
+    descent = _Descent(field, target, field.threshold(level.unit), before)
     iterations = 0
     while iterations < report.budget.iterations and not report.clock.over:
         ease = EASE ** max(0.0, 1 - iterations / EASED) if start is None else 1.0
@@ -242,7 +251,7 @@ def _solve_tile(field: _Field, data: Array, level: _Level, start: Array | None, 
         if ease == 1.0 and descent.change <= report.budget.tolerance:
             break
     report.add(iterations, descent.change)
-    return descent.image() + level.mean
+    return descent.image() * np.float32(level.spread) + level.mean
 
 
 def _band(weight: Weight) -> float:

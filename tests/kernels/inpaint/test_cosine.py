@@ -153,6 +153,22 @@ def test_the_scale_of_the_values_does_not_matter():
     np.testing.assert_allclose(b, 1000 * a + 50, rtol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_squares_that_float32_cannot_hold(scale):
+    data, weight = sampled(lattice(64), random_pattern((64, 64), 0.3))
+    budget = Budget(iterations=30)
+    one = SparseCosines().solve(data, weight, None, 0.1, budget).image
+    other = SparseCosines().solve(data * np.float32(scale), weight, None, 0.1, budget).image
+    np.testing.assert_allclose(other / np.float32(scale), one, atol=1e-4 * np.abs(one).max())
+
+
+def test_one_huge_value_leaves_a_finite_picture():
+    data, weight = sampled(lattice(64), random_pattern((64, 64), 0.3))
+    data[0][tuple(np.argwhere(weight)[7])] = 1e30
+    for strength in (0.0, 0.1):
+        assert np.isfinite(SparseCosines().solve(data, weight, None, strength).image).all()
+
+
 def test_channels_are_solved_alike():
     truth = np.stack([lattice(64), 5 - lattice(64, 10.0)])
     pattern = random_pattern((64, 64), 0.2)
