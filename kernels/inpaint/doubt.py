@@ -26,14 +26,16 @@ class Doubt:
     Parameters
     ----------
     shape : (c, ny, nx)
-    noise : of one visit; None: unknown, the spread by noise is left out then.
+    noise : of one visit; None: unknown. Then the spread by noise is left out, and the error in the samples'
+        own pixels is taken for that of the nearest held-out ones, which includes their noise.
     """
 
     def __init__(self, shape: tuple[int, int, int], noise: NoiseModel | None, seed: int = 0) -> None:
         self._shape, self._noise, self._seed = shape, noise, seed
         self._spread = Spread(shape) if noise is not None else None
         self._holes = HoleErrors(shape[0])
-        self._by = ""
+        self._by, self._exact = "", False
+        """The candidate, and whether its pictures pass through samples whose noise is known."""
         self._turn = 0
 
     def steps(
@@ -72,7 +74,7 @@ class Doubt:
 
     def sigma(self, data: Image, weight: Weight, distance: Map) -> Image | None:
         """(c, ny, nx) standard deviation of the picture's error; None while nothing is known of it."""
-        holes = self._holes.curve(data, weight)
+        holes = self._holes.curve(data, weight, self._exact)
         spread = self._spread if self._spread is not None and self._spread.seen else None
         if holes is None and spread is None:
             return None
@@ -80,6 +82,7 @@ class Doubt:
 
     def _follow(self, candidate: Candidate) -> None:
         """Another solver or strength has other errors."""
+        self._exact = self._noise is not None and not candidate.strength
         if str(candidate) != self._by:
             self._by = str(candidate)
             self._holes.forget()

@@ -3,7 +3,10 @@
 Noise: the samples are drawn anew with their noise (`NoiseModel.resample`) and solved again; the spread of the
 pictures is what the noise does to this one. One such solve an update is enough: the last few count.
 
-Holes: samples that a solve did not know tell how far it is off at their distance from those it knew.
+Holes: samples that a solve did not know tell how far it is off at their distance from those it knew. At the
+samples themselves this part is 0 where the picture passes through them and their noise is known. Where it is
+not, or where the picture smooths, it is that of the nearest held-out ones: without a known noise it includes
+theirs, and is too large by that.
 
 The map is one standard deviation in the sense that about 68 % of the pixels are off by less. It is no bound
 for a single pixel, knows of no feature that no sample saw, and takes the picture for equally difficult
@@ -71,12 +74,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HoleError:
-    """Error of an estimate without noise, over the distance to the nearest sample; never falls with it."""
+    """Error of an estimate, over the distance to the nearest sample; never falls with it. Without the
+    samples' noise where that is known."""
 
     distance: FloatArray
     """(k,) px, rising from 0."""
     variance: FloatArray
-    """(c, k), 0 at distance 0."""
+    """(c, k)"""
     far: FloatArray
     """(c,) variance of the samples: all that is known of a place far from them."""
 
@@ -150,8 +154,12 @@ class HoleErrors:
         self._square = np.concatenate([self._square, square.T])[-REMEMBERED:]
         self._noise = np.concatenate([self._noise, part.T])[-REMEMBERED:]
 
-    def curve(self, data: Image, weight: Weight) -> HoleError | None:
-        """What they say; None with fewer than `FEWEST`. The samples' variance is that of ``data``."""
+    def curve(self, data: Image, weight: Weight, exact: bool = True) -> HoleError | None:
+        """What they say; None with fewer than `FEWEST`. The samples' variance is that of ``data``.
+
+        ``exact``: at the samples estimates are off by nothing but a noise that was told to `add`; else by as
+        much as at the nearest held-out ones.
+        """
         known = weight > 0
         if self.samples < FEWEST or not known.any():
             return None
@@ -164,7 +172,7 @@ class HoleErrors:
         rising = np.array([_rising(column, size) for column in within.T])
         return HoleError(
             np.append(0.0, centres),
-            np.pad(rising, ((0, 0), (1, 0))),
+            np.hstack([0 * rising[:, :1] if exact else rising[:, :1], rising]),
             data[:, known].var(axis=1, dtype=np.float64),
         )
 

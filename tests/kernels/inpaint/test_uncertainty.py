@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livem.kernels.inpaint.choice import Candidate, Ladder
 from livem.kernels.inpaint.cosine import SparseCosines
+from livem.kernels.inpaint.doubt import Doubt
+from livem.kernels.inpaint.questions import Questions
 from livem.kernels.inpaint.solution import Budget
 from livem.kernels.inpaint.support import distance_to
 from livem.kernels.inpaint.uncertainty import HoleError, HoleErrors, Spread, _rising, standard_deviation
@@ -49,7 +52,8 @@ def uncertainty(solver, data, weight, strength, model, draws=6):
         kept = np.where(part == fold, 0, weight).astype(np.float32)
         without = solver.solve(data, kept, None, strength, QUICK).image
         errors.add(without, data, weight, kept, model, spread.variance())
-    sigma = standard_deviation(distance_to(weight > 0), data.shape, spread, errors.curve(data, weight))
+    curve = errors.curve(data, weight, exact=not strength)
+    sigma = standard_deviation(distance_to(weight > 0), data.shape, spread, curve)
     return solution.image[0], sigma[0]
 
 
@@ -98,6 +102,36 @@ def test_errors_that_grow_with_the_distance_are_found_again():
     assert found[0] == 0
     np.testing.assert_allclose(found[1:], [2, 4], rtol=0.25)
     assert (np.diff(curve.variance) >= 0).all()
+
+
+def test_at_samples_whose_noise_is_unknown_the_error_is_that_of_the_nearest():
+    rng = np.random.default_rng(3)
+    weight = np.ones((64, 64), np.float32)
+    kept = (rng.random(weight.shape) < 0.5).astype(np.float32)
+    data = rng.normal(0, 2, (1, 64, 64)).astype(np.float32)
+    errors = HoleErrors(1)
+    errors.add(0 * data, data, weight, kept)
+    for exact, least in ((True, 0), (False, 2)):
+        curve = errors.curve(data, weight, exact)
+        sigma = standard_deviation(np.zeros((1, 1), np.float32), (1, 1, 1), None, curve)
+        assert sigma[0, 0, 0] == pytest.approx(least, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("model", "strength"),
+    [(None, 0.0), (None, 0.1), (NoiseModel(gain=1e-9, read_noise=0.5), 0.1)],
+)
+def test_measured_pixels_of_a_doubted_picture_are_uncertain(model, strength):
+    rng = np.random.default_rng(4)
+    weight = (rng.random((64, 64)) < 0.4).astype(np.float32)
+    data = (rng.normal(0, 0.5, (1, 64, 64)) * weight).astype(np.float32)
+    candidate = Candidate(Ladder(SparseCosines(), (strength,)), 0)
+    picture = SparseCosines().solve(data, weight, None, strength, QUICK).image
+    doubt = Doubt(data.shape, model)
+    for _ in doubt.steps(candidate, Questions.about(weight), data, weight, picture, QUICK):
+        pass
+    sigma = doubt.sigma(data, weight, distance_to(weight > 0))
+    assert np.median(sigma[0][weight > 0]) > 0.2
 
 
 def test_far_from_all_samples_nothing_is_known_but_their_variance():
