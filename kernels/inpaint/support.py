@@ -21,7 +21,8 @@ def distance_to(sampled: Mask) -> Map:
     """Exact Euclidean distance (px) from each pixel to the nearest sampled one; inf where there is none.
 
     Linear in the pixels: distances along the columns, then the lower envelope of parabolas along the rows
-    (Felzenszwalb & Huttenlocher, Theory of Computing 8 (2012) 415, in whole numbers).
+    (Felzenszwalb & Huttenlocher, Theory of Computing 8 (2012) 415, in whole numbers). Takes 4 bytes a pixel
+    beside the distances while it runs.
 
     Parameters
     ----------
@@ -96,9 +97,9 @@ def _finer(plane: Map, gap: Map, radius: int, least: float) -> Mask:
     return finer
 
 
-@njit("i8(i8[::1], i8, i8[::1], i8[::1])", nogil=True, cache=True)
+@njit("i8(i4[::1], i8, i8[::1], i8[::1])", nogil=True, cache=True)
 def _envelope(
-    along: npt.NDArray[np.int64], far: int, lowest: npt.NDArray[np.int64], begin: npt.NDArray[np.int64]
+    along: npt.NDArray[np.int32], far: int, lowest: npt.NDArray[np.int64], begin: npt.NDArray[np.int64]
 ) -> int:
     """The parabolas of a row that are lowest somewhere, left to right, and the first column of each."""
     count = 0
@@ -108,8 +109,9 @@ def _envelope(
         first = np.int64(0)
         while count:
             q = lowest[count - 1]
+            higher, lower = np.int64(along[x]), np.int64(along[q])
             # the first column where x is nearer than q, rounded up
-            rise = along[x] ** 2 + x * x - along[q] ** 2 - q * q
+            rise = higher * higher + x * x - lower * lower - q * q
             first = -((-rise) // (2 * (x - q)))
             if first > begin[count - 1]:
                 break
@@ -121,9 +123,9 @@ def _envelope(
     return count
 
 
-@njit("void(i8[::1], i8, i8[::1], i8[::1], f4[::1])", nogil=True, cache=True)
+@njit("void(i4[::1], i8, i8[::1], i8[::1], f4[::1])", nogil=True, cache=True)
 def _below(
-    along: npt.NDArray[np.int64],
+    along: npt.NDArray[np.int32],
     count: int,
     lowest: npt.NDArray[np.int64],
     begin: npt.NDArray[np.int64],
@@ -135,7 +137,7 @@ def _below(
         return
     for k in range(count):
         q = lowest[k]
-        height = along[q] ** 2
+        height = np.int64(along[q]) ** 2
         last = begin[k + 1] if k + 1 < count else out.size
         for x in range(begin[k], last):
             out[x] = math.sqrt(height + (x - q) ** 2)
@@ -143,10 +145,10 @@ def _below(
 
 @njit("void(b1[:, ::1], f4[:, ::1])", nogil=True, cache=True)
 def _distance(sampled: Mask, out: Map) -> None:
-    """Rows and columns hold fewer than 2^30 pixels: squares fit int64."""
+    """Rows and columns hold fewer than 2^30 pixels: distances fit int32, their squares int64."""
     ny, nx = sampled.shape
-    far = np.int64(1) << 30
-    along = np.empty((ny, nx), np.int64)
+    far = np.int32(1 << 30)
+    along = np.empty((ny, nx), np.int32)
     for x in range(nx):
         along[0, x] = 0 if sampled[0, x] else far
     for y in range(1, ny):
