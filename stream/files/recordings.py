@@ -7,6 +7,7 @@ recording that is still being written, or whose writer was killed, is read up to
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ..checksum import checksum, checksums
 from ..messages import TABLES
 from ..series import DTYPES, ENCODINGS, MAX_DIM, IndexArray, Series
 from .acquisition import Acquisition, Array, FrameBank, Positions
+from .chunk_places import MAX_FRAMES, ChunkPlaces
 from .recording_layout import (
     ACCOUNTS,
     BOOKS,
@@ -55,6 +57,8 @@ UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py makes of damage, as it meets it."""
 NEEDED = ("valid", "size", "xxh64", POSITION, POSITION_SUM)
 """Columns without which a frame is not given out."""
+FEW = 16
+"""Frames for which alone it is not worth to look up where all of them lie."""
 
 
 def is_recording(path: str | PathLike[str]) -> bool:
@@ -174,7 +178,9 @@ class Recording(Acquisition):
         self.scan, self.meta = announced.scan, {"title": path.stem, **announced.meta}
         self.count = announced.count or max(self.rows, int(self.accounts.get("sent") or 0), 1)
         self.bank = FrameBank(_Frames(self))
-        self._last: tuple[tuple[int, int], list[bytes], Joined | None] = ((0, 0), [], None)
+        self._places: ChunkPlaces | None = None
+        self._may_look_up = not self._swmr and self._per_chunk == 1 and len(self._data) <= MAX_FRAMES
+        self._last: tuple[tuple[int, int], Joined] = (0, 0), _joined([])
 
     @property
     def series(self) -> Series:
@@ -192,25 +198,29 @@ class Recording(Acquisition):
         return self._swmr and _writer_alive(self._file)
 
     def close(self) -> None:
+        if self._places is not None:
+            self._places.close()
         self._data, self._columns = None, {}
         self._file.close()
 
     def payloads(self, first: int, n: int) -> list[bytes]:
         """n payloads, byte for byte as they are stored; empty where a frame is absent or damaged."""
-        return [payload for start, stop in self._pieces(first, n) for payload in self._sound(start, stop)]
+        data, sizes = self.joined(first, n)
+        whole, stops = data.data, np.cumsum(sizes)
+        return [bytes(whole[a:b]) for a, b in zip((stops - sizes).tolist(), stops.tolist(), strict=True)]
 
-    def joined(self, first: int, n: int) -> Joined | None:
+    def joined(self, first: int, n: int) -> Joined:
         """The same, back to back, and the bytes of each."""
-        pieces = self._pieces(first, n)
-        if len(pieces) == 1:
-            self._sound(*pieces[0])
-            if self._last[2] is not None:
-                return self._last[2]
-        return super().joined(first, n)
+        parts = [self._sound(start, stop) for start, stop in self._pieces(first, n)]
+        if len(parts) == 1:
+            return parts[0]
+        data, sizes = zip(_joined([]), *parts, strict=True)
+        return np.concatenate(data), np.concatenate(sizes)
 
     def present(self, first: int, n: int) -> npt.NDArray[np.bool_]:
         """(n,) which frames are there and sound; reads them."""
-        return np.array([len(payload) > 0 for payload in self.payloads(first, n)], bool)
+        there: npt.NDArray[np.bool_] = self.joined(first, n)[1] > 0
+        return there
 
     def recorded(self, first: int, n: int) -> npt.NDArray[np.bool_]:
         """(n,) which frames were written, without reading them."""
@@ -288,17 +298,52 @@ class Recording(Acquisition):
                     values[a - start : b - start] = column[a:b]
         return values
 
-    def _sound(self, start: int, stop: int) -> list[bytes]:
+    def _sound(self, start: int, stop: int) -> Joined:
         """Payloads that match their checksum. The last range is kept: who asks for one asks twice."""
         if self._last[0] != (start, stop):
             valid, sizes, sums = (self._rows_of(name, start, stop) for name in ("valid", "size", "xxh64"))
-            valid &= self._placed(start, stop)
-            stored = [
-                self._payload(index) if there else b""
-                for index, there in zip(range(start, stop), valid.tolist(), strict=True)
-            ]
-            self._last = (start, stop), *_matching(stored, sizes, sums)
+            there = (valid & self._placed(start, stop)).astype(np.bool_)
+            found = self._at_once(start, np.where(there, sizes, 0), sums)
+            if found is None or (found[1] == 0)[there].any():
+                found = self._one_by_one(start, there, sizes, sums)
+            self._last = (start, stop), found
         return self._last[1]
+
+    def _at_once(self, start: int, sizes: IndexArray, sums: Array) -> Joined | None:
+        """All of these frames from the file itself; None unless every one is as it was written.
+
+        3 us a frame of 9 KiB, where asking HDF5 for each takes 12.
+        """
+        if (places := self._find_places(len(sizes))) is None:
+            return None
+        try:
+            payload = places.read(start, sizes)
+        except (OSError, ValueError):
+            return None
+        if payload is None or not _match(payload, sizes, sums).all():
+            return None
+        payload.flags.writeable = False
+        return payload, sizes
+
+    def _find_places(self, wanted: int) -> ChunkPlaces | None:
+        """Looked up at the first request that is worth it, and never while the file grows."""
+        if self._places is None and self._may_look_up and wanted >= FEW:
+            self._may_look_up = False
+            with contextlib.suppress(*UNREADABLE):  # HDF5 is asked for each frame, and tells
+                self._places = ChunkPlaces(self._data, self.path)
+        return self._places
+
+    def _one_by_one(self, start: int, there: npt.NDArray[np.bool_], sizes: IndexArray, sums: Array) -> Joined:
+        """The frames of these that HDF5 finds and that are as they were written."""
+        frames = zip(itertools.count(start), there.tolist(), strict=False)
+        stored = [self._payload(index) if wanted else b"" for index, wanted in frames]
+        data, lengths = _joined(stored)
+        sound = (lengths == sizes) & _match(data, lengths, sums)
+        if (sound | (lengths == 0)).all():
+            return data, lengths
+        return _joined(
+            [payload if good else b"" for payload, good in zip(stored, sound.tolist(), strict=True)]
+        )
 
     def _placed(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """(n,) whether a frame's own position is as it was written; true where there is none."""
@@ -362,18 +407,19 @@ class _Frames:
         return self._recording.decoded(start, max(0, stop - start))
 
 
-def _matching(stored: list[bytes], sizes: Array, sums: Array) -> tuple[list[bytes], Joined | None]:
-    """The payloads, those that are not as they were written empty; and joined, where all of them are.
+def _joined(payloads: list[bytes]) -> Joined:
+    """Back to back, and the bytes of each."""
+    lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    return np.frombuffer(b"".join(payloads), np.uint8), lengths
+
+
+def _match(data: npt.NDArray[np.uint8], lengths: IndexArray, sums: Array) -> npt.NDArray[np.bool_]:
+    """(n,) whether each payload has its checksum, or is empty.
 
     All at once: a checksum each would cost 12 us a frame, as much as reading it.
     """
-    lengths = np.fromiter(map(len, stored), np.int64, len(stored))
-    joined = np.frombuffer(b"".join(stored), np.uint8)
-    sound = (lengths == sizes) & (checksums(joined, np.cumsum(lengths)) == sums)
-    sound |= lengths == 0
-    if sound.all():
-        return stored, (joined, lengths)
-    return [payload if good else b"" for payload, good in zip(stored, sound.tolist(), strict=True)], None
+    same: npt.NDArray[np.bool_] = (checksums(data, np.cumsum(lengths)) == sums) | (lengths == 0)
+    return same
 
 
 def _check_data(path: Path, data: Any, announced: Series) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from livem.errors import SourceError
+from livem.stream.files.chunk_places import ChunkPlaces
 from livem.stream.files.recording_layout import SERIES, SUM
 from livem.stream.files.recordings import Recording, open_recording
 from livem.stream.files.superblock import Superblock, lookup3
@@ -125,12 +126,13 @@ def test_a_disk_that_has_a_bad_moment_costs_no_frame(finished, tmp_path, monkeyp
     path = copy(finished[0], tmp_path)
     before, real, calls = path.read_bytes(), Recording._stored, iter(range(10**6))
 
-    def once_broken(self, index):
-        if next(calls) < 5:
+    def once_broken(self, index, sizes=None):
+        if next(calls) < 5 or sizes is not None:
             raise OSError(errno.EIO, "Input/output error")
         return real(self, index)
 
     monkeypatch.setattr(Recording, "_stored", once_broken)
+    monkeypatch.setattr(ChunkPlaces, "read", once_broken)
     assert not repair(path).changed
     assert path.read_bytes() == before
 
@@ -143,6 +145,7 @@ def test_a_disk_that_cannot_be_read_is_no_damage(finished, tmp_path, monkeypatch
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Recording, "_stored", broken)
+    monkeypatch.setattr(ChunkPlaces, "read", broken)
     monkeypatch.setattr(repairing, "read_through", broken)
     with pytest.raises(SourceError, match="Input/output error"):
         repair(path)
