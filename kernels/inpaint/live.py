@@ -251,7 +251,7 @@ class LiveInpainter:
         self._pondered = heard
 
     def _bout(self, questions: Questions, known: Samples) -> Iterator[None]:
-        """From scratch: what a picture knew of a fold stays in its cosines, to the good of those that overfit."""
+        """From scratch: what a picture knew of a fold stays in its cosines and flatters what overfits."""
         data = known.centred(self._picture)
         contest, champion = self.contest, self.contest.champion
 
