@@ -319,6 +319,6 @@ def _judge(means, radius, level):  # type: ignore[no-untyped-def]
             if n < FEWEST - 0.5 or missed <= count:
                 continue
             unit = 2 / 9 * (1 / n + SHARED * means[2, y, x] / count)
-            z = ((missed / count) ** (1 / 3) - 1 + unit) / math.sqrt(unit)
-            if z > BESIDE:
-                level[y, x] = 2 if z > SURE else 1
+            root = math.sqrt(unit)
+            if missed > count * (1 - unit + BESIDE * root) ** 3:  # z > BESIDE, with no cube root
+                level[y, x] = 2 if missed > count * (1 - unit + SURE * root) ** 3 else 1
