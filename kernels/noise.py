@@ -18,6 +18,8 @@ Values = npt.NDArray[np.float32]
 
 ROOTS_LEAST = 2 * math.sqrt(3 / 8)
 """Anscombe's transform of 0 electrons without read noise."""
+MOST_ELECTRONS = 1e18
+"""The noise of more is below the 1e-7 that float32 resolves, and Poisson draws end at 9.2e18."""
 PATCH = 8
 """Side of the patches whose variance counts once, in pixels."""
 LOW_QUARTER = 0.768
@@ -92,7 +94,7 @@ class NoiseModel:
         drawn = total.copy()
         values, times = total[..., known].astype(np.float64), visits[known].astype(np.float64)
         mean = values / times if expected is None else expected[..., known]
-        electrons = np.maximum(times * (mean - self.offset) / self.gain, 0.0)
+        electrons = np.clip(times * (mean - self.offset) / self.gain, 0.0, MOST_ELECTRONS)
         rng = np.random.default_rng(seed)
         values += self.gain * (rng.poisson(electrons) - electrons)
         if self.read_noise:

@@ -32,6 +32,8 @@ WITHIN = 0.683
 """Share of a normal distribution within one standard deviation."""
 REMEMBERED = 8192
 """Held-out samples that count, the newest; 16 bytes each and channel."""
+LARGEST = 1e18
+"""Difference by noise whose square still fits float32 nine times."""
 FEWEST = 30
 """Held-out samples without which nothing is said about holes; each group of distances has more."""
 
@@ -51,12 +53,13 @@ class Spread:
         """A picture of the samples, and one of the same samples with their noise drawn anew.
 
         Their difference counts fully at first; later the oldest fade, at the rate of 1 / draws. The picture
-        may go on changing between calls.
+        may go on changing between calls. A difference beyond LARGEST counts as that.
         """
         if resampled.shape != self._square.shape or image.shape != self._square.shape:
             raise ValueError(f"pictures {image.shape} and {resampled.shape}; {self._square.shape} wanted")
         self.seen += 1
         off = resampled - image
+        np.clip(off, -LARGEST, LARGEST, out=off)
         off *= off
         off -= self._square
         off *= np.float32(1 / min(self.seen, self.draws))
@@ -64,7 +67,8 @@ class Spread:
 
     def variance(self) -> Image:
         """(c, ny, nx) the mean over 3 x 3 pixels; 0 before the first picture."""
-        return np.stack([mean_around(plane, 1) for plane in self._square])
+        means = np.stack([mean_around(plane, 1) for plane in self._square])
+        return np.maximum(means, 0, out=means)  # beside huge squares running sums may end below 0
 
     def forget(self) -> None:
         """Begin anew: another solver, another strength."""
@@ -84,19 +88,20 @@ class HoleError:
     far: FloatArray
     """(c,) variance of the samples: all that is known of a place far from them."""
 
-    def at(self, distance: Map) -> Image:
-        """(c, ny, nx) variance at these distances (px).
+    def at(self, distance: Map) -> FloatArray:
+        """(c, ny, nx) variance at these distances (px), float64: that of values above 1e19 fits no float32.
 
         Beyond the farthest held-out sample nothing was seen: there it tends to ``far``, halfway at twice that
         distance, an assumption.
         """
         last = self.distance[-1]
         beyond = 1 - np.exp2(-np.maximum(distance / max(last, 1e-9) - 1, 0)) if last else distance > 0
-        planes = [
-            (known := np.interp(distance, self.distance, curve)) + beyond * np.maximum(far - known, 0)
-            for curve, far in zip(self.variance, self.far, strict=True)
-        ]
-        return np.asarray(planes, np.float32)
+        return np.array(
+            [
+                (known := np.interp(distance, self.distance, curve)) + beyond * np.maximum(far - known, 0)
+                for curve, far in zip(self.variance, self.far, strict=True)
+            ]
+        )
 
 
 @dataclass(slots=True)
@@ -188,12 +193,10 @@ def standard_deviation(
     shape : of the picture.
     spread, holes : None where unknown: that part is then left out.
     """
-    variance = np.zeros(shape, np.float32)
+    variance = np.zeros(shape) if holes is None else holes.at(distance)
     if spread is not None:
         variance += spread.variance()
-    if holes is not None:
-        variance += holes.at(distance)
-    return np.sqrt(variance)
+    return np.sqrt(variance, out=variance).astype(np.float32)
 
 
 def _within(square: FloatArray, noise: FloatArray) -> FloatArray:

@@ -148,6 +148,12 @@ def test_an_estimate_gives_dark_pixels_their_noise():
     assert drawn.var() == pytest.approx(0.5, rel=0.1)
 
 
+def test_more_electrons_than_can_be_drawn_have_next_to_no_noise():
+    total = np.full((1, 4, 4), 1e30, np.float32)
+    drawn = NoiseModel().resample(total, np.ones((4, 4), np.float32), 0)
+    np.testing.assert_allclose(drawn, total, rtol=1e-7)
+
+
 def test_a_seed_gives_the_same_draws():
     model, total, visits = (
         NoiseModel(read_noise=1.0),

@@ -117,6 +117,19 @@ def test_at_samples_whose_noise_is_unknown_the_error_is_that_of_the_nearest():
         assert sigma[0, 0, 0] == pytest.approx(least, rel=0.15)
 
 
+def test_one_huge_value_leaves_finite_standard_deviations():
+    rng = np.random.default_rng(5)
+    weight = (rng.random((64, 64)) < 0.4).astype(np.float32)
+    data = (rng.normal(0, 0.5, (1, 64, 64)) * weight).astype(np.float32)
+    data[0][tuple(np.argwhere(weight)[7])] = 1e25
+    candidate, model = Candidate(Ladder(SparseCosines(), (0.1,)), 0), NoiseModel(read_noise=0.5)
+    picture = SparseCosines().solve(data, weight, None, 0.1, QUICK).image
+    doubt = Doubt(data.shape, model)
+    for _ in doubt.steps(candidate, Questions.about(weight), data, weight, picture, QUICK):
+        pass
+    assert np.isfinite(doubt.sigma(data, weight, distance_to(weight > 0))).all()
+
+
 @pytest.mark.parametrize(
     ("model", "strength"),
     [(None, 0.0), (None, 0.1), (NoiseModel(gain=1e-9, read_noise=0.5), 0.1)],
