@@ -66,7 +66,8 @@ class Doubt:
                 yield
         spread = None if self._spread is None else self._spread.variance()
         for fold in range(FOLDS):
-            seen, known, kept, found = questions.without(candidate, fold, data, weight, begin, budget)
+            # Not from the picture: what that knows of the fold would stay in a solve that is cut short.
+            seen, known, kept, found = questions.without(candidate, fold, data, weight, None, budget)
             self._holes.add(
                 found, seen, known, kept, self._noise, None if spread is None else questions.cut(spread)
             )

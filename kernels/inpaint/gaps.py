@@ -44,8 +44,9 @@ class Gaps:
         return cls(distance_to(sampled), far, count)
 
     def after(self, weight: Weight, reach: float | None = None) -> Gaps:
-        """The same, or measured anew when there are many more samples now; every new one is at 0."""
-        if np.count_nonzero(weight) > STALE * self.sampled or not self.sampled:
+        """The same, or measured anew when many samples are new or some are gone; new ones are at 0."""
+        forgotten = ((self.distance == 0) & ~(weight > 0)).any()
+        if forgotten or np.count_nonzero(weight) > STALE * self.sampled or not self.sampled:
             return Gaps.between(weight, reach)
         distance = np.where(weight > 0, np.float32(0), self.distance)
         return Gaps(distance, self.reach, self.sampled)

@@ -74,9 +74,14 @@ class HeldOut:
         return np.sqrt(self.squares / self.importance)
 
     def rmse_of_truth(self, noise: NoiseModel) -> npt.NDArray[np.float64]:
-        """(c,) the same without the samples' own noise: an estimate of the error against the truth."""
-        left = np.maximum(self.squares - self._noise(noise), 0.0)
-        return np.sqrt(left / max(self.importance, 1e-300))
+        """(c,) the same without the samples' own noise: an estimate of the error against the truth.
+
+        NaN where that is lost in the noise: within two standard deviations of what the noise alone gives.
+        """
+        own = self._noise(noise)
+        left = np.maximum(self.squares - own, 0.0)
+        lost = left < 2 * own * math.sqrt(2 / max(self.pixels, 1))
+        return np.where(lost, math.nan, np.sqrt(left / max(self.importance, 1e-300)))
 
     def is_exact(self, noise: NoiseModel) -> bool:
         """Whether the samples are so much better than the estimate that it should pass through them."""

@@ -36,6 +36,10 @@ LAST = Budget(iterations=400, tolerance=1e-5)
 """The last word: 1e-5 of the samples' spread from where it would end."""
 KEPT = 12
 """Last comparisons that the held-out error is taken from."""
+POOLED = 0.9
+"""Fading is done once it comes to more than this: newer samples lose a tenth of their weight at most."""
+ANOTHER = 0.1
+"""Change of known pixels, in their standard deviations, from which an image is another one."""
 ROUNDS = 8
 """Bouts on the same samples after which a contest has nothing more to say."""
 
@@ -106,7 +110,7 @@ class LiveInpainter:
         self._estimate: Estimate | None = None
         self._gaps: Gaps | None = None
         self._fading = 1.0
-        self._heard = 0
+        self._heard = self._count = 0
         """Samples that came in since the beginning, decayed or not."""
         self._shown = -1
         """Of them, in the picture."""
@@ -139,14 +143,22 @@ class LiveInpainter:
 
     def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
         """Take in samples; see `SampleField.add`."""
+        if self._fading < POOLED:  # what comes now is not to fade with what was there
+            self._fade_now()
         added = self.field.add(positions, values)
         self._heard += added.counted
+        self._count += added.counted
         return added
 
     def replace(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
         """These samples and no others: for an image with holes, which is given anew as a whole."""
+        before, weight = self.field.mean()
         self.field.reset()
-        return self.add(positions, values)
+        self._count, self._fading = 0, 1.0
+        added = self.add(positions, values)
+        if self._is_another(before, weight):
+            self._begin_anew()
+        return added
 
     def fade(self, factor: float) -> None:
         """Let the samples so far count for less, where the scene moves; done before the next picture."""
@@ -164,9 +176,10 @@ class LiveInpainter:
         """
         if (plan.algorithm, plan.strength) != (self.plan.algorithm, self.plan.strength):
             self.contest = Contest(ladders_for(plan.algorithm, plan.strength))
-            self._errors, self._pieces = [], iter(())
+            self._errors = []
         doubts = (plan.uncertainty, plan.noise) != (self.plan.uncertainty, self.plan.noise)
-        self.plan, self._gaps, self._shown = plan, None, -1
+        self.plan, self._gaps, self._shown, self._pondered = plan, None, -1, -1
+        self._pieces = iter(())
         if doubts:
             self._doubt, self._sigma = self._new_doubt(), None
 
@@ -218,10 +231,28 @@ class LiveInpainter:
         self._estimate = replace(self._estimate, too_fine=self._fine, settled=True)
         return self._estimate
 
+    def _fade_now(self) -> None:
+        self.field.decay(self._fading)
+        self._fading = 1.0
+
+    def _is_another(self, before: Image, weight: Weight) -> bool:
+        """Whether pixels that were known have changed by a tenth of their spread, on average."""
+        after, now = self.field.mean()
+        both = (weight > 0) & (now > 0)
+        if not both.any():
+            return bool((weight > 0).any())
+        known = before[:, both]
+        change = np.sqrt(np.mean((after[:, both] - known) ** 2, axis=1, dtype=np.float64))
+        return bool((change > ANOTHER * known.std(axis=1, dtype=np.float64)).any())
+
+    def _begin_anew(self) -> None:
+        """What was found out is of another picture."""
+        self._picture, self._gaps, self._errors, self._pieces = None, None, [], iter(())
+        self._doubt, self._sigma, self._pondered = self._new_doubt(), None, -1
+
     def _known(self) -> Samples:
         if self._fading < 1:
-            self.field.decay(self._fading)
-            self._fading = 1.0
+            self._fade_now()
         data, weight = self.field.mean()
         return Samples(data, weight, self.field.offsets(), int(np.count_nonzero(weight)))
 
@@ -284,12 +315,13 @@ class LiveInpainter:
         self, questions: Questions, known: Samples, picture: Image | None, budget: Budget, start: bool = True
     ) -> Iterator[None]:
         """A solve at a time; in the end the standard deviation of the picture's error is known anew."""
-        if self._doubt is None or picture is None:
+        doubt = self._doubt
+        if doubt is None or picture is None:
             return
         data, champion = known.centred(picture), self.contest.champion
-        yield from self._doubt.steps(champion, questions, data, known.weight, picture, budget, start)
+        yield from doubt.steps(champion, questions, data, known.weight, picture, budget, start)
         gaps = self._gaps or self._measured(known)
-        self._sigma = self._doubt.sigma(data, known.weight, gaps.distance)
+        self._sigma = doubt.sigma(data, known.weight, gaps.distance)
 
     def _look_closely(self) -> None:
         """How much of the picture is finer than its samples can tell: the largest share of a channel."""
@@ -323,7 +355,7 @@ class LiveInpainter:
             chosen.best.strength,
             nothing if error is None else error.rmse(),
             nothing if error is None or noise is None else error.rmse_of_truth(noise),
-            self._heard,
+            self._count,
             self._fine,
         )
 

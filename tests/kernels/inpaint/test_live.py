@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -208,3 +210,50 @@ def test_channels_share_a_choice():
     estimate = live.settle()
     assert estimate.held_out.shape == (2,)
     np.testing.assert_allclose(estimate.image[1], 1e4 - 50 * estimate.image[0], rtol=2e-3)
+
+
+def test_samples_that_come_after_a_fade_do_not_fade() -> None:
+    """Ten passes before the first picture: the newest counts fully."""
+    places = np.argwhere(np.ones((16, 16)))
+    live = LiveInpainter((16, 16))
+    for level in range(10):
+        live.fade(math.exp(-1))
+        live.add(places, np.full(len(places), float(level)))
+    weight = live.refresh().weight
+    np.testing.assert_allclose(weight, 1 / (1 - math.exp(-1)), rtol=0.01)
+    assert live.estimate is not None
+    assert live.estimate.samples == 10 * 256
+
+
+def test_another_image_forgets_what_was_known_of_the_former_one() -> None:
+    rng = np.random.default_rng(0)
+    places = np.argwhere(rng.random((48, 48)) < 0.4)
+    values = np.sin(places[:, 0] / 4.0)
+    live = LiveInpainter((48, 48))
+    for scale in (1000.0, 1.0):
+        live.replace(places, scale * values)
+        live.refresh()
+        while live.is_pondering:
+            live.ponder()
+        estimate = live.refresh()
+        assert estimate.samples == len(places)
+        assert estimate.held_out[0] < 0.2 * scale
+        assert estimate.sigma is not None
+        assert np.nanmax(estimate.sigma) < 0.5 * scale
+    live.replace(places[places[:, 1] >= 24], values[places[:, 1] >= 24])
+    estimate = live.refresh()
+    assert estimate.distance[5, 2] > 20
+
+
+def test_a_plan_may_change_between_two_pieces_of_pondering() -> None:
+    rng = np.random.default_rng(0)
+    live = LiveInpainter((32, 32), 1, Plan(noise=NoiseModel()))
+    live.add(rng.uniform(0, 31, (300, 2)), rng.poisson(20.0, 300))
+    live.refresh()
+    for pieces in range(40):
+        live.change(Plan(noise=NoiseModel(), uncertainty=pieces % 2 == 0))
+        live.refresh()
+        for _ in range(pieces):
+            live.ponder()
+    live.change(Plan(algorithm="cosines"))
+    assert live.is_pondering
