@@ -21,7 +21,7 @@ CoverageMap = npt.NDArray[np.float32]
 
 MAX_SIDE = 65_536
 MAX_PIXELS = 1 << 28
-"""A field of so many takes 4 GB while its visits are counted."""
+"""A field of so many takes 3 GB while its visits are counted."""
 MAX_SAMPLES = 1 << 26
 """A path of so many samples is 1.6 GB with its times."""
 LONG_STEP = 3.0
