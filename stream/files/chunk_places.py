@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ Table = npt.NDArray[np.int64]
 
 MAX_FRAMES = 1 << 22
 """Of a data set whose places are looked up, at 0.4 us and 16 bytes each: a first picture waits for it."""
+SPARE = 6
+"""Blocks of memory kept for the next readings: as many as a replay has under way."""
 LIBRARY = (1, 14)
 """HDF5's first with this callback."""
 _PLACE = types.int32(
@@ -59,6 +62,7 @@ class ChunkPlaces:
 
     def __init__(self, data: h5py.Dataset, path: Path) -> None:
         self._offsets, self._sizes = _look_up(data)
+        self._memory = _Memory()
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self._file = open(handle, "rb", buffering=0, closefd=False)  # noqa: SIM115 - see close
         self._close = weakref.finalize(self, os.close, handle)
@@ -82,7 +86,7 @@ class ChunkPlaces:
             return None
         if not np.array_equal(self._sizes[frames], lengths):
             return None
-        payload = np.empty(int(lengths.sum()), np.uint8)
+        payload = self._memory.take(int(lengths.sum()))
         return payload if self._fill(payload.data, self._offsets[frames], lengths) else None
 
     def _fill(self, target: memoryview, offsets: Table, lengths: Table) -> bool:
@@ -107,6 +111,22 @@ class ChunkPlaces:
     def close(self) -> None:
         """Let go of the file; done too when nobody has this any more. May be called again."""
         self._close()
+
+
+class _Memory:
+    """Memory to read into, used again when nobody has it any more: new pages cost 1 us a frame."""
+
+    def __init__(self) -> None:
+        self._free: deque[bytearray] = deque(maxlen=SPARE)
+
+    def take(self, nbytes: int) -> Bytes:
+        """(nbytes,) of whatever was there before; every view of it keeps it."""
+        block = self._free.pop() if self._free else bytearray()
+        if len(block) < nbytes:
+            block = bytearray(nbytes + nbytes // 8)
+        whole = np.frombuffer(block, np.uint8)  # what views of views refer to, as it does not own its bytes
+        weakref.finalize(whole, self._free.append, block).atexit = False
+        return whole[:nbytes]
 
 
 def _look_up(data: h5py.Dataset) -> tuple[Table, Table]:

@@ -56,6 +56,19 @@ def test_frames_are_read_from_where_they_lie(whole, monkeypatch, compiled):
     file.close()
 
 
+def test_memory_is_used_again_only_when_nobody_has_a_view_of_it(whole):
+    path, payloads = whole
+    file, places = opened(path)
+    sizes = np.array([*map(len, payloads)])
+    kept = [places.read(at, sizes[at : at + 30])[5:][5:].data for at in range(0, COUNT - 30, 7)]
+    expected = [b"".join(payloads[at : at + 30])[10:] for at in range(0, COUNT - 30, 7)]
+    assert [bytes(view) for view in kept] == expected
+    del kept
+    used = {places.read(0, sizes[:30]).ctypes.data for _ in range(5)}
+    assert len(used) == 1
+    file.close()
+
+
 def test_other_sizes_holes_and_frames_behind_the_end_are_not_read(whole):
     path, payloads = whole
     file, places = opened(path)
