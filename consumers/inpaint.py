@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ..kernels.noise import NoiseModel
 from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
+from .dose import counts_per_electron
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
 from .sparse_memory import Memory, memory_for
 from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
@@ -238,12 +240,18 @@ class Inpaint(Consumer[Samples | None]):
 
 
 def _noise_of(series: Series) -> NoiseModel | None:
-    """Counts scatter as electrons do; of other numbers nothing is known."""
-    if series.numpy_dtype.kind not in "iu":
+    """Where the series says how many counts an electron gives: numbers of a converter are no electrons."""
+    gain, said_by = counts_per_electron(None, series.meta)
+    if said_by != "series":
         return None
-    gain = float(series.meta.get("counts_per_electron") or 1.0)
-    read_noise = float(series.meta.get("read_noise") or 0.0)
-    return NoiseModel(gain, float(series.meta.get("offset") or 0.0), read_noise)
+    offset, read_noise = (_number(series.meta.get(name)) for name in ("offset", "read_noise"))
+    return NoiseModel(gain, offset, max(read_noise, 0.0))
+
+
+def _number(value: Any) -> float:
+    """What a sender says, or 0."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else 0.0
 
 
 def _attrs(estimate: Estimate, now: _Scan) -> dict[str, Any]:

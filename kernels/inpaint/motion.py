@@ -47,6 +47,8 @@ SHARED = 0.25
 FOLDS = 3
 """Held out in turn: 15 % of the samples tell how well the rest predicts them."""
 BOX = np.ones((3, 3), bool)
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Squares that float32 can hold, with room for a sum of them: others tell nothing."""
 FLOOR = 0.1
 """Least variance of a miss, in the mean square of held-out ones: no noise at all is not to be believed."""
 UNSURE = 2.0
@@ -224,16 +226,19 @@ def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
 def _fit(answers: Sequence[Answer], channel: int, noise: NoiseModel | None) -> Terms:
     """Least squares with no term below 0, of squared misses in units of the noise that is known of them."""
     held = _Held.of(answers, channel)
-    if not held.squares.size:
-        return Terms(noise or NoiseModel(), 1.0, 0.0, 0.0)
-    least = (FLOOR if noise else UNSURE) * float(held.squares.mean())
+    mean = float(held.squares.mean()) if held.squares.size else 0.0
+    if mean < SMALLEST:  # nothing was predicted, or everything exactly: a beam that is blanked
+        return Terms(noise or NoiseModel(), 1.0, 0.0, SMALLEST)
+    least = (FLOOR if noise else UNSURE) * mean
     if noise is None:
         noise = held.noise()
-    visit = _visit_variance(held.values, noise)
+    with np.errstate(over="ignore", invalid="ignore"):
+        visit = _visit_variance(held.values, noise)
     own, around = visit / held.dose, visit / held.around
-    scale = 1 / np.maximum(own + around, least)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = 1 / np.maximum(own + around, least)
     columns = np.stack([around, held.slopes], axis=1)
-    terms, _ = nnls(columns * scale[:, None], (held.squares - own) * scale)
+    terms = _least_squares(columns * scale[:, None], (held.squares - own) * scale)
     return Terms(noise, float(terms[0]), float(terms[1]), least)
 
 
@@ -257,17 +262,28 @@ class _Held:
         parts = []
         for seen, known, kept, found in answers:
             held, image = known != kept, found[channel]
-            columns = ((image - seen[channel]) ** 2, image, known, _dose_around(kept), _slopes(image))
+            squares = (image.astype(np.float64) - seen[channel]) ** 2
+            with np.errstate(over="ignore", invalid="ignore"):  # left out below
+                columns = (squares, image, known, _dose_around(kept), _slopes(image))
             parts.append([column[held].astype(np.float64) for column in columns])
-        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        joined = np.array([np.concatenate(column) for column in zip(*parts, strict=True)])
+        usable = np.isfinite(joined).all(axis=0) & (joined[0] < LARGEST)
+        return cls(*joined[:, usable])
 
     def noise(self) -> NoiseModel:
         """A variance that grows with the brightness, or none at all, from what slopes do not explain."""
         dark = float(self.values.min())
         columns = np.stack([1 / self.dose, (self.values - dark) / self.dose, self.slopes], axis=1)
-        (base, gain, _), _ = nnls(columns * self.dose[:, None], self.squares * self.dose)
+        base, gain, _ = _least_squares(columns * self.dose[:, None], self.squares * self.dose)
         tiny = 1e-6 * float(self.squares.mean()) / max(float(np.ptp(self.values)), 1e-300)
         return NoiseModel(max(float(gain), tiny, 1e-300), dark, math.sqrt(base))
+
+
+def _least_squares(columns: npt.NDArray[np.float64], squares: Column) -> Column:
+    """With no term below 0; all 0 where there are numbers too large to be told from each other."""
+    if not (np.abs(columns).max() < LARGEST and np.abs(squares).max() < LARGEST):
+        return np.zeros(columns.shape[1])
+    return np.asarray(nnls(columns, squares)[0])
 
 
 def _visit_variance(values: npt.NDArray[np.floating], noise: NoiseModel) -> npt.NDArray[np.float64]:

@@ -220,3 +220,16 @@ def test_newest_samples_are_spared():
     assert offsets is not None
     assert offsets[1, 1, 1] == 0
     assert offsets[1, 3, 3] == 0.25
+
+
+@pytest.mark.parametrize("level", [0.0, 3.7])
+def test_a_blanked_beam_is_no_fault(level):
+    """Constant values: nothing contradicts anything, and nothing is divided by."""
+    rng = np.random.default_rng(0)
+    motion, field = Motion((32, 32), 1, None), SampleField((32, 32))
+    for _ in range(3):
+        motion.begin_pass(field)
+        places, values = rng.integers(0, 32, (400, 2)).astype(np.float32), np.full((400, 1), level)
+        field.add(places, values)
+        motion.add(places, values)
+        assert motion.keep(field) is None
