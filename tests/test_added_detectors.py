@@ -41,7 +41,12 @@ def test_a_second_annulus_in_the_middle_of_a_scan(tmp_path):
     newest: dict[str, Result] = {}
     with session:
         take = session.settling.take
-        session.hub._on_result = lambda result: (newest.update({result.topic: result}), take(result))
+
+        def hear(result: Result) -> None:
+            newest[result.topic] = result
+            take(result)
+
+        session.hub._on_result = hear
         session.start()
         step_until(session, lambda: session.accounts.entered()[0] > 100)
         refused = ask(session, "detectors.second", SECOND | {"inner": 77.0})

@@ -14,6 +14,7 @@ import pytest
 from livem.session import Session, SessionOptions
 from livem.session.reports import Reports
 from livem.stream.files.recordings import open_recording
+from livem.stream.results import Result
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 
@@ -179,10 +180,12 @@ def calibrated(
     last: dict[str, Any] = {}
     with session:
         take = session.settling.take
-        session.hub._on_result = lambda result: (
-            last.update({result.topic: result} if result.final else {}),
-            take(result),
-        )
+
+        def hear(result: Result) -> None:
+            last.update({result.topic: result} if result.final else {})
+            take(result)
+
+        session.hub._on_result = hear
         session.start()
         step_until(session, lambda: session.settling.settled)
         session.stop("seen")

@@ -52,7 +52,7 @@ class Scanned:
         )
         self.worker = Worker(options, self.ring.reader_port("vd"), SimpleNamespace(link=link))
         self.published: dict[str, Result] = {}
-        self.worker._publisher.publish = self._publish
+        self.worker._publisher.publish = self._publish  # type: ignore[method-assign, assignment]
         assembler = Assembler(RingWriter(self.ring.writer_port()), AssemblerOptions(max_latency_ns=0))
         series = a_series()
         assembler.feed(wire.decode(wire.encode_start(series)), 1)

@@ -109,8 +109,8 @@ def test_no_samples_one_and_equal_ones():
 
 def test_arrays_of_the_device_are_taken():
     data, weight = samples((1, 4, 5))
-    there = [cuda.to_device(array) for array in (data, weight, np.zeros_like(data))]
-    found = a_plate().solve(*there, 0.5, FEW)
+    on_card, dose, start = (cuda.to_device(array) for array in (data, weight, np.zeros_like(data)))
+    found = a_plate().solve(on_card, dose, start, 0.5, FEW)
     expected = a_plate().solve(data, weight, np.zeros_like(data), 0.5, FEW)
     np.testing.assert_array_equal(found.image, expected.image)
 
