@@ -230,13 +230,13 @@ class Inpaint(Consumer[Samples | None]):
         if estimate is None:
             return ()
         units = str(now.series.meta.get("unit", "counts")) if not self._inputs else ""
-        attrs = _attrs(estimate, now)
-        attrs |= {key: now.series.meta[key] for key in SCALE if key in now.series.meta}
+        scale = {key: now.series.meta[key] for key in SCALE if key in now.series.meta}
+        attrs = _attrs(estimate, now) | scale
         if (psnr := self._truth.psnr(estimate.image[0], now.series, now.scan)) is not None:
             attrs["psnr"] = psnr
         outputs = [output for group in now.groups for output in _pictures(group, estimate, units, attrs)]
         distance = {"image": estimate.distance, "valid": np.isfinite(estimate.distance)}
-        return [*outputs, Output("distance", "image", distance, {"image": "px"}, attrs, hz=5.0)]
+        return [*outputs, Output("distance", "image", distance, {"image": "px"}, scale, hz=5.0)]
 
 
 def _noise_of(series: Series) -> NoiseModel | None:

@@ -21,6 +21,7 @@ REQUIRED: Mapping[str, str] = {
     "dectris-compression": "bslz4 frames",
     "cbor2": "sending DECTRIS stream v2",
     "rosettasciio": "files of microscopes",
+    "scipy": "sparse scans",
     "tifffile": "TIFF files",
     "pillow": "PNG files",
 }

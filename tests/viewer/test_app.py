@@ -137,7 +137,8 @@ def test_it_ends_by_itself_after_its_duration(feed: Any, commands: Any) -> None:
 
 def test_ctrl_c_ends_it_with_a_snapshot(feed: Any, commands: Any, when: Any, tmp_path: Path) -> None:
     qt.application(headless=True)
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.default_int_handler
+    signal.signal(signal.SIGINT, handler)  # a shell's background jobs begin without one, and would hang here
     when(lambda window: True, lambda window: signal.raise_signal(signal.SIGINT))
     assert show(feed, commands, snapshot=tmp_path / "a.png") == INTERRUPTED
     assert (tmp_path / "a.png").exists()
