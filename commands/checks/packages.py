@@ -29,7 +29,11 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "viewer": {"PySide6-Essentials": "windows", "pyqtgraph": "pictures in windows"},
     "torch": {"torch": "TorchScript models"},
     "dask": {"dask": "offline work in pieces", "distributed": "offline work on many machines"},
-    "bench": {"iceoryx2": "a peer in `livem bench`"},
+    "bench": {
+        "iceoryx2": "a peer in `livem bench`",
+        "opencv-python-headless": "peers of sparse scans",
+        "scikit-image": "the same",
+    },
 }
 """Packages of each extra; those for a GPU are looked at in gpu.py."""
 PYSIDE_FROM, PYSIDE_BELOW = (6, 8), (6, 12)
