@@ -25,8 +25,9 @@ import numpy as np
 from numba import cuda, float32, float64
 
 from ..inpaint.descent import SPLINE, STIFF, STIFFEST
-from ..inpaint.grids import FAR, NEAR
 from ..inpaint.stencils import FULL
+from . import inpaint_grids as grids
+from .inpaint_grids import SOFT, WEIGHT
 
 MAX_THREADS = 256
 """Of a block; a power of two."""
@@ -39,8 +40,6 @@ TILE = (ROWS + 2 * HALO, COLUMNS + 2 * HALO)
 
 IMAGE, RESIDUAL, DIRECTION, OTHER, DATA = range(5)
 """Planes; directions take turns between two, since neighbours read the old one."""
-SOFT, WEIGHT = -2, -1
-"""Rows of the pyramid, from its end."""
 WEIGHTS, VALUES, SQUARES, ENERGY, PULLED, FREED = range(6)
 """Rows of the sums; after the last one those of the large coarse grids, which r z is made of."""
 TOTAL, MEAN, SPREAD, SCALE, ENOUGH, RZ, BETA, ALPHA, RUNNING, DONE = range(10)
@@ -188,79 +187,13 @@ def finish(planes, pyramid, state, pull):  # type: ignore[no-untyped-def]
 # -- grids
 
 
-@cuda.jit(device=True, inline="always")
-def _far(i, count):  # type: ignore[no-untyped-def]
-    """The cell beside the one that i lies in, of so many: `grids.expand_row`."""
-    return min(max(i // 2 + 2 * (i % 2) - 1, 0), count - 1)
-
-
-@cuda.jit(device=True, inline="always")
-def _expanded(pyramid, row, start, ny, nx, i, j):  # type: ignore[no-untyped-def]
-    """A pixel of the finer grid, from the coarse one of ny x nx cells that begins at ``start``."""
-    near, far = start + (i // 2) * nx, start + _far(i, ny) * nx
-    here, beside = j // 2, _far(j, nx)
-    nearer = NEAR * pyramid[row, near + here] + FAR * pyramid[row, far + here]
-    farther = NEAR * pyramid[row, near + beside] + FAR * pyramid[row, far + beside]
-    return NEAR * nearer + FAR * farther
-
-
-@cuda.jit(device=True, inline="always")
-def _tap(place, k, n):  # type: ignore[no-untyped-def]
-    """Weight of the k-th of four fine rows (or columns) of n in a coarse one; an odd n's last is alone."""
-    if place >= n and n % 2 == 1:
-        return ZERO
-    return FAR if k == 0 or k == 3 else NEAR
-
-
-@cuda.jit(device=True, inline="always")
-def _shrunk(pyramid, row, start, ny, nx, i, j):  # type: ignore[no-untyped-def]
-    """A cell of the coarser grid, by the transposed of `_expanded`, from the fine one of ny x nx."""
-    found = ZERO
-    for k in range(4):
-        y = 2 * i - 1 + k
-        line = start + min(max(y, 0), ny - 1) * nx
-        part = ZERO
-        for m in range(4):
-            x = 2 * j - 1 + m
-            part += _tap(x, m, nx) * pyramid[row, line + min(max(x, 0), nx - 1)]
-        found += _tap(y, k, ny) * part
-    return found
-
-
-@cuda.jit(device=True, inline="always")
-def _shrink_to(pyramid, table, level, row, first, step):  # type: ignore[no-untyped-def]
-    """A level from the one before, every ``step``-th cell; the sum of their squares over their stiffness."""
-    start, ny, nx = table[level, 0], table[level, 1], table[level, 2]
-    fine, fine_ny, fine_nx = table[level - 1, 0], table[level - 1, 1], table[level - 1, 2]
-    soft = pyramid.shape[0] + SOFT
-    found = 0.0
-    for k in range(first, ny * nx, step):
-        value = _shrunk(pyramid, row, fine, fine_ny, fine_nx, k // nx, k % nx)
-        pyramid[row, start + k] = value
-        found += float64(value * value * pyramid[soft, start + k])
-    return found
-
-
-@cuda.jit(device=True, inline="always")
-def _correct_on(pyramid, table, level, row, first, step):  # type: ignore[no-untyped-def]
-    """Residuals on a level become corrections, with those of the coarser ones."""
-    start, ny, nx = table[level, 0], table[level, 1], table[level, 2]
-    soft = pyramid.shape[0] + SOFT
-    for k in range(first, ny * nx, step):
-        value = pyramid[row, start + k] * pyramid[soft, start + k]
-        if level + 1 < table.shape[0]:
-            above, rows, columns = table[level + 1, 0], table[level + 1, 1], table[level + 1, 2]
-            value += _expanded(pyramid, row, above, rows, columns, k // nx, k % nx)
-        pyramid[row, start + k] = value
-
-
 @cuda.jit(cache=True)
 def shrink(pyramid, table, level, sums, state):  # type: ignore[no-untyped-def]
     """The residual on a large coarse grid, and its part of r z."""
     c, me = cuda.blockIdx.y, cuda.threadIdx.x
     shared = cuda.shared.array(MAX_THREADS, float64)
     if state[c, RUNNING] > 0.0:
-        found = _shrink_to(pyramid, table, level, c, cuda.grid(1), cuda.gridsize(1))
+        found = grids.shrink_to(pyramid, table, level, c, cuda.grid(1), cuda.gridsize(1))
         _note(found, sums, c, FREED + level, shared, me)
 
 
@@ -268,7 +201,7 @@ def shrink(pyramid, table, level, sums, state):  # type: ignore[no-untyped-def]
 def correct(pyramid, table, level, state):  # type: ignore[no-untyped-def]
     """The corrections of a large coarse grid."""
     if state[cuda.blockIdx.y, RUNNING] > 0.0:
-        _correct_on(pyramid, table, level, cuda.blockIdx.y, cuda.grid(1), cuda.gridsize(1))
+        grids.correct_on(pyramid, table, level, cuda.blockIdx.y, cuda.grid(1), cuda.gridsize(1))
 
 
 @cuda.jit(cache=True)
@@ -286,7 +219,7 @@ def gather(pyramid, table, first, last):  # type: ignore[no-untyped-def]
     """Levels ``first`` to ``last`` of the row SOFT, each from the one before; of several by one block."""
     for level in range(first, last + 1):
         soft = pyramid.shape[0] + SOFT
-        _shrink_to(pyramid, table, level, soft, cuda.grid(1), cuda.gridsize(1))
+        grids.shrink_to(pyramid, table, level, soft, cuda.grid(1), cuda.gridsize(1))
         cuda.syncthreads()
 
 
@@ -331,7 +264,7 @@ def pull_up(planes, pyramid, table, level, softness):  # type: ignore[no-untyped
     start, ny, nx = table[level, 0], table[level, 1], table[level, 2]
     above, rows, columns = table[level + 1, 0], table[level + 1, 1], table[level + 1, 2]
     for k in range(cuda.grid(1), ny * nx, cuda.gridsize(1)):
-        value = _expanded(pyramid, c, above, rows, columns, k // nx, k % nx)
+        value = grids.expanded(pyramid, c, above, rows, columns, k // nx, k % nx)
         weight = pyramid[weights, start + k]
         if weight > ZERO:
             own, share = pyramid[c, start + k], weight / (weight + softness)
@@ -430,7 +363,7 @@ def turn(planes, pyramid, table, terms, sums, state, old, pull, tension):  # typ
                 place = i * nx + j
                 value = planes[RESIDUAL, c, place] * PER_FULL
                 if last > 0:
-                    value += _expanded(pyramid, c, above, rows, columns, i, j)
+                    value += grids.expanded(pyramid, c, above, rows, columns, i, j)
                 value *= pyramid[soft, place]
                 if beta != ZERO:
                     value += beta * planes[old, c, place]
@@ -490,14 +423,14 @@ def bottom(pyramid, table, first, sums, state, is_first, share):  # type: ignore
         return
     rz = 0.0
     for level in range(first, table.shape[0]):
-        rz += _shrink_to(pyramid, table, level, c, me, threads)
+        rz += grids.shrink_to(pyramid, table, level, c, me, threads)
         cuda.syncthreads()
     rz = _total(rz, shared, me)
     for level in range(first):
         rz += _all_of(sums, c, FREED + level, shared, me)
     energy = _all_of(sums, c, ENERGY, shared, me)
     for level in range(table.shape[0] - 1, first - 1, -1):
-        _correct_on(pyramid, table, level, c, me, threads)
+        grids.correct_on(pyramid, table, level, c, me, threads)
         cuda.syncthreads()
     if me == 0:
         went = state[c, ALPHA] != 0.0
