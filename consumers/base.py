@@ -251,6 +251,13 @@ class Consumer(ABC, Generic[PartialT]):
         """
         return False
 
+    def at_end(self) -> bool:
+        """All frames of the series have come; True when the consumer has changed itself for that.
+
+        Asked before ``close``: what was forgotten is seen again before that too, as after ``restarted``.
+        """
+        return False
+
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that ``set`` takes, with their present values, as plain TOML values."""
         return {}

@@ -94,6 +94,12 @@ class _Run:
                 self.take(block)
         self.tally = tally
 
+    def end(self, stop: int) -> None:
+        """No frames come after ``stop``."""
+        if self.consumer.at_end():
+            self.again = stop
+            self.alarms += self.consumer.alarms()
+
     def _count(self, merged: int, undecodable: int, failed: int, passed_over: int) -> None:
         self.tally.processed += merged
         found = {"undecodable": undecodable, "consumer_error": failed, "policy": passed_over}
@@ -146,6 +152,7 @@ def process(
             run.take(block)
         progress(top, count)
     for run in runs.values():
+        run.end(top)
         run.see_again(acquisition)
     results = _results(runs, series, top)
     return Processed(

@@ -33,7 +33,7 @@ SPAN_BYTES = 128 << 20
 """Of all frames of a span as they are decoded, 1,024 of 256 x 256 uint16: what follows the disk is measured
 again from the first frame on, which a ring of 512 MiB, or a smaller one of compressed frames, has then."""
 PATIENCE = 2
-"""Spans after which, or at the last frame, the disk is sought in what is there: chosen frames were lost."""
+"""Spans after which, or at the end, the disk is sought in what is there: chosen frames were lost."""
 
 Seen: TypeAlias = "tuple[MeanPattern, IndexArray, npt.NDArray[Any]]"
 """Chosen frames (n, h, w), their numbers, and for which pattern."""
@@ -46,8 +46,6 @@ class Choice:
     first: int
     stop: int
     step: int
-    last: int | None
-    """The last frame that is announced."""
 
     @classmethod
     def of(cls, series: Series, first: int = 0) -> Choice:
@@ -56,7 +54,7 @@ class Choice:
         nbytes = max(series.frame_bytes, 1)
         most = max(4, min(FRAMES, MOST_BYTES // nbytes))
         span = min(announced or SPAN, SPAN, max(most, SPAN_BYTES // nbytes))
-        return cls(first, first + span, -(-span // most), announced - 1 if announced else None)
+        return cls(first, first + span, -(-span // most))
 
     def __len__(self) -> int:
         return len(range(self.first, self.stop, self.step))
@@ -78,10 +76,9 @@ class MeanPattern:
         """None until it was sought."""
         self.is_complete = False
         """No more frames are wanted."""
-        self._glimpse: Disk | NoDisk | None = None
         self._newest = -1
-        self._in_order = True
-        """Frames came one after the other from the first quarter on: what has not come was lost."""
+        self._sought_in = 0
+        """Frames that it was sought in."""
         kind = series.numpy_dtype.kind
         self._sum = np.zeros(series.shape, np.float64 if kind == "f" else np.int64)
         self._live = live
@@ -114,44 +111,36 @@ class MeanPattern:
             self._sum += frames[new].sum(axis=0, dtype=self._sum.dtype)
         self.is_complete = len(self._seen) == len(self.choice)
 
-    def came(self, first: int, newest: int) -> None:
+    def came(self, newest: int) -> None:
         """A block came since the pattern began, of chosen frames or others."""
-        span = self.choice.stop - self.choice.first
-        in_time = self._newest >= 0 or first <= self.choice.first + span // 4
-        self._in_order &= in_time and first > self._newest
         self._newest = max(self._newest, newest)
 
     @property
     def is_due(self) -> bool:
         """Whether to look for the disk now."""
-        if self.found is not None:
-            return False
-        return self.is_complete or (len(self._seen) > 0 and (self._is_late or self._is_over))
+        return self.found is None and (self.is_complete or (len(self) > 0 and self._is_late))
+
+    @property
+    def is_due_at_end(self) -> bool:
+        """The same where no more frames will come: whether the disk depends on them alone, and not on when
+        they came."""
+        return self._sought_in < len(self)
 
     @property
     def is_missed(self) -> bool:
         """Whether none of the chosen frames came in time: the series began later, or so did the pattern."""
-        return self._is_late and not len(self._seen)
+        return self._is_late and not len(self)
 
     @property
     def _is_late(self) -> bool:
         return self._newest >= self.choice.first + PATIENCE * (self.choice.stop - self.choice.first)
 
-    @property
-    def _is_over(self) -> bool:
-        last = self.choice.last
-        return self._in_order and last is not None and self._newest >= last >= self.choice.first
-
     def find(self, background: npt.NDArray[np.float64] | None) -> Disk | NoDisk:
         """Look for the disk in what was added so far."""
-        self.is_complete = True
+        self.is_complete |= self._is_late
+        self._sought_in = len(self)
         self.found = bright_field_disk(self.mean(background), self._live)
         return self.found
-
-    def glimpse(self, background: npt.NDArray[np.float64] | None) -> None:
-        """Look at the end of a series in what there is, for the attrs; more frames may still come."""
-        if self.found is None and len(self):
-            self._glimpse = bright_field_disk(self.mean(background), self._live)
 
     def mean(self, background: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
         """(h, w) mean counts a frame, the background taken off; NaN while there is none, and where dead."""
@@ -169,7 +158,7 @@ class MeanPattern:
     def attrs(self, mrad_per_px: float | None) -> Mapping[str, Any]:
         """The disk, or why there is none."""
         attrs: dict[str, Any] = {"frames": len(self)}
-        found = self.found or self._glimpse
+        found = self.found
         if not isinstance(found, Disk):
             waits = f"{len(self)} of the {len(self.choice)} frames that it is sought in have come"
             return attrs | {"no_disk": waits if found is None else found.reason}

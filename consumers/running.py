@@ -106,10 +106,15 @@ class Running:
         if partial.seen is not None and partial.seen[0] is pattern:
             pattern.add(*partial.seen[1:])
         if len(partial.indices):
-            pattern.came(int(partial.indices[0]), int(partial.indices[-1]))
+            pattern.came(int(partial.indices[-1]))
         if pattern.is_missed:
             self.begin_pattern(self.state.newest + 1)
         return pattern.is_due and self._calibrate(pattern)
+
+    def at_end(self) -> bool:
+        """No more frames will come; True when some detectors began anew for the disk in what came."""
+        pattern = self.pattern
+        return pattern is not None and pattern.is_due_at_end and self._calibrate(pattern)
 
     def change(self, name: str, specs: Specs) -> bool:
         """Take a detector of this name, or another one; False where only what is shown changes, and nothing

@@ -195,11 +195,14 @@ class VirtualDetectors(Consumer[Partial]):
         blind = [str(detector.attrs["alarm"]) for detector in fitted if detector.is_blind]
         return [*([f"{self._where}: {mask}"] if mask else []), *blind, *self._running.misfits]
 
-    def close(self) -> Sequence[Output]:
+    def at_end(self) -> bool:
         running = self._running
-        if running is not None and running.pattern is not None:
-            running.pattern.glimpse(running.setting.dark)
-            self._clock.tick()
+        again = running is not None and running.at_end()
+        if running is not None:
+            self._show(running)
+        return again
+
+    def close(self) -> Sequence[Output]:
         return self._outputs
 
     def _opened(self) -> Running:

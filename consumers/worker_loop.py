@@ -223,6 +223,7 @@ class Worker:
     def _last_word(self, series: Series) -> list[str]:
         """Publish the last results of a series; returns their topics."""
         self._ended = True
+        self._tell_end()
         patience = time.monotonic() + LOOKBACK_S
         while self._time_left() and time.monotonic() < patience:
             if not (self._look_back() or self._hear_recordings(patience)):
@@ -242,6 +243,18 @@ class Worker:
         if last:
             self._outlet.replace(last)
         return self._outlet.publish(series, final=True)
+
+    def _tell_end(self) -> None:
+        """A consumer that changes itself when all frames have come sees them again, before its last word."""
+        if not self._fit:
+            return
+        try:
+            again = self._consumer.at_end()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._count_error(error)
+            return
+        if again:
+            self._begin_anew()
 
     def _show_last_frames(self, series: Series) -> None:
         """A consumer that works may take long over its last word: what it has by then goes out before.
@@ -311,9 +324,7 @@ class Worker:
             self._count_error(error)
             return 0
         if again:
-            self._tell_alarms()
-            self._see_again()
-            self._ask_for_recordings()
+            self._begin_anew()
         if self._consumer.works:
             if serial >= 0:
                 self._outlet.hold(serial, indices, arrival_ns)
@@ -322,6 +333,12 @@ class Worker:
         else:
             self._outlet.take(outputs, serial, indices, arrival_ns)
         return len(indices)
+
+    def _begin_anew(self) -> None:
+        """The consumer has changed itself, and forgotten what it saw."""
+        self._tell_alarms()
+        self._see_again()
+        self._ask_for_recordings()
 
     def _look_back(self) -> bool:
         """Feed the consumer some frames once more; False when there are none to be seen again."""

@@ -14,6 +14,7 @@ from session_tools import SHARED, a_pipeline, identity_holds, load, run
 from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.registry import create
+from livem.kernels.inpaint.live import LiveInpainter
 from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 
@@ -88,5 +89,13 @@ def test_a_real_spiral_scan_becomes_a_picture(tmp_path):
     inside = np.isfinite(image)
     assert known[~inside].sum() == 0
     assert 0.7 < inside.mean() < 0.9  # a disk in a square
-    residual = image[known] - scan["spiral_y"][known]
-    assert np.sqrt(np.mean(residual**2)) < 0.7 * scan["spiral_y"][known].std()
+    values = scan["spiral_y"][known]
+    offline_field = LiveInpainter(known.shape)
+    offline_field.add(places, values[:, None])
+    expected = offline_field.settle()
+    np.testing.assert_allclose(image, expected.image[0], rtol=1e-5, atol=1e-5 * values.std())
+    # One sample says little here (median and mean differ by outliers): what counts is what was held out.
+    assert expected.held_out[0] < 0.98 * values.std()
+    shades = image[known]
+    darker, brighter = shades <= np.quantile(shades, 0.25), shades >= np.quantile(shades, 0.75)
+    assert np.median(values[brighter]) > 1.15 * np.median(values[darker])

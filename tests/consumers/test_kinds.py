@@ -15,6 +15,7 @@ from livem.consumers.pattern import Choice
 from livem.consumers.testing import example_frames, example_series, pick, run, snapshot, split
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import PipelineError
+from livem.kernels.calibrate import bright_field_disk
 from livem.kernels.masks import annulus, disk, radial_bins
 from livem.kernels.phase import descan_plane, divergence, integrate, rotate, segment_dpc
 from livem.kernels.reduce import center_of_mass
@@ -108,17 +109,39 @@ class TestTheDisk:
         consumer.merge(consumer.process(beyond))
         assert consumer.restarted()
 
-    def test_a_frame_lost_from_a_short_scan_does_not_keep_it_from_being_found(self):
+    @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+    def test_a_frame_lost_from_a_short_scan_does_not_keep_it_from_being_found(self, order):
+        """At the end, in whatever came and in whatever order: a replay finds the same one."""
         consumer = VirtualDetectors("vd", {"bf": {"preset": "bf"}})
         consumer.open(a_series())
         frames = replace(example_frames(a_series(), count=180), data=FRAMES)
-        places = [place for place in range(180) if place != 3]
-        consumer.merge(consumer.process(pick(frames, places[:100])))
-        assert not consumer.restarted()
-        shown = snapshot(consumer.merge(consumer.process(pick(frames, places[100:]))))
-        assert consumer.restarted()
+        thirds = np.array_split([place for place in range(180) if place != 3], 3)
+        for third in order:
+            consumer.merge(consumer.process(pick(frames, thirds[third])))
+            assert not consumer.restarted()
+        assert consumer.at_end()
+        assert not consumer.at_end()
+        for third in order:
+            consumer.merge(consumer.process(pick(frames, thirds[third])))
+        shown = snapshot(consumer.close())
         assert shown["pattern"]["attrs"]["frames"] == 59
         assert "assumed" not in shown["bf"]["attrs"]
+        assert shown["bf"]["attrs"]["radius"] == pytest.approx(self.radius_without(3))
+
+    def radius_without(self, lost):
+        """As found in all chosen frames but one."""
+        chosen = [place for place in range(0, 180, 3) if place != lost]
+        return float(bright_field_disk(FRAMES[chosen].mean(axis=0)).radius)
+
+    def test_the_end_of_a_series_that_goes_on_is_not_the_last(self):
+        consumer = VirtualDetectors("vd", {"bf": {"preset": "bf"}})
+        consumer.open(a_series())
+        frames = replace(example_frames(a_series(), count=180), data=FRAMES)
+        consumer.merge(consumer.process(pick(frames, range(100))))
+        assert consumer.at_end()
+        consumer.merge(consumer.process(pick(frames, range(100, 179))))
+        assert consumer.at_end()
+        assert snapshot(consumer.close())["pattern"]["attrs"]["frames"] == 60
 
     def late_blocks(self, series, numbers):
         frames = replace(example_frames(series, count=180), data=FRAMES)
