@@ -18,6 +18,7 @@ from .burst_loops import (
     ERROR,
     LEFT_BYTES,
     LEFT_PARTS,
+    PENDING,
     STATE_WORDS,
     TOO_LARGE,
     TOO_MANY_PARTS,
@@ -122,16 +123,22 @@ class BurstSocket:
         if calls is not None:
             begin_message(calls, self._message.ctypes.data)
 
-    def drain(self) -> Burst | None:
-        """All messages that are there, up to the limits; None when there is none.
+    @property
+    def is_between(self) -> bool:
+        """Whether all that was taken from libzmq was given away: no part of another message waits here."""
+        return self._left is None and not self._state[PENDING]
+
+    def drain(self, most: int | None = None) -> Burst | None:
+        """All messages that are there, up to the limits and to ``most``; None when there is none.
 
         Raises zmq.ZMQError when the socket is closed or its context has ended.
         """
+        flags = self._flags[:most]
         if self._calls is None:
-            return self._drain_plain()
-        burst = self._drain_once(self._calls, 0)
+            return self._drain_plain(len(flags))
+        burst = self._drain_once(self._calls, 0, flags)
         while burst is None and self._state[WANTED]:
-            burst = self._drain_once(self._calls, int(self._state[WANTED]))
+            burst = self._drain_once(self._calls, int(self._state[WANTED]), flags)
         return burst
 
     def close(self) -> None:
@@ -142,7 +149,7 @@ class BurstSocket:
 
     # -- by libzmq's functions ---------------------------------------------------------------------------
 
-    def _drain_once(self, calls: Addresses, wanted: int) -> Burst | None:
+    def _drain_once(self, calls: Addresses, wanted: int, flags: Bytes) -> Burst | None:
         begun = 0 if self._left is None else len(self._left[0])
         arena = self._arenas.take(max(wanted, begun))
         self._put_back(arena)
@@ -153,7 +160,7 @@ class BurstSocket:
             arena,
             self._parts,
             self._first,
-            self._flags,
+            flags,
             self._state,
             self._max_parts,
             self._max_bytes,
@@ -186,11 +193,11 @@ class BurstSocket:
 
     # -- by pyzmq's methods ------------------------------------------------------------------------------
 
-    def _drain_plain(self) -> Burst | None:
+    def _drain_plain(self, most: int) -> Burst | None:
         messages: list[list[zmq.Frame]] = []
         flags: list[int] = []
         rows = nbytes = 0
-        while len(messages) < len(self._flags) and nbytes < self._arena_bytes:
+        while len(messages) < most and nbytes < self._arena_bytes:
             if rows + self._max_parts > len(self._parts):
                 break
             try:

@@ -122,7 +122,8 @@ def test_wrong_requests_are_refused_with_the_next_step(tmp_path):
     session = Session(a_pipeline(), SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=200"))
     with session:
         session.start()
-        step_until(session, lambda: session.accounts.series_count())
+        accounts = session.accounts  # the default detectors are there once frames are
+        step_until(session, lambda: accounts.series_count() and accounts.of(0)["edges"]["vd"]["processed"])
         for request, expected in (
             ({"consumer": "vdd", "name": "x", "value": 1}, "no consumer 'vdd'; there are: preview, vd"),
             ({"consumer": "vd", "name": "detectors.haadf.inner", "value": -3}, "inner"),

@@ -16,6 +16,7 @@ import zmq
 from ....errors import SourceError
 from ...burst import Burst, BurstSocket
 from ...endpoints import Endpoint
+from ...high_water import HighWater
 from ...messages import DEFAULT_LIMITS, Limits, Message, Rejected
 from ...opening import require_known_host
 from ...series import Series
@@ -35,7 +36,8 @@ PORTS = (9999, 31001)
 BYTE_BUDGET = 256 << 20
 """Frames that may wait in the socket, at their decoded size."""
 HIGHEST_MARK, LOWEST_MARK = 1000, 32
-"""Messages that may wait: 20 ms at 50,000/s; of very large frames fewer, yet enough to work with."""
+"""Messages that may wait: 20 ms at 50,000/s; of very large frames fewer, yet enough to work with. Until
+that size is known it is these few, at a third of the speed."""
 
 
 def open_dectris(url: DetectorUrl, limits: Limits) -> DectrisSource:
@@ -82,10 +84,12 @@ class DectrisSource:
         namer = SeriesNamer()
         self._parsers: tuple[BurstParser, ...] = _parsers(namer, limits, query or {})
         self._parser = self._parsers[0]
+        self._spoken: set[BurstParser] = set()
+        """Formats that messages came in: each has a connection of its own, and a count of messages."""
         self._messages: deque[Message] = deque()
         self._burst: Burst | None = None
         self._at = 0
-        self._mark = HIGHEST_MARK
+        self._water = HighWater(LOWEST_MARK)
         self._context: zmq.Context[Any] | None = None
         self._socket: zmq.Socket[bytes] | None = None
         self._bursts: BurstSocket | None = None
@@ -108,7 +112,7 @@ class DectrisSource:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
         self._socket = socket
         most = self._limits.max_message_bytes
-        set_options(socket, self._endpoints, high_water=HIGHEST_MARK, max_bytes=most)
+        set_options(socket, self._endpoints, high_water=self._water.mark, max_bytes=most)
         self._monitor = LinkMonitor(socket, self._endpoints[0])
         self._bursts = BurstSocket(
             socket,
@@ -153,17 +157,18 @@ class DectrisSource:
         if self._burst is None:
             if self._bursts is None:
                 raise SourceError(f"{self._endpoints[0]} is not open: call open() first")
-            self._burst, self._at = self._bursts.drain(), 0
+            self._burst, self._at = self._bursts.drain(self._water.room(self._wanted_mark())), 0
+            self._fit_queue(self._bursts)
         burst = self._burst
         while burst is not None and not self._messages:
             self._parser = self._parser_of(burst.first_byte(self._at))
             if self._parser.speaks(burst.first_byte(self._at)):
+                self._spoken.add(self._parser)
                 self._at = self._parser.parse(burst, self._at, self._messages)
             else:
                 self._refuse(burst)
             if self._at >= len(burst):
                 self._burst = burst = None
-        self._fit_queue()
 
     def _refuse(self, burst: Burst) -> None:
         """Read a message that begins as none of a detector does, and say whose it may be."""
@@ -182,17 +187,17 @@ class DectrisSource:
                 return parser
         return self._parser
 
-    def _fit_queue(self) -> None:
-        """As many messages as the byte budget has frames, once it is known how large those are.
-
-        The mark of a live connection is only ever lowered: libzmq 4.3.5 tells a sender that waits of new room
-        after every half a mark of messages read; with a raised mark it may wait for ever (seen).
-        """
+    def _wanted_mark(self) -> int:
+        """As many messages as the byte budget has frames, once it is known how large those are."""
         nbytes = self._parser.frame_bytes()
-        mark = self._mark if nbytes is None else max(self._byte_budget // nbytes, LOWEST_MARK)
-        if mark < self._mark and self._socket is not None:
-            self._mark = mark
-            self._socket.setsockopt(zmq.RCVHWM, mark)
+        if nbytes is None or len(self._spoken) > 1:
+            return self._water.mark
+        return min(max(self._byte_budget // max(nbytes, 1), LOWEST_MARK), HIGHEST_MARK)
+
+    def _fit_queue(self, bursts: BurstSocket) -> None:
+        self._water.read(len(self._burst or ()))
+        if bursts.is_between and self._socket is not None and self._water.change(self._wanted_mark()):
+            self._socket.setsockopt(zmq.RCVHWM, self._water.mark)
 
     def link(self) -> Link:
         """State of the connection, and what the detector is about to do."""

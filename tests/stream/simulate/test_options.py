@@ -36,7 +36,7 @@ def test_without_parameters_the_defaults_hold() -> None:
         ("sim:4dstem?fps", "'fps' is not key=value"),
         ("sim:4dstem?fps=1&fps=2", "given twice"),
         ("sim:4dstem?scan=8x8&frames=65", "more than the scan's 64"),
-        ("sim:sparse?pattern=zigzag", "not one of spiral, lissajous, random, line_hop"),
+        ("sim:sparse?pattern=zigzag", "not one of raster, serpentine, spiral, spiral_angular, lissajous"),
         ("sim:sparse?scan=4096x4096&fraction=4&repeats=2", "more than the limit"),
         ("sim:sparse?scan=8x8&frames=17", "more than the 16 samples"),
         ("sim:insitu?shape=16x64", "at least 32x32"),

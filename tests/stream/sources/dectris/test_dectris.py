@@ -17,7 +17,7 @@ from livem.stream.messages import DEFAULT_LIMITS, FrameBatch, Limits, Start
 from livem.stream.series import Scan, Series, SeriesKey
 from livem.stream.simulate.compress import BlobCache
 from livem.stream.simulate.dialects import Speech, dialect_of
-from livem.stream.sources.dectris.source import open_dectris
+from livem.stream.sources.dectris.source import BYTE_BUDGET, open_dectris
 from livem.stream.sources.detector_url import parse_detector_url
 
 
@@ -99,13 +99,24 @@ def test_livems_own_sender_is_understood(protocol, encoding):
         assert stage.series[0].encoding == encoding
 
 
-def test_a_queue_that_is_made_shorter_loses_and_stops_nothing():
-    """The high-water mark is lowered while the sender waits for room."""
-    data = frames(1_200)
-    with Stage(byte_budget=1) as stage:  # one source only: a former one takes its share until it is gone
-        account = stage.play(*scan_messages(data))
-        assert (account["state"], account["received"]) == ("complete", 1_200)
-        assert not stage.wrong(data)
+@pytest.mark.parametrize(
+    ("budget", "marks"),
+    [(1, (32, 32)), (BYTE_BUDGET, (1000, 1000)), (400 * 1600, (400, 100))],
+    ids=["short", "long", "shorter"],
+)
+def test_a_queue_that_changes_loses_and_stops_nothing(budget, marks):
+    """Its length follows the size of the frames while the sender waits for room."""
+    with Stage(byte_budget=budget) as stage:  # one source only: a former one takes its share until it is gone
+        for number, (shape, mark) in enumerate(zip([(20, 40), (40, 80)], marks, strict=True), 1):
+            data = frames(1_200, shape)
+            sender = threading.Thread(target=stage.detector.send, args=scan_messages(data, number))
+            sender.start()
+            stage.until(lambda wanted=number: len(stage.ended) == wanted)
+            sender.join()
+            account = stage.accounts.of(number - 1)
+            assert (account["state"], account["received"]) == ("complete", 1_200)
+            assert not stage.wrong(data)
+            assert stage.source._water.mark == mark
 
 
 def test_frames_stay_whole_for_as_long_as_they_are_held():
