@@ -23,8 +23,11 @@ from .sparse_memory import Memory, memory_for
 from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .sparse_truth import Truth
 
-PONDER_SHARE = 4
-"""After a piece of pondering that took t, the next begins 4 t after its start: a quarter of the time."""
+PONDER_SHARE, SETTLED_SHARE = 6, 30
+"""After a piece of pondering that took t, the next begins 6 t after its start; 30 t once
+it is clear which solver is best, as no picture comes meanwhile."""
+PICTURE_SHARE = 0.5
+"""Of the time between two pictures, that solving one may take: what needs more is for the end."""
 SCALE = ("scan_step", "scan_unit")
 FINE_ALARM = 0.5
 """Share of a settled picture with features finer than its gaps from which the user is told."""
@@ -55,7 +58,7 @@ class Inpaint(Consumer[Samples | None]):
     algorithm : "auto" (held-out samples choose), or one of `kernels.inpaint.ladders.LADDERS`.
     strength : "auto", or how much the algorithm's prior weighs against the samples; 0 passes through them.
     reach : "auto", or px from the nearest sample where the picture ends.
-    hz : pictures a second, at most.
+    hz : pictures a second, at most. With "auto", what would take half of this time is for the last picture.
     memory : where a scan is repeated: "auto" (samples count until newer ones contradict them), passes after
         which a sample counts for 1/e, or 0: all count alike.
     uncertainty : show the standard deviation of the picture's error.
@@ -153,7 +156,8 @@ class Inpaint(Consumer[Samples | None]):
             self._picture_at = began + 1 / self._options.hz
             return self._outputs(now)
         now.live.ponder()
-        self._ponder_at = began + PONDER_SHARE * (time.monotonic() - began)
+        share = PONDER_SHARE if now.live.contest.is_settling else SETTLED_SHARE
+        self._ponder_at = began + share * (time.monotonic() - began)
         return ()
 
     def set(self, name: str, value: Any) -> bool:
@@ -205,6 +209,7 @@ class Inpaint(Consumer[Samples | None]):
             noise=None if self._inputs else _noise_of(series),
             uncertainty=options.uncertainty,
             reach=options.chosen_reach,
+            picture_s=PICTURE_SHARE / options.hz,
         )
 
     def _memory(self, series: Series, channels: int) -> Memory:

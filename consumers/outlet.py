@@ -89,6 +89,11 @@ class Outlet:
         self._arrivals += [*self._held, (-1, 0, 0)]
         self._held.clear()
 
+    def show(self, outputs: Sequence[Output]) -> None:
+        """Outputs of a consumer that paces itself: they wait for no pause."""
+        self.replace(outputs)
+        self._due_ns = 0
+
     def _cover(self, indices: IndexArray) -> None:
         first, stop = int(indices[0]), int(indices[-1]) + 1
         low, high = self._span

@@ -19,7 +19,10 @@ from .inpaint_options import InpaintOptions
 from .sparse_samples import Samples
 
 CHECKS = 8
-"""A pass in which new samples are compared with the old ones; a change shows after an eighth or two."""
+"""A pass, at most, in which new samples are compared with the old; a change shows after a part or two."""
+CHECKED_SHARE = 24
+"""Every so many-th part of the pixels is worth a comparison, which costs as much as a picture does: sparser
+passes have fewer, 2 where a tenth is sampled."""
 LEAST_PASS = 512
 """Samples of a pass below which nothing can be said of change: all passes count alike."""
 AUTO_PASSES = 16.0
@@ -87,6 +90,7 @@ class Forgetting:
 
     def __init__(self, one_pass: int, motion: Motion) -> None:
         self._one_pass, self._motion = one_pass, motion
+        self._checks = min(max(one_pass * CHECKED_SHARE // motion.recent.visits.size, 1), CHECKS)
         self._check = 0
         """Number of the part of a pass that is being taken in, since the beginning."""
 
@@ -95,7 +99,7 @@ class Forgetting:
         for check, part in self._parts(samples):
             if check > self._check:
                 self._compare(live)
-                if check // CHECKS > self._check // CHECKS:
+                if check // self._checks > self._check // self._checks:
                     self._next_pass(live)
                 self._check = check
             refused += _give(live, part)
@@ -107,7 +111,7 @@ class Forgetting:
 
     def _parts(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
         """Runs of samples that fall between the same two comparisons."""
-        checks = np.maximum.accumulate(samples.indices * CHECKS // self._one_pass)
+        checks = np.maximum.accumulate(samples.indices * self._checks // self._one_pass)
         for check in np.unique(checks).tolist():
             yield check, samples.only(checks == check)
 

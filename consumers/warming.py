@@ -5,6 +5,7 @@ A change while frames come must never wait for the compiler: 1 to 20 s.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,19 @@ SHAPE = (16, 16)
 
 
 def warm_up(series: Series) -> None:
-    """All kernels for frames like these; 0.1 s where they are known already.
+    """All kernels for frames like these; 0.1 s where they are known already, nothing a second time.
 
     Those for compressed frames too: a stream that comes raw may be recorded compressed, and is read from
     there when a detector is moved.
     """
-    reduce.warm_up(series.numpy_dtype)
+    _warm_up(series.numpy_dtype)
+
+
+@cache
+def _warm_up(dtype: np.dtype[Any]) -> None:
+    reduce.warm_up(dtype)
     pattern.warm_up()
-    _warm_up_encoded(series.numpy_dtype)
+    _warm_up_encoded(dtype)
 
 
 def _warm_up_encoded(dtype: np.dtype[Any]) -> None:

@@ -141,7 +141,7 @@ class Worker:
             self._count_error(error)
             return
         if outputs:
-            self._outlet.replace(outputs)
+            self._outlet.show(outputs)
 
     def _sleep(self, poller: zmq.Poller) -> None:
         self._publish_if_due()

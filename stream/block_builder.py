@@ -1,5 +1,7 @@
 """Coalesces frames into ring blocks: full, or a few milliseconds old, whichever comes first.
 
+The first of a series is full with FIRST_FRAMES: the first picture does not wait for thousands.
+
 Knows the writer's reservations and nothing of messages, order or accounting: its caller is told of each
 block just before it is published, so that the account in shared memory is never ahead of the ring.
 """
@@ -18,6 +20,8 @@ from .ring_writer import BlockHeader, RingWriter, trailer_bytes
 from .series import Series
 
 MAX_FRAMES = 65_536
+FIRST_FRAMES = 64
+"""Half a line of a scan, 2 ms of a fast detector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,15 @@ class BlockBuilder:
         self._last_bytes = chunk.payload.nbytes
 
     def publish_if_full(self) -> None:
-        """Publish a block that the next chunk, likely as large as the last, would not fit."""
+        """Publish a block that the next chunk, likely as large as the last, would not fit, or the first."""
         if not self._is_open:
             return
-        if self._used + self._last_bytes > self.capacity.payload or self._count >= self.capacity.frames:
+        is_first = not self._entered and self._count >= FIRST_FRAMES
+        if (
+            is_first
+            or self._used + self._last_bytes > self.capacity.payload
+            or self._count >= self.capacity.frames
+        ):
             self.publish()
 
     def _fits(self, chunk: Chunk) -> bool:

@@ -8,7 +8,7 @@ offline. Knows no consumer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -217,6 +217,22 @@ class Contest:
                 self._note(place, found - own)
             yield
         self._hand_over()
+
+    def best_but(self, solvers: Collection[str]) -> tuple[Candidate, float]:
+        """The best one that is of none of these solvers, and how far its score is behind the champion's.
+
+        The champion itself where there is no other ladder; 0 where a distance is not known.
+        """
+        if self.champion.solver.name not in solvers:
+            return self.champion, 0.0
+        others = [n for n, ladder in enumerate(self.ladders) if ladder.solver.name not in solvers]
+        if not others:
+            return self.champion, 0.0
+        known = [place for place in self._lags if place[0] in others]
+        if not known:
+            return Candidate(self.ladders[others[0]], self.ladders[others[0]].first), 0.0
+        best = min(known, key=lambda place: self._lags[place].mean)
+        return self._candidate(best), self._lags[best].mean
 
     def _candidate(self, place: Key) -> Candidate:
         return Candidate(self.ladders[place[0]], place[1])

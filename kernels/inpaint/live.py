@@ -8,6 +8,7 @@ the choice and says how good it is (`ponder`), and, at the end, a last word that
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,7 +24,8 @@ from .estimate import Estimate
 from .gaps import Gaps
 from .hold_out import HeldOut
 from .ladders import AUTO, ladders_for
-from .questions import Questions
+from .pace import Pace
+from .questions import LIVE_WINDOW, Questions
 from .samples import Added, Offsets, SampleField
 from .solution import Budget, Image, Weight
 from .support import sampling_gap, too_fine
@@ -57,6 +59,9 @@ class Plan:
     reach: float | None = None
     """px from the nearest sample where the picture ends; None: chosen (`gaps.GAPS`)."""
     seed: int = 0
+    picture_s: float = math.inf
+    """How long the solve of a picture may take while samples come: the best that is not slower makes it then,
+    and what is better and slower the last word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +84,11 @@ def _solved(candidate: Candidate, known: Samples) -> Image:
     return solve_centred(
         candidate.solver, known.data, known.weight, known.offsets, None, candidate.strength, LAST
     ).image
+
+
+def _behind(error: HeldOut | None, difference: float) -> HeldOut | None:
+    """What is expected of one whose score is worse by this: the logarithm of its mean square error."""
+    return error if error is None else replace(error, squares=error.squares * math.exp(difference))
 
 
 def _mixed(chosen: Chosen, known: Samples, first: Image) -> Image:
@@ -120,6 +130,9 @@ class LiveInpainter:
         self._fine = 0.0
         self._pieces: Iterator[None] = iter(())
         self._pondered = -1
+        self._maker = self.contest.champion
+        """Of the present picture."""
+        self._pace = Pace()
 
     @property
     def heard(self) -> int:
@@ -167,7 +180,7 @@ class LiveInpainter:
     def forget_where(self, factors: npt.ArrayLike, spare: SampleField | None = None) -> None:
         """Keep these shares (ny, nx) of the samples, at once, but all of those in ``spare``."""
         self.field.decay(factors, spare)
-        self._gaps, self._shown = None, -1
+        self._shown = -1
 
     def change(self, plan: Plan) -> None:
         """Another plan for the same samples.
@@ -186,18 +199,21 @@ class LiveInpainter:
     def refresh(self) -> Estimate:
         """The picture of all samples by the present choice, from the last picture on."""
         known = self._known()
-        champion = self.contest.champion
-        start = self._picture if champion.solver.warm else None
+        self._maker, behind = self.contest.best_but(self._pace.slower_than(self.plan.picture_s))
+        maker, error = self._maker, _behind(self._error(), behind)
+        start = self._picture if maker.solver.warm else None
         data = known.centred(start)
-        budget = COLD if start is None else WARM
-        found = champion.solver.solve(data, known.weight, start, champion.strength, budget).image
+        budget, began = COLD if start is None else WARM, time.perf_counter()
+        found = maker.solver.solve(data, known.weight, start, maker.strength, budget).image
         if start is None:  # the first picture: its gradient was not there before it
-            found = self._again(champion, known, found)
-        found = self._through(known, found, self._error())
+            found = self._again(maker, known, found)
+        else:
+            self._pace.took(maker.solver.name, time.perf_counter() - began)
+        found = self._through(known, found, error)
         self._picture = found if known.count else None
         self._shown = self._heard
         self._gaps = self._gaps.after(known.weight, self.plan.reach) if self._gaps else self._measured(known)
-        self._estimate = self._told(known, Chosen(champion, self._error()), found)
+        self._estimate = self._told(known, Chosen(maker, error), found)
         return self._estimate
 
     def ponder(self) -> None:
@@ -218,6 +234,7 @@ class LiveInpainter:
         questions = Questions.about(known.weight, self.plan.seed)
         chosen = self._chosen(questions, known)
         self.contest.crown(chosen.best)
+        self._maker = chosen.best
         self._errors = [chosen.error] if chosen.error is not None else []
         alone = _solved(chosen.best, known)
         found = self._through(known, _mixed(chosen, known, alone), chosen.error)
@@ -269,7 +286,7 @@ class LiveInpainter:
     def _round(self) -> Iterator[None]:
         """Bouts on the samples as they are, one at a time; then nothing until more of them are there."""
         heard, known = self._heard, self._known()
-        questions = Questions.about(known.weight, self.plan.seed)
+        questions = Questions.about(known.weight, self.plan.seed, LIVE_WINDOW)
         yield
         for _ in range(ROUNDS if self.contest.is_open else 1):
             yield from self._bout(questions, known)
@@ -318,8 +335,8 @@ class LiveInpainter:
         doubt = self._doubt
         if doubt is None or picture is None:
             return
-        data, champion = known.centred(picture), self.contest.champion
-        yield from doubt.steps(champion, questions, data, known.weight, picture, budget, start)
+        data = known.centred(picture)
+        yield from doubt.steps(self._maker, questions, data, known.weight, picture, budget, start)
         gaps = self._gaps or self._measured(known)
         self._sigma = doubt.sigma(data, known.weight, gaps.distance)
 

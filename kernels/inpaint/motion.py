@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy.ndimage import binary_propagation, maximum_filter
+from scipy.ndimage import maximum_filter
 from scipy.optimize import nnls
 
 from ..noise import NoiseModel
@@ -26,7 +26,7 @@ from .centring import centred, solve_centred
 from .choice import Candidate, choose
 from .hold_out import HeldOut
 from .ladders import THIN_PLATE
-from .questions import Questions
+from .questions import LIVE_WINDOW, Questions
 from .samples import SampleField
 from .solution import Budget, Image, Weight
 from .support import Map, Mask, mean_around
@@ -46,7 +46,6 @@ SHARED = 0.25
 """Correlation of the picture's error across a window, squared."""
 FOLDS = 3
 """Held out in turn: 15 % of the samples tell how well the rest predicts them."""
-BOX = np.ones((3, 3), bool)
 SMALLEST, LARGEST = 1e-30, 1e30
 """Squares that float32 can hold, with room for a sum of them: others tell nothing."""
 FLOOR = 0.1
@@ -110,7 +109,9 @@ class Motion:
             self._calibrate(data, weight, field)
         start = None if self._expected is None else self._expected.picture
         solver, strength = self._candidate.solver, self._candidate.strength
-        picture = solve_centred(solver, data, weight, field.offsets(), start, strength, SOLVE).image
+        rounds = 1 if start is not None else 2  # the gradient of the pass before is good enough
+        offsets = field.offsets()
+        picture = solve_centred(solver, data, weight, offsets, start, strength, SOLVE, rounds).image
         self._expected = _expect(picture, weight, self._terms)
 
     def keep(self, field: SampleField) -> Map | None:
@@ -133,7 +134,7 @@ class Motion:
 
     def _calibrate(self, data: Image, weight: Weight, field: SampleField) -> None:
         """The strength of the solver, once, and how far it is off at samples that it did not know."""
-        questions = Questions.about(weight, self._seed)
+        questions = Questions.about(weight, self._seed, LIVE_WINDOW)
         picture = None if self._expected is None else self._expected.picture
         if picture is None:
             picture = self._candidate.solver.solve(data, weight, None, self._candidate.strength, SOLVE).image
@@ -201,14 +202,17 @@ def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mas
     seeds = (near == 2) | ((wide == 2) & (near > 0))
     if not seeds.any():
         return None
-    middles = binary_propagation(seeds, BOX, mask=near > 0)
+    middles = np.zeros(seeds.shape, np.bool_)
+    _spread(seeds, near, middles)
     return np.asarray(maximum_filter(middles, 2 * radius + 1, mode="nearest"))
 
 
 def _levels(sums: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.uint8]:
     """See `_judge`."""
     level = np.empty(sums.shape[1:], np.uint8)
-    means = np.stack([mean_around(plane, radius) for plane in sums])
+    means = np.empty_like(sums)
+    for plane, mean in zip(sums, means, strict=True):
+        mean_around(plane, radius, mean)
     _judge(means, radius, level)
     return level
 
@@ -338,3 +342,26 @@ def _judge(means, radius, level):  # type: ignore[no-untyped-def]
             root = math.sqrt(unit)
             if missed > count * (1 - unit + BESIDE * root) ** 3:  # z > BESIDE, with no cube root
                 level[y, x] = 2 if missed > count * (1 - unit + SURE * root) ** 3 else 1
+
+
+@njit("void(b1[:, ::1], u1[:, ::1], b1[:, ::1])", nogil=True, cache=True)
+def _spread(seeds, level, found):  # type: ignore[no-untyped-def]
+    """The seeds and all beyond BESIDE that hang together with them, corners included."""
+    ny, nx = seeds.shape
+    waiting = np.empty(ny * nx, np.int64)
+    count = 0
+    for y in range(ny):
+        for x in range(nx):
+            if seeds[y, x] and level[y, x] > 0:
+                found[y, x] = True
+                waiting[count] = y * nx + x
+                count += 1
+    while count:
+        count -= 1
+        y, x = divmod(waiting[count], nx)
+        for i in range(max(y - 1, 0), min(y + 2, ny)):
+            for j in range(max(x - 1, 0), min(x + 2, nx)):
+                if level[i, j] > 0 and not found[i, j]:
+                    found[i, j] = True
+                    waiting[count] = i * nx + j
+                    count += 1

@@ -26,6 +26,8 @@ from .solution import Budget, Image, Weight
 
 WINDOW = 512
 """Largest side (px) of the field that solvers are compared on: the densest square of a larger one."""
+LIVE_WINDOW = 256
+"""The same while samples come: a solve of this is no longer than a picture may wait."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +43,9 @@ class Questions:
     """Folds to be looked at for a choice from scratch."""
 
     @classmethod
-    def about(cls, weight: Weight, seed: int = 0) -> Questions:
-        """For samples with these visits (ny, nx)."""
-        place = _densest(weight)
+    def about(cls, weight: Weight, seed: int = 0, window: int = WINDOW) -> Questions:
+        """For samples with these visits (ny, nx), in the densest square of ``window`` px."""
+        place = _densest(weight, window)
         seen = np.ascontiguousarray(weight[place])
         folds = fold_map(seen.shape, seed, blocks_for(seen, seed))
         return cls(place, folds, importance_of(seen), folds_needed(int(np.count_nonzero(seen))))
@@ -92,14 +94,14 @@ class Questions:
         return np.ascontiguousarray(image[:, self.place[0], self.place[1]])
 
 
-def _densest(weight: Weight) -> tuple[slice, slice]:
-    """The WINDOW x WINDOW part of a field with most sampled pixels, on a grid of half its side."""
+def _densest(weight: Weight, window: int) -> tuple[slice, slice]:
+    """The window x window part of a field with most sampled pixels, on a grid of half its side."""
     ny, nx = weight.shape
-    if max(ny, nx) <= WINDOW:
+    if max(ny, nx) <= window:
         return slice(0, ny), slice(0, nx)
     places = [
-        (slice(y, min(y + WINDOW, ny)), slice(x, min(x + WINDOW, nx)))
-        for y in range(0, max(ny - WINDOW // 2, 1), WINDOW // 2)
-        for x in range(0, max(nx - WINDOW // 2, 1), WINDOW // 2)
+        (slice(y, min(y + window, ny)), slice(x, min(x + window, nx)))
+        for y in range(0, max(ny - window // 2, 1), window // 2)
+        for x in range(0, max(nx - window // 2, 1), window // 2)
     ]
     return max(places, key=lambda place: np.count_nonzero(weight[place]))

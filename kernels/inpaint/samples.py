@@ -189,8 +189,8 @@ class SampleField:
         """Mean offsets from the centres; None when all samples were on one."""
         if self._offsets is None:
             return None
-        means = np.zeros_like(self._offsets)
-        np.divide(self._offsets, self._visits, out=means, where=self._visits > 0)
+        means = np.empty_like(self._offsets)
+        _mean_offsets(self._offsets, self._visits, means)
         return means
 
 
@@ -257,3 +257,12 @@ def _means(sums, visits, data):  # type: ignore[no-untyped-def]
             for j in range(visits.shape[1]):
                 dose = visits[i, j]
                 data[c, i, j] = sums[c, i, j] / dose if dose > 0 else np.nan
+
+
+@njit("void(float32[:, :, ::1], float32[:, ::1], float32[:, :, ::1])", nogil=True, cache=True)
+def _mean_offsets(offsets, visits, means):  # type: ignore[no-untyped-def]
+    for axis in range(len(offsets)):
+        for i in range(visits.shape[0]):
+            for j in range(visits.shape[1]):
+                dose = visits[i, j]
+                means[axis, i, j] = offsets[axis, i, j] / dose if dose > 0 else np.float32(0)

@@ -13,6 +13,8 @@ from numba import njit
 Mask = npt.NDArray[np.bool_]
 Map = npt.NDArray[np.float32]
 
+NEAR = 16
+"""Columns that are looked at on either side: a fifth of the envelope's time for a tenth of the pixels."""
 LEAST_CONTRAST = 0.1
 """Parts whose standard deviation is less than this share of the picture's hold no features."""
 
@@ -20,8 +22,9 @@ LEAST_CONTRAST = 0.1
 def distance_to(sampled: Mask) -> Map:
     """Exact Euclidean distance (px) from each pixel to the nearest sampled one; inf where there is none.
 
-    Linear in the pixels: distances along the columns, then the lower envelope of parabolas along the rows
-    (Felzenszwalb & Huttenlocher, Theory of Computing 8 (2012) 415, in whole numbers). Takes 4 bytes a pixel
+    Linear in the pixels: distances along the columns, then along the rows by looking around where samples are
+    near, else the lower envelope of parabolas (Felzenszwalb & Huttenlocher, Theory of Computing 8 (2012) 415,
+    in whole numbers). Takes 4 bytes a pixel
     beside the distances while it runs.
 
     Parameters
@@ -33,9 +36,9 @@ def distance_to(sampled: Mask) -> Map:
     return distance
 
 
-def mean_around(plane: Map, radius: int) -> Map:
+def mean_around(plane: Map, radius: int, out: Map | None = None) -> Map:
     """(ny, nx) mean over the pixels within ``radius`` along both axes, fewer at the border."""
-    mean = np.empty_like(plane)
+    mean = np.empty_like(plane) if out is None else out
     _box_mean(plane, radius, mean)
     return mean
 
@@ -143,6 +146,24 @@ def _below(
             out[x] = math.sqrt(height + (x - q) ** 2)
 
 
+@njit("b1(i4[::1], f4[::1])", nogil=True, cache=True)
+def _near(along: npt.NDArray[np.int32], out: npt.NDArray[np.float32]) -> bool:
+    """Distances of a row by looking around each pixel; False where a sample is farther than NEAR columns."""
+    nx = along.size
+    for x in range(nx):
+        best, k = np.int64(along[x]) ** 2, 1
+        while k * k < best:
+            if k > NEAR:
+                return False
+            if x >= k:
+                best = min(best, np.int64(along[x - k]) ** 2 + k * k)
+            if x + k < nx:
+                best = min(best, np.int64(along[x + k]) ** 2 + k * k)
+            k += 1
+        out[x] = math.sqrt(best)
+    return True
+
+
 @njit("void(b1[:, ::1], f4[:, ::1])", nogil=True, cache=True)
 def _distance(sampled: Mask, out: Map) -> None:
     """Rows and columns hold fewer than 2^30 pixels: distances fit int32, their squares int64."""
@@ -159,8 +180,9 @@ def _distance(sampled: Mask, out: Map) -> None:
             along[y, x] = min(along[y, x], along[y + 1, x] + 1)
     lowest, begin = np.empty(nx, np.int64), np.empty(nx + 1, np.int64)
     for y in range(ny):
-        count = _envelope(along[y], far, lowest, begin)
-        _below(along[y], count, lowest, begin, out[y])
+        if not _near(along[y], out[y]):
+            count = _envelope(along[y], far, lowest, begin)
+            _below(along[y], count, lowest, begin, out[y])
 
 
 @njit("void(f4[:, ::1], f4[:, ::1], f4[:, ::1])", nogil=True, cache=True)
@@ -183,9 +205,14 @@ def _slide(columns: npt.NDArray[np.float64], radius: int, rows: int, out: npt.ND
     """Means along a row of column sums."""
     nx = columns.size
     total = 0.0
+    inside, share = max(nx - radius, 0), 1.0 / (rows * (2 * radius + 1))
     for x in range(min(radius, nx)):
         total += columns[x]
     for x in range(nx):
+        if radius < x < inside:  # most of the row: no border to look at
+            total += columns[x + radius] - columns[x - radius - 1]
+            out[x] = total * share
+            continue
         if x + radius < nx:
             total += columns[x + radius]
         if x > radius:

@@ -149,3 +149,16 @@ def test_nothing_held_out_never_wins():
 def test_a_ladder_rises(strengths, first):
     with pytest.raises(ValueError, match=r"strengths|rung"):
         Ladder(Named("a"), strengths, first)
+
+
+def test_the_best_without_some_solvers_and_how_far_it_is_behind():
+    contest = Contest([ladder("a", 11, 2), ladder("b", 7, 1), ladder("c", 7, 1)])
+    assert str(contest.best_but({"a"})[0]) == "b at 1"  # nothing is known yet
+    for _ in range(8):
+        fight(contest, bowl({"a": (1.0, 3), "b": (2.0, 3), "c": (4.0, 3)}), 4)
+    assert contest.best_but(())[0] == contest.champion
+    other, behind = contest.best_but({"a"})
+    assert str(other) == "b at 3"
+    assert behind == pytest.approx(np.log(2.0), abs=0.05)
+    assert str(contest.best_but({"a", "b"})[0]) == "c at 3"
+    assert contest.best_but({"a", "b", "c"}) == (contest.champion, 0.0)

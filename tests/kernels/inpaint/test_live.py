@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livem.kernels.inpaint.choice import Contest, Ladder
+from livem.kernels.inpaint.cosine import SparseCosines
+from livem.kernels.inpaint.ladders import THIN_PLATE
 from livem.kernels.inpaint.live import LiveInpainter, Plan
 from livem.kernels.noise import NoiseModel
 from livem.kernels.scan_patterns import PATTERNS
@@ -259,3 +264,39 @@ def test_a_plan_may_change_between_two_pieces_of_pondering() -> None:
             live.ponder()
     live.change(Plan(algorithm="cosines"))
     assert live.is_pondering
+
+
+class Slow:
+    """Sparse cosines that take their time."""
+
+    name, version, warm = "slow", 1, True
+
+    def solve(self, data, weight, start=None, strength=0.0, budget=None):
+        until = time.perf_counter() + 0.02
+        while time.perf_counter() < until:
+            pass
+        return SparseCosines().solve(data, weight, start, strength, budget)
+
+
+def test_what_is_too_slow_for_a_scan_has_the_last_word():
+    positions, values = scan("random", dose=False)
+    live = LiveInpainter(SHAPE, 1, replace(QUIET, picture_s=0.01))
+    live.contest = Contest([Ladder(Slow(), (0.1, 0.4)), THIN_PLATE])
+    makers = []
+    for block in np.array_split(np.arange(len(values)), 12):
+        live.add(positions[block], values[block])
+        makers.append(live.refresh().algorithm)
+    assert makers[0] == "slow"
+    assert makers[-1] == "thin plate"
+    ponder(live)
+    assert live.refresh().algorithm == "thin plate"
+    assert np.isfinite(live.estimate.held_out).all()
+    assert "slow" in live.settle().algorithm
+
+
+def test_a_picture_without_another_solver_takes_what_it_takes():
+    positions, values = scan("random", dose=False)
+    live = LiveInpainter(SHAPE, 1, replace(QUIET, picture_s=0.0, algorithm="thin_plate"))
+    for block in np.array_split(np.arange(len(values)), 6):
+        live.add(positions[block], values[block])
+        assert live.refresh().algorithm == "thin plate"
