@@ -118,7 +118,7 @@ class MeanPattern:
     @property
     def is_due(self) -> bool:
         """Whether to look for the disk now."""
-        return self.found is None and (self.is_complete or (len(self) > 0 and self._is_late))
+        return self.is_due_at_end and (self.is_complete or self._is_late)
 
     @property
     def is_due_at_end(self) -> bool:

@@ -139,8 +139,11 @@ class TestTheDisk:
         frames = replace(example_frames(a_series(), count=180), data=FRAMES)
         consumer.merge(consumer.process(pick(frames, range(100))))
         assert consumer.at_end()
-        consumer.merge(consumer.process(pick(frames, range(100, 179))))
+        consumer.merge(consumer.process(pick(frames, range(100, 170))))
         assert consumer.at_end()
+        consumer.merge(consumer.process(pick(frames, range(170, 179))))
+        assert consumer.restarted()  # all are there: no need to wait for another end
+        assert not consumer.at_end()
         assert snapshot(consumer.close())["pattern"]["attrs"]["frames"] == 60
 
     def late_blocks(self, series, numbers):
