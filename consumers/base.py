@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.device import Device
 from ..stream.results import Kind, Result
 from ..stream.series import Block, IndexArray, Series
 
@@ -169,6 +170,8 @@ class Consumer(ABC, Generic[PartialT]):
     """True: late blocks are dropped (and counted) on this consumer's edge, and it is never back-filled."""
     reduces_regions: ClassVar[bool] = False
     """True: ``process`` does its work by ``frames.reduce``, which a GPU can do where there is one."""
+    solves: ClassVar[bool] = False
+    """True: ``compute_on`` tells it of a GPU that its own solvers can use."""
     works: ClassVar[bool] = False
     """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``."""
 
@@ -181,6 +184,14 @@ class Consumer(ABC, Generic[PartialT]):
 
         Raises PipelineError when the parameters do not fit the series (a mask outside the frame, say).
         """
+
+    def compute_on(self, device: Device) -> None:
+        """Told once, before the series that count, where to compute what is not done by ``frames.reduce``.
+
+        Only where ``solves`` says so. May take seconds (compiling); a device that fails is done without, and
+        ``alarms`` says it.
+        """
+        raise RuntimeError(f"{self.type_name} has nothing for {device.name} to do")
 
     @abstractmethod
     def process(self, frames: Frames) -> PartialT:
@@ -263,7 +274,7 @@ class Consumer(ABC, Generic[PartialT]):
         return {}
 
     def alarms(self) -> Sequence[str]:
-        """What the user has to know beside the results: asked for after ``open`` and ``set``.
+        """What the user has to know beside the results: asked for after open, set, work and close.
 
         For what must not stop a series: a mask that cannot be used, say. Each text once, in full sentences.
         """

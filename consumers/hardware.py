@@ -51,9 +51,12 @@ class Hardware:
         look: Callable[[], CudaState] | None = None,
     ) -> None:
         self.device, self.alarm = _chosen(wanted, consumer, faults, look)
-        self._says = consumer.reduces_regions
+        self._says = consumer.reduces_regions or consumer.solves
+        self._reduces = consumer.reduces_regions
         self._takes_encoded = wanted != "cuda"
         self._locked: PageLocked | None = None
+        if consumer.solves:
+            consumer.compute_on(self.device)
         self._gpu: GpuReducer | None = None
         """Of the last series: the next one has mostly the same frames."""
 
@@ -63,12 +66,12 @@ class Hardware:
     def warm_up(self, expected: Iterable[Series]) -> None:
         """Compile for series like those to come, on the GPU; nothing on the CPU."""
         for series in expected:
-            if self.device.kind == "cuda":
+            if self._reduces and self.device.kind == "cuda":
                 self._reducer(series)
 
     def lock(self, memory: npt.NDArray[np.uint8]) -> None:
         """Page-lock the memory that frames come in, so that they go up from there; nothing on the CPU."""
-        if self.device.kind == "cuda":
+        if self._reduces and self.device.kind == "cuda":
             from .gpu import PageLocked
 
             self._locked = PageLocked(memory)
@@ -82,7 +85,7 @@ class Hardware:
 
         A GPU that fails now, before it had any frame, is done without: `device` and `alarm` say so.
         """
-        gpu = None if self.device.kind == "cpu" else self._reducer(series)
+        gpu = self._reducer(series) if self._reduces and self.device.kind == "cuda" else None
         if gpu is None:
             return Analysis(consumer, series, pool, every)
         return GpuAnalysis(consumer, series, pool, every, gpu, takes_encoded=self._takes_encoded)
@@ -188,7 +191,7 @@ class GpuAnalysis(Analysis):
 def _chosen(
     wanted: str, consumer: Consumer[Any], faults: int, look: Callable[[], CudaState] | None
 ) -> tuple[Device, str]:
-    if not consumer.reduces_regions:
+    if not (consumer.reduces_regions or consumer.solves):
         if wanted == "cuda":
             raise PipelineError(
                 f'consumer {consumer.name!r} ({consumer.type_name}) has device = "cuda", and nothing for a '

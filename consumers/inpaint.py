@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.device import Device
+from ..kernels.inpaint.devices import Ladders
 from ..kernels.inpaint.estimate import Estimate
+from ..kernels.inpaint.ladders import AUTO
 from ..kernels.inpaint.live import LiveInpainter, Plan, warm_up
 from ..kernels.noise import NoiseModel
 from ..stream.results import Result
@@ -71,6 +74,7 @@ class Inpaint(Consumer[Samples | None]):
     """
 
     type_name: ClassVar[str] = "inpaint"
+    solves: ClassVar[bool] = True
     works: ClassVar[bool] = True
 
     def __init__(
@@ -98,6 +102,7 @@ class Inpaint(Consumer[Samples | None]):
         }
         self._options = InpaintOptions.parse(self._where, values)
         self._truth = Truth(self._where, truth)
+        self._ladders = Ladders()
         self._open: _Scan | None = None
         self._fed: dict[str, Result] = {}
         self._stale = False
@@ -109,11 +114,15 @@ class Inpaint(Consumer[Samples | None]):
     def inputs(self) -> Sequence[str]:
         return self._inputs
 
+    def compute_on(self, device: Device) -> None:
+        self._ladders = Ladders(device)
+        self._ladders(AUTO)
+
     def open(self, series: Series) -> None:
         warm_up()
         scan = scan_of(self._where, series)
         channels = 1 if self._inputs else channels_of(self._where, series)
-        live = LiveInpainter(scan.shape, channels, self._plan(series))
+        live = LiveInpainter(scan.shape, channels, self._plan(series), self._ladders)
         memory = self._memory(series, channels)
         self._open = _Scan(series, scan, live, groups_of_point(channels), Seen(), memory)
         self._fed, self._stale, self._alarm = {}, False, ""
@@ -179,7 +188,7 @@ class Inpaint(Consumer[Samples | None]):
         return None if now is None or now.live.estimate is None else self._outputs(now)
 
     def alarms(self) -> Sequence[str]:
-        return [self._alarm] if self._alarm else []
+        return [text for text in (self._device_alarm(), self._alarm) if text]
 
     def close(self) -> Sequence[Output]:
         now = self._opened()
@@ -195,6 +204,9 @@ class Inpaint(Consumer[Samples | None]):
                 f"{estimate.algorithm} put them there; scan more densely where they matter"
             )
         return self._outputs(now)
+
+    def _device_alarm(self) -> str:
+        return f"{self._where}: {alarm}" if (alarm := self._ladders.alarm) else ""
 
     def _opened(self) -> _Scan:
         if self._open is None:
@@ -225,7 +237,7 @@ class Inpaint(Consumer[Samples | None]):
         samples, now.groups = found
         channels = samples.values.shape[1]
         if channels != now.live.field.channels:
-            now.live = LiveInpainter(now.scan.shape, channels, self._plan(now.series))
+            now.live = LiveInpainter(now.scan.shape, channels, self._plan(now.series), self._ladders)
         now.live.replace(samples.positions, samples.values)
         self._stale = False
         return True

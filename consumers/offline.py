@@ -106,8 +106,9 @@ class _Run:
         self.tally.dropped.update({reason: n for reason, n in found.items() if n})
 
     def outputs(self) -> Sequence[Output]:
-        said = self.hardware.attrs()
-        return [replace(output, attrs={**output.attrs, **said}) for output in self.consumer.close()]
+        said, last = self.hardware.attrs(), self.consumer.close()
+        self.alarms += [text for text in self.consumer.alarms() if text not in self.alarms]
+        return [replace(output, attrs={**output.attrs, **said}) for output in last]
 
 
 def process(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from .lookback import Lookback
 from .outlet import Outlet
 from .pool import Pool, default_threads
 from .registry import create
+from .telling import Telling
 from .worker import WorkerOptions
 
 PATIENCE_S = 0.2
@@ -56,9 +56,10 @@ class Worker:
         self._hardware = Hardware(options.device, self._consumer, self._reader.faults)
         self._hardware.lock(self._reader.memory)
         self._hardware.warm_up(options.expected)
+        self._telling = Telling(child.link.report, self._reader.count_error)
         self._publisher = Publisher(options.results_address)
         self._outlet = Outlet(
-            options.name, self._reader, self._publisher, self._count_error, self._hardware.attrs
+            options.name, self._reader, self._publisher, self._telling.error, self._hardware.attrs
         )
         self._lookback = Lookback()
         self._errands = Errands(self._consumer, options.control_address)
@@ -74,7 +75,6 @@ class Worker:
         """When a stopped worker leaves what is still in the ring."""
         self._fit = False
         """Whether the consumer accepted the open series."""
-        self._errors = 0
         self._live_next = True
 
     def _warm_up(self) -> None:
@@ -138,8 +138,9 @@ class Worker:
             outputs = self._errands.run(at_once)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._errands.end()
-            self._count_error(error)
+            self._telling.error(error)
             return
+        self._telling.alarms_of(self._consumer)
         if outputs:
             self._outlet.show(outputs)
 
@@ -187,15 +188,16 @@ class Worker:
         """Begin a series with the consumer; False when that cannot take it."""
         self._fit = False
         self._errands.end()
+        self._telling.begin()
         try:
             self._consumer.open(series)
             self._fit = True
             self._errands.begin(series)
-            self._tell_alarms()
+            self._telling.alarms_of(self._consumer)
         except PipelineError as error:
             self._child.link.report("misfit", error=str(error), series=series.key.number)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
-            self._count_error(error)
+            self._telling.error(error)
         return self._fit
 
     def _analysis_of(self, series: Series) -> Analysis:
@@ -237,8 +239,9 @@ class Worker:
             self._take_last_inputs(series)
             last = tuple(self._consumer.close())
         except Exception as error:  # noqa: BLE001 - as above; what it had before is its last word then
-            self._count_error(error)
+            self._telling.error(error)
             last = ()
+        self._telling.alarms_of(self._consumer)
         self._errands.end()
         if last:
             self._outlet.replace(last)
@@ -251,7 +254,7 @@ class Worker:
         try:
             again = self._consumer.at_end()
         except Exception as error:  # noqa: BLE001 - as above
-            self._count_error(error)
+            self._telling.error(error)
             return
         if again:
             self._begin_anew()
@@ -310,7 +313,7 @@ class Worker:
     def _tell(self, analysis: Analysis, part: Part) -> None:
         """What went wrong in a block that stayed whole."""
         for error in part.errors:
-            self._count_error(error)
+            self._telling.error(error)
         if analysis.alarm:
             self._child.link.report("alarm", text=analysis.alarm)
             analysis.alarm = ""
@@ -321,7 +324,7 @@ class Worker:
             outputs = tuple(self._consumer.merge(partial))
             again = self._consumer.restarted()
         except Exception as error:  # noqa: BLE001 - as above
-            self._count_error(error)
+            self._telling.error(error)
             return 0
         if again:
             self._begin_anew()
@@ -336,7 +339,7 @@ class Worker:
 
     def _begin_anew(self) -> None:
         """The consumer has changed itself, and forgotten what it saw."""
-        self._tell_alarms()
+        self._telling.alarms_of(self._consumer)
         self._see_again()
         self._ask_for_recordings()
 
@@ -421,11 +424,11 @@ class Worker:
             self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
             return
         except Exception as error:  # noqa: BLE001 - as above
-            self._count_error(error)
+            self._telling.error(error)
             text = f"{name!r} could not be set: {type(error).__name__}: {error}"
             self._child.link.reply(command, ok=False, error=text)
             return
-        self._tell_alarms()
+        self._telling.alarms_of(self._consumer)
         fits = self._fit or self._series is None or self._accept(self._series)
         if fits and (again or not fitted):
             self._asked = False
@@ -439,7 +442,7 @@ class Worker:
         try:
             outputs = self._consumer.outputs()
         except Exception as error:  # noqa: BLE001 - as above
-            return self._count_error(error)
+            return self._telling.error(error)
         if outputs is not None:
             self._outlet.renew(tuple(outputs))
         return None
@@ -469,25 +472,8 @@ class Worker:
         try:
             return dict(self._consumer.parameters())
         except Exception as error:  # noqa: BLE001 - as above
-            self._count_error(error)
+            self._telling.error(error)
             return {}
-
-    def _tell_alarms(self) -> None:
-        """What the consumer wants the user to know; the session says each text once."""
-        try:
-            for text in self._consumer.alarms():
-                self._child.link.report("alarm", text=text)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._count_error(error)
-
-    def _count_error(self, error: Exception) -> None:
-        """Count; report the 1st, 2nd, 4th, 8th, ... with its traceback."""
-        self._errors += 1
-        self._reader.count_error()
-        if self._errors & (self._errors - 1) == 0:
-            self._child.link.report(
-                "consumer_error", times=self._errors, traceback="".join(traceback.format_exception(error))
-            )
 
 
 def _recordings_in(command: Mapping[str, Any]) -> list[str]:

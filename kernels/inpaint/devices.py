@@ -1,16 +1,18 @@
-"""Solvers on the device that a worker has, and what is done when its memory ends. Knows no consumer.
+"""Solvers on the device that a worker has, and what is done when that fails. Knows no consumer.
 
 Loads no GPU package where none is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ...errors import DeviceFaultError
+import numpy as np
+
 from ..device import Device
 from .choice import Ladder
+from .ladders import ladders_for
 from .solution import Budget, Image, Solution, Solver, Weight
 from .thin_plate import ThinPlate
 
@@ -20,10 +22,34 @@ made. Reckoned for 8 iterations from 15 us a launch (1.3 ms, those of the proces
 measured; `livem bench gpu` tells."""
 
 
-def ladders_on(device: Device, ladders: Iterable[Ladder]) -> list[Ladder]:
-    """The same ladders, with the solvers of a device where it has them (the thin plate); new ones at each
-    call, as they keep their memory there."""
-    return [replace(ladder, solver=solver_on(device, ladder.solver)) for ladder in ladders]
+class Ladders:
+    """The ladders that there are, with the solvers of a device where it has them (the thin plate).
+
+    A device's solver is made once and kept, with its memory; so whoever shares this shares that.
+
+    Parameters
+    ----------
+    device : where to solve; default: the processor.
+    """
+
+    def __init__(self, device: Device | None = None) -> None:
+        self.device = device or Device("cpu", "CPU", "nothing else was asked for")
+        self._made: dict[int, Solver] = {}
+
+    def __call__(self, algorithm: str, strength: float | None = None) -> Sequence[Ladder]:
+        """As `ladders_for`, there."""
+        ladders = ladders_for(algorithm, strength)
+        return [replace(ladder, solver=self._solver(ladder.solver)) for ladder in ladders]
+
+    @property
+    def alarm(self) -> str:
+        """Why the processor does the work of the device, or ""; for the user."""
+        return next((alarm for solver in self._made.values() if (alarm := getattr(solver, "alarm", ""))), "")
+
+    def _solver(self, solver: Solver) -> Solver:
+        if id(solver) not in self._made:  # those of `LADDERS`, which live as long as the module
+            self._made[id(solver)] = solver_on(self.device, solver)
+        return self._made[id(solver)]
 
 
 def solver_on(device: Device, solver: Solver) -> Solver:
@@ -35,11 +61,13 @@ def solver_on(device: Device, solver: Solver) -> Solver:
         return solver
     from ..cuda.inpaint import CudaThinPlate
 
-    return OnDevice(CudaThinPlate(solver.tension), solver, device)
+    found = OnDevice(CudaThinPlate(solver.tension), solver, device)
+    found.warm_up()
+    return found
 
 
 class OnDevice:
-    """A solver of a device, with the processor's for small images and for when memory ends. A `Solver`.
+    """A solver of a device, with the processor's for small images and for when it fails. A `Solver`.
 
     Parameters
     ----------
@@ -66,30 +94,33 @@ class OnDevice:
         strength: float = 0.0,
         budget: Budget | None = None,
     ) -> Solution:
-        """See `Solver.solve`.
-
-        Raises
-        ------
-        ValueError
-            As there.
-        DeviceFaultError
-            The device failed: nothing more can be computed on it in this process.
-        """
+        """See `Solver.solve`; whatever fails on the device is done by the processor, from then on."""
         if self._there is not None and weight.size >= self._least:
-            try:
-                return self._there.solve(data, weight, start, strength, budget)
-            except ValueError:
-                raise
-            except Exception as error:  # noqa: BLE001 - numba and cuda-python have classes of their own
-                self._recover(error, data.shape)
+            found = self._on_device(data, weight, start, strength, budget)
+            if found is not None:
+                return found
         return self._here.solve(data, weight, start, strength, budget)
 
-    def _recover(self, error: Exception, shape: tuple[int, ...]) -> None:
-        """Without memory do without the device; of no other error does its context recover."""
-        if "OUT_OF_MEMORY" not in f"{error}".upper().replace(" ", "_"):
-            raise DeviceFaultError(f"{self._device.name} failed while it solved {shape}: {error}") from error
-        self._there = None
-        self.alarm = (
-            f"{self._device.name} has no memory for pictures of {shape}: the CPU goes on; end other programs "
-            "on it"
-        )
+    def warm_up(self) -> None:
+        """Compile for the device, or find out that it does not work."""
+        data, weight = np.zeros((1, 16, 16), np.float32), np.eye(16, dtype=np.float32)
+        for start in (None, data):
+            if self._there is not None:
+                self._on_device(data, weight, start, 1.0, Budget(iterations=2))
+
+    def _on_device(
+        self, data: Image, weight: Weight, start: Image | None, strength: float, budget: Budget | None
+    ) -> Solution | None:
+        """None: it failed. In this process it is not used again, since its context may be lost with it."""
+        assert self._there is not None
+        try:
+            return self._there.solve(data, weight, start, strength, budget)
+        except ValueError:
+            raise
+        except Exception as error:  # noqa: BLE001 - numba and cuda-python have classes of their own
+            self._there, shape = None, "x".join(map(str, data.shape))
+            no_room = "OUT_OF_MEMORY" in f"{error}".upper().replace(" ", "_")
+            said = f"has no memory for pictures of {shape}" if no_room else f"failed at a picture of {shape}"
+            hint = "; end other programs on it" if no_room else ""
+            self.alarm = f"{self._device.name} {said} ({error}): the CPU goes on{hint}"
+            return None

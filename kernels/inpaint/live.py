@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..noise import NoiseModel
 from .centring import centred, solve_centred
-from .choice import Candidate, Contest
+from .choice import Candidate, Contest, Ladder
 from .doubt import Doubt
 from .estimate import Estimate
 from .gaps import Gaps
@@ -105,6 +105,7 @@ class LiveInpainter:
     ----------
     shape : (ny, nx) of the field.
     channels : values of a sample; they share one sampling pattern.
+    ladders : what there is to choose from, by algorithm and strength; `devices.Ladders` has a device's.
 
     Raises
     ------
@@ -112,10 +113,17 @@ class LiveInpainter:
         An algorithm or a shape that there is not.
     """
 
-    def __init__(self, shape: tuple[int, int], channels: int = 1, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        channels: int = 1,
+        plan: Plan | None = None,
+        ladders: Callable[[str, float | None], Sequence[Ladder]] = ladders_for,
+    ) -> None:
         self.plan = plan or Plan()
         self.field = SampleField(shape, channels)
-        self.contest = Contest(ladders_for(self.plan.algorithm, self.plan.strength))
+        self._ladders = ladders
+        self.contest = Contest(ladders(self.plan.algorithm, self.plan.strength))
         self._picture: Image | None = None
         self._estimate: Estimate | None = None
         self._gaps: Gaps | None = None
@@ -188,7 +196,7 @@ class LiveInpainter:
         Raises ValueError for an algorithm that there is not.
         """
         if (plan.algorithm, plan.strength) != (self.plan.algorithm, self.plan.strength):
-            self.contest = Contest(ladders_for(plan.algorithm, plan.strength))
+            self.contest = Contest(self._ladders(plan.algorithm, plan.strength))
             self._errors = []
         doubts = (plan.uncertainty, plan.noise) != (self.plan.uncertainty, self.plan.noise)
         self.plan, self._gaps, self._shown, self._pondered = plan, None, -1, -1

@@ -23,7 +23,7 @@ from livem.consumers.pool import Pool
 from livem.consumers.worker import WorkerOptions
 from livem.consumers.worker_loop import Worker
 from livem.errors import DeviceFaultError, MissingDependencyError, PipelineError
-from livem.kernels.device import CudaState
+from livem.kernels.device import CudaState, Device
 from livem.kernels.reduce import Region, compile_regions
 from livem.pipeline import parse
 from livem.stream import wire
@@ -85,6 +85,26 @@ def test_a_consumer_without_regions_needs_no_device() -> None:
     assert hardware.attrs() == {}
     with pytest.raises(PipelineError, match="nothing for a GPU to do"):
         Hardware("cuda", Other("o"), look=lambda: CARD)
+
+
+class Solving(Other):
+    solves: ClassVar[bool] = True
+    told: Device | None = None
+
+    def compute_on(self, device: Device) -> None:
+        self.told = device
+
+
+@pytest.mark.parametrize(("state", "kind"), [(CARD, "cuda"), (NONE, "cpu")])
+def test_a_consumer_with_solvers_is_told_of_the_device(state: CudaState, kind: str) -> None:
+    consumer = Solving("s")
+    hardware = Hardware("auto", consumer, look=lambda: state)
+    assert consumer.told == hardware.device
+    assert hardware.device.kind == kind
+    assert hardware.attrs() == {"device": str(hardware.device)}
+    hardware.warm_up([SERIES])
+    hardware.lock(np.zeros(8, np.uint8))
+    assert type(hardware.analysis(consumer, SERIES, Pool(1), 1)) is Analysis
 
 
 def test_cuda_without_a_device_is_refused() -> None:

@@ -12,6 +12,8 @@ from livem.consumers.base import Consumer, Frames
 from livem.consumers.inpaint import Inpaint
 from livem.consumers.testing import ConsumerTests, example_series, pick, run, snapshot, split
 from livem.errors import PipelineError
+from livem.kernels.device import Device
+from livem.kernels.inpaint import devices
 from livem.stream.results import Result
 from livem.stream.series import Scan, Series, SeriesKey
 
@@ -345,3 +347,41 @@ def test_the_truth_is_compared_with_where_there_is_one(tmp_path):
     last = snapshot(consumer.close())["image"]
     error = np.mean((last["arrays"]["image"] - truth) ** 2)
     assert last["attrs"]["psnr"] == pytest.approx(10 * np.log10(np.ptp(truth) ** 2 / error))
+
+
+class Twin:
+    """The thin plate as a device would have it, until it fails."""
+
+    def __init__(self, plate: Any, fails: bool) -> None:
+        self.plate, self.fails, self.shapes = plate, fails, []
+
+    def solve(self, data: Any, *rest: Any) -> Any:
+        self.shapes.append(data.shape)
+        if self.fails and data.shape[1:] == SHAPE:
+            raise RuntimeError("CUDA_ERROR_LAUNCH_FAILED")
+        return self.plate.solve(data, *rest)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_device_makes_the_pictures_or_is_done_without(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    twins: list[Twin] = []
+
+    def solver_on(device: Device, solver: Any) -> Any:
+        if device.kind == "cpu" or solver.name != "thin plate":
+            return solver
+        twins.append(Twin(solver, fails))
+        return devices.OnDevice(twins[0], solver, device, least_pixels=SHAPE[0] * SHAPE[1])
+
+    monkeypatch.setattr(devices, "solver_on", solver_on)
+    series, (_, places, values) = a_series(), a_scene()
+    shown = {}
+    for name, card in (("here", None), ("there", Device("cuda", "NVIDIA H100", "for a test"))):
+        consumer = Inpaint(name, algorithm="thin_plate")
+        if card is not None:
+            consumer.compute_on(card)
+        shown[name] = run(consumer, series, [frames_of(series, places, values)])
+    assert len(twins) == 1
+    assert (1, *SHAPE) in twins[0].shapes
+    for output, other in zip(shown["here"].values(), shown["there"].values(), strict=True):
+        np.testing.assert_array_equal(output["arrays"]["image"], other["arrays"]["image"])
+    assert ["NVIDIA H100 failed at a picture" in text for text in consumer.alarms()] == [True] * fails

@@ -284,3 +284,16 @@ def test_a_failed_check_counts_only_when_the_block_stayed_whole(bench, whole, mo
     assert any(kind == "consumer_error" for kind, _ in b.link.said) is whole
     assert b.worker._analysis._encoded is not whole
     assert sum(b.worker._analysis.rejected.values()) == whole
+
+
+def test_what_the_last_word_finds_out_is_told_and_once_a_series(bench, monkeypatch):
+    b, known = bench("lossless"), []
+    monkeypatch.setattr(b.consumer, "alarms", lambda: known)
+    monkeypatch.setattr(b.consumer, "close", lambda: known.append("finer than its samples") or ())
+    b.frames(2)
+    b.work()
+    assert alarms(b) == []
+    b.feed(wire.encode_end(SERIES.key, b.sent))
+    b.work()
+    b.set()
+    assert alarms(b) == ["finer than its samples"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livem.errors import DeviceFaultError
 from livem.kernels.device import Device
-from livem.kernels.inpaint.devices import OnDevice, ladders_on, solver_on
+from livem.kernels.inpaint import devices
+from livem.kernels.inpaint.devices import Ladders, OnDevice, solver_on
 from livem.kernels.inpaint.ladders import ladders_for
 from livem.kernels.inpaint.pyramid import PushPull
 from livem.kernels.inpaint.thin_plate import ThinPlate
@@ -37,8 +37,21 @@ def image(solver):
 
 
 def test_on_the_processor_ladders_stay_as_they_are():
-    ladders = ladders_for("auto")
-    assert ladders_on(CPU, ladders) == list(ladders)
+    assert Ladders(CPU)("auto") == list(ladders_for("auto")) == Ladders()("auto")
+
+
+def test_a_device_has_one_solver_for_all_strengths_and_tells_when_it_fails(monkeypatch):
+    there = There(RuntimeError("CUDA_ERROR_LAUNCH_FAILED"))
+    monkeypatch.setattr(
+        devices, "solver_on", lambda device, one: OnDevice(there, one, device, 1) if one.warm else one
+    )
+    ladders = Ladders(CARD)
+    plate = ladders("thin_plate", 0.3)[0].solver
+    assert plate is ladders("auto")[0].solver
+    assert ladders("push_pull")[0].solver is ladders_for("push_pull")[0].solver
+    assert ladders.alarm == ""
+    image(plate)
+    assert "NVIDIA H100 failed" in ladders.alarm
 
 
 def test_a_solver_that_a_device_does_not_have_stays():
@@ -56,19 +69,34 @@ def test_small_images_are_the_processors(least, expected):
     assert image(OnDevice(There(), PushPull(), CARD, least)) == expected
 
 
-@pytest.mark.parametrize("text", ["[2] CUDA_ERROR_OUT_OF_MEMORY", "Out of memory: 12 bytes"])
-def test_when_memory_ends_the_processor_goes_on_and_says_so(text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[2] CUDA_ERROR_OUT_OF_MEMORY", "has no memory for pictures of 1x4x4"),
+        ("Out of memory: 12 bytes", "has no memory for pictures of 1x4x4"),
+        ("CUDA_ERROR_LAUNCH_FAILED", "failed at a picture of 1x4x4"),
+    ],
+)
+def test_when_the_device_fails_the_processor_goes_on_and_says_so(text, said):
     there = There(RuntimeError(text))
     solver = OnDevice(there, PushPull(), CARD, 1)
     assert image(solver) == image(solver) == 1.0
     assert there.calls == 1
-    assert "NVIDIA H100 has no memory for pictures of (1, 4, 4)" in solver.alarm
+    assert solver.alarm.startswith(f"NVIDIA H100 {said} ({text}): the CPU goes on")
 
 
-def test_any_other_error_is_a_fault_of_the_device():
-    solver = OnDevice(There(RuntimeError("CUDA_ERROR_LAUNCH_FAILED")), PushPull(), CARD, 1)
-    with pytest.raises(DeviceFaultError, match=r"H100 failed while it solved \(1, 4, 4\): CUDA_ERROR"):
-        image(solver)
+def test_a_device_that_does_not_work_is_found_out_before_the_first_picture():
+    there = There(RuntimeError("CUDA_ERROR_NO_BINARY_FOR_GPU"))
+    solver = OnDevice(there, PushPull(), CARD)
+    solver.warm_up()
+    assert there.calls == 1
+    assert "CUDA_ERROR_NO_BINARY_FOR_GPU" in solver.alarm
+
+
+def test_warming_up_compiles_cold_and_warm_solves():
+    there = There()
+    OnDevice(there, PushPull(), CARD).warm_up()
+    assert there.calls == 2
 
 
 def test_what_does_not_fit_is_the_callers_error():
