@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from ..kernels.device import Device
 from ..kernels.inpaint.devices import Ladders
-from ..kernels.inpaint.estimate import Estimate
 from ..kernels.inpaint.ladders import AUTO
 from ..kernels.inpaint.live import LiveInpainter, Plan, warm_up
 from ..kernels.noise import NoiseModel
@@ -23,6 +22,7 @@ from .base import Consumer, Encoded, Frames, Output
 from .dose import counts_per_electron
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
 from .sparse_memory import Memory, memory_for
+from .sparse_pictures import distances, pictures
 from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .sparse_truth import Truth
 
@@ -124,7 +124,8 @@ class Inpaint(Consumer[Samples | None]):
         channels = 1 if self._inputs else channels_of(self._where, series)
         live = LiveInpainter(scan.shape, channels, self._plan(series), self._ladders)
         memory = self._memory(series, channels)
-        self._open = _Scan(series, scan, live, groups_of_point(channels), Seen(), memory)
+        groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
+        self._open = _Scan(series, scan, live, groups, Seen(), memory)
         self._fed, self._stale, self._alarm = {}, False, ""
         self._picture_at = self._ponder_at = 0.0
 
@@ -197,9 +198,9 @@ class Inpaint(Consumer[Samples | None]):
             return ()
         now.memory.finish(now.live)
         estimate = now.live.settle()
-        if estimate.too_fine > FINE_ALARM:
+        if (fine := estimate.too_fine.max()) > FINE_ALARM:
             self._alarm = (
-                f"{self._where}: {100 * estimate.too_fine:.0f} % of the picture of series "
+                f"{self._where}: {100 * fine:.0f} % of the picture of series "
                 f"{now.series.key.number} shows features finer than the gaps between its samples: the "
                 f"{estimate.algorithm} put them there; scan more densely where they matter"
             )
@@ -246,14 +247,14 @@ class Inpaint(Consumer[Samples | None]):
         estimate = now.live.estimate
         if estimate is None:
             return ()
-        units = str(now.series.meta.get("unit", "counts")) if not self._inputs else ""
         scale = {key: now.series.meta[key] for key in SCALE if key in now.series.meta}
-        attrs = _attrs(estimate, now) | scale
-        if (psnr := self._truth.psnr(estimate.image[0], now.series, now.scan)) is not None:
-            attrs["psnr"] = psnr
-        outputs = [output for group in now.groups for output in _pictures(group, estimate, units, attrs)]
-        distance = {"image": estimate.distance, "valid": np.isfinite(estimate.distance)}
-        return [*outputs, Output("distance", "image", distance, {"image": "px"}, scale, hz=5.0)]
+        psnr = self._truth.psnr(estimate.image[0], now.series, now.scan)
+        of_first: dict[str, Any] = {} if psnr is None else {"psnr": psnr}
+        outputs: list[Output] = []
+        for group in now.groups:
+            figures = {} if outputs else of_first
+            outputs += pictures(group, estimate, {"refused": now.refused, **scale}, figures)
+        return [*outputs, distances(estimate, scale)]
 
 
 def _noise_of(series: Series) -> NoiseModel | None:
@@ -269,42 +270,3 @@ def _number(value: Any) -> float:
     """What a sender says, or 0."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if good else 0.0
-
-
-def _attrs(estimate: Estimate, now: _Scan) -> dict[str, Any]:
-    """What every picture says of itself."""
-    attrs = {
-        "estimate": True,
-        "algorithm": estimate.algorithm,
-        "version": estimate.version,
-        "strength": estimate.strength,
-        "samples": estimate.samples,
-        "refused": now.refused,
-        "coverage": estimate.coverage,
-        "too_fine": estimate.too_fine,
-        "settled": estimate.settled,
-    }
-    for name, values in (("held_out_rmse", estimate.held_out), ("held_out_error", estimate.error)):
-        if np.isfinite(values).all():
-            attrs[name] = [float(value) for value in values]
-    return attrs
-
-
-def _pictures(group: Group, estimate: Estimate, unit: str, attrs: Mapping[str, Any]) -> list[Output]:
-    """The picture of a group, what was measured of it, and how sure it is."""
-    image = _as_shown(estimate.image[group.channels], group)
-    valid = np.asarray(np.isfinite(image) if image.ndim == 2 else np.isfinite(image).all(axis=-1))
-    arrays: dict[str, npt.NDArray[Any]] = {"image": image, "valid": valid, "sampled": estimate.sampled}
-    outputs = [Output(group.name, "image", arrays, {"image": unit}, attrs)]
-    if estimate.sigma is not None:
-        sigma = _as_shown(estimate.sigma[group.channels], group)
-        name = f"{group.name}_sigma"
-        outputs.append(
-            Output(name, "image", {"image": sigma, "valid": valid}, {"image": unit}, attrs, hz=5.0)
-        )
-    return outputs
-
-
-def _as_shown(planes: npt.NDArray[np.float32], group: Group) -> npt.NDArray[np.float32]:
-    """(ny, nx), or (ny, nx, k) of a vector."""
-    return np.moveaxis(planes, 0, -1) if group.is_vector else planes[0]

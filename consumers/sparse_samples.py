@@ -96,13 +96,14 @@ class Group:
 
     name: str
     channels: slice
+    unit: str
     is_vector: bool = False
 
 
-def groups_of_point(channels: int) -> tuple[Group, ...]:
+def groups_of_point(channels: int, unit: str) -> tuple[Group, ...]:
     """Of a point detector: each value is a picture."""
     names = ["image"] if channels == 1 else [f"image{n}" for n in range(channels)]
-    return tuple(Group(name, slice(n, n + 1)) for n, name in enumerate(names))
+    return tuple(Group(name, slice(n, n + 1), unit) for n, name in enumerate(names))
 
 
 def stacked(
@@ -121,8 +122,12 @@ def stacked(
     places = np.argwhere(valid)
     samples = Samples(np.zeros(len(places), np.int64), places.astype(np.float32), stack[:, valid].T)
     ends = np.cumsum([0, *map(len, images)]).tolist()
-    vectors = [results[topic].arrays["image"].ndim == 3 for topic in topics]
-    groups = [Group(name, slice(ends[n], ends[n + 1]), vectors[n]) for n, name in enumerate(_names(topics))]
+    groups = [
+        Group(name, slice(start, end), str(result.units.get("image", "")), result.arrays["image"].ndim == 3)
+        for name, result, start, end in zip(
+            _names(topics), (results[topic] for topic in topics), ends, ends[1:], strict=False
+        )
+    ]
     return samples, tuple(groups)
 
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from .solution import Image, Weight
 
+Masks = npt.NDArray[np.bool_]
+
 Map = npt.NDArray[np.float32]
 
 
@@ -33,8 +35,10 @@ class Estimate:
     """(c,) the same without the samples' own noise, where that is known; else NaN."""
     samples: int
     """That the picture is made of."""
-    too_fine: float
-    """Share of the picture with features finer than the gaps between samples there."""
+    too_fine: npt.NDArray[np.float64]
+    """(c,) share of the picture with features finer than the gaps between its samples; NaN while unknown."""
+    fine: Masks | None
+    """(c, ny, nx) where those are; None while unknown."""
     settled: bool = False
     """Made of all samples of a scan, by a choice that depends on nothing else."""
 

@@ -20,8 +20,8 @@ from ..noise import NoiseModel
 from .centring import centred, solve_centred
 from .choice import Candidate, Contest, Ladder
 from .doubt import Doubt
-from .estimate import Estimate
-from .gaps import Gaps
+from .estimate import Estimate, Masks
+from .gaps import Gaps, reach_of
 from .hold_out import HeldOut
 from .ladders import AUTO, ladders_for
 from .pace import Pace
@@ -135,7 +135,8 @@ class LiveInpainter:
         self._errors: list[HeldOut] = []
         self._doubt = self._new_doubt()
         self._sigma: Image | None = None
-        self._fine = 0.0
+        self._fine: tuple[Masks, npt.NDArray[np.float64]] | None = None
+        """Where the picture is finer than its samples tell, and in what share of each channel."""
         self._pieces: Iterator[None] = iter(())
         self._pondered = -1
         self._maker = self.contest.champion
@@ -162,21 +163,25 @@ class LiveInpainter:
         """The newest one; None before the first."""
         return self._estimate
 
-    def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+    def add(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, doses: npt.ArrayLike | None = None
+    ) -> Added:
         """Take in samples; see `SampleField.add`."""
         if self._fading < POOLED:  # what comes now is not to fade with what was there
             self._fade_now()
-        added = self.field.add(positions, values)
+        added = self.field.add(positions, values, doses)
         self._heard += added.counted
         self._count += added.counted
         return added
 
-    def replace(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+    def replace(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, doses: npt.ArrayLike | None = None
+    ) -> Added:
         """These samples and no others: for an image with holes, which is given anew as a whole."""
         before, weight = self.field.mean()
         self.field.reset()
         self._count, self._fading = 0, 1.0
-        added = self.add(positions, values)
+        added = self.add(positions, values, doses)
         if self._is_another(before, weight):
             self._begin_anew()
         return added
@@ -191,10 +196,15 @@ class LiveInpainter:
         self._shown = -1
 
     def change(self, plan: Plan) -> None:
-        """Another plan for the same samples.
+        """Another plan for the same samples. Another reach alone leaves the picture as it is, settled or not.
 
         Raises ValueError for an algorithm that there is not.
         """
+        if replace(plan, reach=self.plan.reach, picture_s=self.plan.picture_s) == self.plan:
+            before, self.plan = self.plan, plan
+            if plan.reach != before.reach:
+                self._reach_anew()
+            return
         if (plan.algorithm, plan.strength) != (self.plan.algorithm, self.plan.strength):
             self.contest = Contest(self._ladders(plan.algorithm, plan.strength))
             self._errors = []
@@ -253,8 +263,20 @@ class LiveInpainter:
             pass
         self._estimate = self._told(known, chosen, found)
         self._look_closely()
-        self._estimate = replace(self._estimate, too_fine=self._fine, settled=True)
+        self._estimate = replace(self._estimate, settled=True)
         return self._estimate
+
+    def _reach_anew(self) -> None:
+        """Cut the present picture elsewhere."""
+        shown, known, picture = self._estimate, self._gaps, self._picture
+        if shown is None or known is None or picture is None:
+            return
+        reach = reach_of(shown.sampled) if self.plan.reach is None else self.plan.reach
+        self._gaps = gaps = replace(known, reach=reach)
+        sigma = None if shown.sigma is None or self._sigma is None else gaps.cut(self._sigma)
+        self._estimate = replace(shown, image=gaps.cut(picture), sigma=sigma)
+        if self._fine is not None:
+            self._look_closely()
 
     def _fade_now(self) -> None:
         self.field.decay(self._fading)
@@ -273,7 +295,7 @@ class LiveInpainter:
     def _begin_anew(self) -> None:
         """What was found out is of another picture."""
         self._picture, self._gaps, self._errors, self._pieces = None, None, [], iter(())
-        self._doubt, self._sigma, self._pondered = self._new_doubt(), None, -1
+        self._doubt, self._sigma, self._pondered, self._fine = self._new_doubt(), None, -1, None
 
     def _known(self) -> Samples:
         if self._fading < 1:
@@ -349,10 +371,14 @@ class LiveInpainter:
         self._sigma = doubt.sigma(data, known.weight, gaps.distance)
 
     def _look_closely(self) -> None:
-        """How much of the picture is finer than its samples can tell: the largest share of a channel."""
-        if self._gaps is not None and self._estimate is not None:
-            gap = sampling_gap(self._gaps.distance)
-            self._fine = max(too_fine(channel, gap)[1] for channel in self._estimate.image)
+        """Where the picture is finer than its samples can tell, and how much of it; the estimate says so."""
+        if self._gaps is None or self._estimate is None:
+            return
+        gap = sampling_gap(self._gaps.distance)
+        found = [too_fine(channel, gap) for channel in self._estimate.image]
+        masks, shares = np.stack([mask for mask, _ in found]), np.array([share for _, share in found])
+        self._fine = masks, shares
+        self._estimate = replace(self._estimate, too_fine=shares, fine=masks)
 
     def _chosen(self, questions: Questions, known: Samples) -> Chosen:
         """By the samples alone; what is off centre is put there by a plain first estimate."""
@@ -381,7 +407,8 @@ class LiveInpainter:
             nothing if error is None else error.rmse(),
             nothing if error is None or noise is None else error.rmse_of_truth(noise),
             self._count,
-            self._fine,
+            nothing if self._fine is None else self._fine[1],
+            None if self._fine is None else self._fine[0],
         )
 
 

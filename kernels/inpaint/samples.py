@@ -22,12 +22,13 @@ Of these 55 the field's 20 stay. Between solves `live.LiveInpainter` keeps besid
 ====================================================  =====  =======
 picture, and its copy that ends with the samples          8        8
 weights and distances of the estimate                     8
+where the picture is finer than its samples tell          1        1
 standard deviation, its copy, the spread by noise        12       12
 ====================================================  =====  =======
 
-48 in all, 36 without standard deviations. Measured at 1024 x 1024 with 5 x 50,000 samples at random off the
-centres: 48 between solves, at most 95 while a picture is made, 108 while its errors are looked for (40, 75
-and 90 with all samples on centres). `tests/kernels/inpaint/test_samples.py` measures the field,
+49 in all, 37 without standard deviations. Measured at 1024 x 1024 with 5 x 50,000 samples at random off the
+centres: 49 between solves, at most 96 while a picture is made, 109 while its errors are looked for (41, 76
+and 91 with all samples on centres). `tests/kernels/inpaint/test_samples.py` measures the field,
 `test_thin_plate.py` a solve, `test_live_memory.py` what stays.
 """
 
@@ -60,7 +61,8 @@ class Added:
     outside: int
     """Positions that are not in the field, or not numbers."""
     not_finite: int
-    """Samples in the field with a channel that is NaN, infinite or beyond float32: left out in all."""
+    """Samples in the field with a channel that is NaN, infinite or beyond float32, or whose dose is no number
+    above 0: left out in all."""
 
 
 class SampleField:
@@ -105,7 +107,9 @@ class SampleField:
             self._sums.nbytes + self._visits.nbytes + (0 if self._offsets is None else self._offsets.nbytes)
         )
 
-    def add(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> Added:
+    def add(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, doses: npt.ArrayLike | None = None
+    ) -> Added:
         """Take in samples, in any order and any number of times a pixel; 14 ns each at random places.
 
         A pixel with MOST_VISITS keeps its mean, and half of its dose.
@@ -114,6 +118,7 @@ class SampleField:
         ----------
         positions : (n, 2) as (y, x) in px; pixel (0, 0) reaches from -0.5 up to below 0.5.
         values : (n, channels), or (n,) with one channel.
+        doses : (n,) visits that each value is the mean of, up to MOST_VISITS; default: one.
 
         Raises
         ------
@@ -128,11 +133,14 @@ class SampleField:
             raise ValueError(
                 f"positions {places.shape}, values {heights.shape}; give (n, 2) and (n, {self.channels})"
             )
+        visits = np.empty(0) if doses is None else np.ascontiguousarray(doses, np.float64)
+        if doses is not None and visits.shape != (len(places),):
+            raise ValueError(f"doses {visits.shape} for positions {places.shape}; give one for each")
         if self._offsets is None and _off_centre(places):
             self._offsets = np.zeros((2, *self.shape), np.float32)
         nowhere = np.empty((2, 0, 0), np.float32)
         offsets = nowhere if self._offsets is None else self._offsets
-        return Added(*_add(places, heights, self._sums, self._visits, offsets))
+        return Added(*_add(places, heights, visits, self._sums, self._visits, offsets))
 
     def reset(self) -> None:
         """Forget all samples."""
@@ -222,11 +230,12 @@ def _halve(sums, visits, offsets, i, j):  # type: ignore[no-untyped-def]
 
 @njit(
     "UniTuple(int64, 3)"
-    "(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
+    "(float64[:, ::1], float64[:, ::1], float64[::1], float64[:, :, ::1], float32[:, ::1], "
+    "float32[:, :, ::1])",
     nogil=True,
     cache=True,
 )
-def _add(positions, values, sums, visits, offsets):  # type: ignore[no-untyped-def]
+def _add(positions, values, doses, sums, visits, offsets):  # type: ignore[no-untyped-def]
     ny, nx = visits.shape
     counted = outside = not_finite = 0
     for k in range(len(positions)):
@@ -234,19 +243,20 @@ def _add(positions, values, sums, visits, offsets):  # type: ignore[no-untyped-d
         if not (0 <= y < ny and 0 <= x < nx):
             outside += 1
             continue
-        if not _all_finite(values, k):
+        dose = min(doses[k], MOST_VISITS) if doses.size else 1.0
+        if not (_all_finite(values, k) and dose > 0):
             not_finite += 1
             continue
         i, j = int(y), int(x)
         counted += 1
         if visits[i, j] >= MOST_VISITS:
             _halve(sums, visits, offsets, i, j)
-        visits[i, j] += 1
+        visits[i, j] += dose
         for c in range(len(sums)):
-            sums[c, i, j] += values[k, c]
+            sums[c, i, j] += dose * values[k, c]
         if offsets.size:
-            offsets[0, i, j] += positions[k, 0] - y
-            offsets[1, i, j] += positions[k, 1] - x
+            offsets[0, i, j] += dose * (positions[k, 0] - y)
+            offsets[1, i, j] += dose * (positions[k, 1] - x)
     return counted, outside, not_finite
 
 

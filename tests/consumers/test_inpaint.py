@@ -74,10 +74,9 @@ def frames_of(series: Series, positions: Any, values: Any, first: int = 0) -> Fr
     return Frames(series, indices, data, np.asarray(positions, np.float32))
 
 
-def result(image: Any, topic: str = "vd.haadf", key: SeriesKey | None = None, **arrays: Any) -> Result:
-    return Result(
-        topic, "image", key or SeriesKey(bytes(8), 1), (0, 1), 0, {"image": np.asarray(image), **arrays}
-    )
+def result(image: Any, topic: str = "vd.haadf", unit: str = "counts", **arrays: Any) -> Result:
+    key, shown = SeriesKey(bytes(8), 1), {"image": np.asarray(image), **arrays}
+    return Result(topic, "image", key, (0, 1), 0, shown, {"image": unit})
 
 
 def worked(consumer: Inpaint) -> dict[str, Any]:
@@ -184,18 +183,19 @@ def test_without_samples_nothing_is_shown():
     assert consumer.close() == ()
 
 
-def test_several_results_are_solved_together_and_keep_their_names():
+def test_several_results_are_solved_together_and_keep_what_is_their_own(tmp_path):
     truth, places, values = a_scene()
+    np.save(tmp_path / "truth.npy", truth)
     holes = np.full(SHAPE, np.nan)
     at = tuple(places.astype(int).T)
     holes[at] = values
-    vector = np.stack([holes, -holes], axis=-1)
-    consumer = Inpaint("hole", input=["vd.haadf", "vd.com"])
+    vector = np.stack([3 * holes, -holes], axis=-1)
+    consumer = Inpaint("hole", input=["vd.haadf", "vd.com"], truth=str(tmp_path / "truth.npy"))
     series = Series(SeriesKey(bytes(8), 1), (64, 64), "uint16", scan=Scan(SHAPE))
     consumer.open(series)
     consumer.feed(result(holes))
     assert consumer.work_in() is None
-    consumer.feed(result(vector, "vd.com"))
+    consumer.feed(result(vector, "vd.com", "px"))
     assert consumer.work_in() == 0
     shown = worked(consumer)
     assert {"haadf", "com", "haadf_sigma", "com_sigma", "distance"} >= set(shown)
@@ -205,6 +205,11 @@ def test_several_results_are_solved_together_and_keep_their_names():
     np.testing.assert_allclose(
         last["com"]["arrays"]["image"][..., 1], -last["haadf"]["arrays"]["image"], atol=1e-2
     )
+    assert [last[name]["units"]["image"] for name in ("haadf", "com", "com_sigma")] == ["counts", "px", "px"]
+    haadf, com = (last[name]["attrs"]["held_out_rmse"] for name in ("haadf", "com"))
+    assert com == pytest.approx([3 * haadf[0], haadf[0]], rel=1e-3)
+    assert "held_out_rmse" not in last["haadf_sigma"]["attrs"]
+    assert [name for name in last if "psnr" in last[name]["attrs"]] == ["haadf"]
 
 
 def test_a_result_of_another_size_is_an_error_that_says_so():
@@ -213,6 +218,23 @@ def test_a_result_of_another_size_is_an_error_that_says_so():
     consumer.feed(result(np.zeros((3, 4))))
     with pytest.raises(PipelineError, match=r"vd.haadf is an image of 3x4; a scan image of 40x48"):
         consumer.work()
+
+
+def test_a_picture_that_is_finer_than_its_samples_warns_and_shows_where():
+    _, places, _ = a_scene(count=100)
+    series, consumer = a_series("float64"), Inpaint("hole", algorithm="cosines", reach=100)
+    consumer.open(series)
+    values = 50 + 30 * np.cos(2 * np.pi * places[:, 1] / 6)
+    consumer.merge(consumer.process(frames_of(series, places, values)))
+    first = snapshot(consumer.work())["image"]
+    assert "too_fine" not in first["attrs"].keys() | first["arrays"].keys()
+    assert consumer.alarms() == []
+    last = snapshot(consumer.close())["image"]
+    share = last["attrs"]["too_fine"]
+    assert share == np.mean(last["arrays"]["too_fine"])
+    assert share > 0.9
+    (alarm,) = consumer.alarms()
+    assert f"{100 * share:.0f} % of the picture of series 1 shows features finer than the gaps" in alarm
 
 
 def test_old_samples_fade_where_a_scan_is_repeated():

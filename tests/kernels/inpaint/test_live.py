@@ -208,6 +208,41 @@ def test_another_plan_takes_the_same_samples():
         live.change(Plan("dictionary"))
 
 
+def test_another_reach_cuts_the_last_word_elsewhere_and_leaves_it_the_last():
+    positions, values = scan("random")
+    plan = Plan("thin_plate", 0.8, NoiseModel(), reach=2.0)
+    live = LiveInpainter(SHAPE, 1, plan)
+    live.add(positions, values)
+    before = live.settle()
+    live.change(replace(plan, reach=1e9))
+    wide = live.estimate
+    assert wide.settled
+    assert not live.is_behind
+    near = np.isfinite(before.image)
+    assert not near.all()
+    assert np.isfinite(wide.image).all()
+    assert np.isfinite(wide.sigma).all()
+    np.testing.assert_array_equal(wide.image[near], before.image[near])
+    live.change(replace(plan, reach=None))
+    live.change(plan)
+    np.testing.assert_array_equal(live.estimate.image, before.image)
+    np.testing.assert_array_equal(live.estimate.fine, before.fine)
+
+
+def test_where_a_picture_is_finer_than_its_samples_is_told_once_it_is_known():
+    positions, values = scan("random", fraction=0.05, dose=False)
+    live = LiveInpainter(SHAPE, 1, Plan("cosines", 0.8, uncertainty=False, reach=1e9))
+    live.add(positions, values)
+    first = live.refresh()
+    assert np.isnan(first.too_fine).all()
+    assert first.fine is None
+    last = live.settle()
+    assert last.too_fine == np.mean(last.fine)
+    assert last.too_fine > 0.5
+    live.replace(positions, values[::-1])
+    assert live.refresh().fine is None
+
+
 def test_channels_share_a_choice():
     positions, values = scan("random")
     live = LiveInpainter(SHAPE, 2, QUIET)

@@ -11,7 +11,7 @@ from livem.kernels.noise import NoiseModel
 SIDE = 512
 
 
-@pytest.mark.parametrize(("uncertainty", "most"), [(False, 36), (True, 48)])
+@pytest.mark.parametrize(("uncertainty", "most"), [(False, 37), (True, 49)])
 def test_between_solves_it_keeps_what_the_table_says(uncertainty, most):
     warm_up()
     rng = np.random.default_rng(0)

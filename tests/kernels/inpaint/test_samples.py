@@ -65,6 +65,20 @@ def test_what_float32_cannot_hold_is_no_value():
     assert np.isfinite(field.mean()[0]).sum() == 1
 
 
+def test_a_mean_of_several_visits_counts_as_often_as_they_would():
+    positions, values = scattered(40, (3, 3))
+    visits = np.arange(1, 41)
+    one, other = SampleField((3, 3)), SampleField((3, 3))
+    assert one.add(positions, values, visits) == Added(40, 0, 0)
+    other.add(np.repeat(positions, visits, axis=0), np.repeat(values, visits, axis=0))
+    np.testing.assert_array_equal(one.visits, other.visits)
+    np.testing.assert_allclose(one.mean()[0], other.mean()[0], rtol=1e-6)
+    np.testing.assert_allclose(one.offsets(), other.offsets(), atol=1e-6)
+    assert one.add([[0, 0]] * 3, [1.0] * 3, [0, -1, np.nan]) == Added(0, 0, 3)
+    with pytest.raises(ValueError, match="one for each"):
+        one.add(positions, values, visits[1:])
+
+
 def test_a_parked_beam_keeps_its_mean():
     field = SampleField((1, 2))
     positions, values = np.full((1 << 21, 2), [0, 0.25]), np.ones(1 << 21)
