@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,10 +20,11 @@ from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
 from .dose import counts_per_electron
+from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
 from .sparse_memory import Memory, memory_for
 from .sparse_pictures import distances, pictures
-from .sparse_samples import Group, Samples, Seen, channels_of, groups_of_point, samples_of, scan_of, stacked
+from .sparse_samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .sparse_truth import Truth
 
 PONDER_SHARE, SETTLED_SHARE = 6, 30
@@ -34,6 +35,9 @@ PICTURE_SHARE = 0.5
 SCALE = ("scan_step", "scan_unit")
 FINE_ALARM = 0.5
 """Share of a settled picture with features finer than its gaps from which the user is told."""
+REFUSED_ALARM, REFUSED_LEAST = 0.01, 100
+"""Share of the samples outside the field, or no numbers, from which the user is told: once so many are, or
+at the end of a series, or at once where no sample is any good."""
 
 
 @dataclass(slots=True)
@@ -44,10 +48,27 @@ class _Scan:
     scan: Scan
     live: LiveInpainter
     groups: tuple[Group, ...]
-    seen: Seen
+    seen: FrameSet
     memory: Memory
+    taken: int = 0
+    """Samples that came."""
     refused: int = 0
-    """Samples outside the field or not finite."""
+    """Of them, those outside the field or not finite."""
+    has_ended: bool = False
+    alarms: dict[str, str] = field(default_factory=dict)
+    """What was told the user, by what it is about: each once a series."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether samples came that the picture does not know, or none of those that came was any good."""
+        return self.live.is_behind or (self.refused > 0 and self.live.estimate is None)
+
+    def take(self, samples: Samples) -> None:
+        """Those that are new."""
+        fresh = samples.only(self.seen.add(samples.indices))
+        self.taken += len(fresh.indices)
+        self.refused += self.memory.take(self.live, fresh)
+        self.has_ended = False
 
 
 class Inpaint(Consumer[Samples | None]):
@@ -108,7 +129,6 @@ class Inpaint(Consumer[Samples | None]):
         self._stale = False
         """Whether what was fed is newer than the picture."""
         self._picture_at = self._ponder_at = 0.0
-        self._alarm = ""
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -125,8 +145,8 @@ class Inpaint(Consumer[Samples | None]):
         live = LiveInpainter(scan.shape, channels, self._plan(series), self._ladders)
         memory = self._memory(series, channels)
         groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
-        self._open = _Scan(series, scan, live, groups, Seen(), memory)
-        self._fed, self._stale, self._alarm = {}, False, ""
+        self._open = _Scan(series, scan, live, groups, FrameSet(), memory)
+        self._fed, self._stale = {}, False
         self._picture_at = self._ponder_at = 0.0
 
     def process(self, frames: Frames) -> Samples | None:
@@ -138,9 +158,7 @@ class Inpaint(Consumer[Samples | None]):
 
     def merge(self, partial: Samples | None) -> Sequence[Output]:
         if partial is not None and len(partial.indices):
-            now = self._opened()
-            fresh = partial.only(now.seen.new(partial.indices))
-            now.refused += now.memory.take(now.live, fresh)
+            self._opened().take(partial)
         return ()
 
     def feed(self, result: Result) -> None:
@@ -152,7 +170,7 @@ class Inpaint(Consumer[Samples | None]):
         if now is None:
             return None
         due = []
-        if now.live.is_behind or (self._stale and len(self._fed) == len(self._inputs)):
+        if now.is_due or (self._stale and len(self._fed) == len(self._inputs)):
             due.append(self._picture_at)
         if now.live.is_pondering:
             due.append(self._ponder_at)
@@ -161,8 +179,9 @@ class Inpaint(Consumer[Samples | None]):
     def work(self) -> Sequence[Output]:
         now, began = self._opened(), time.monotonic()
         ponders = now.live.is_pondering and self._ponder_at <= began < self._picture_at
-        if not ponders and (self._take_fed(now) or now.live.is_behind):
+        if not ponders and (self._take_fed(now) or now.is_due):
             now.live.refresh()
+            self._warn_of_refused(now)
             self._picture_at = began + 1 / self._options.hz
             return self._outputs(now)
         now.live.ponder()
@@ -185,29 +204,48 @@ class Inpaint(Consumer[Samples | None]):
         return self._options.parameters
 
     def outputs(self) -> Sequence[Output] | None:
+        """The present picture. Of a series that has ended, the last word by what was set since."""
         now = self._open
-        return None if now is None or now.live.estimate is None else self._outputs(now)
+        if now is None or now.live.estimate is None:
+            return None
+        return self._settled(now) if now.has_ended and now.live.is_behind else self._outputs(now)
 
     def alarms(self) -> Sequence[str]:
-        return [text for text in (self._device_alarm(), self._alarm) if text]
+        told = () if self._open is None else self._open.alarms.values()
+        return [f"{self._where}: {text}" for text in (self._ladders.alarm, *told) if text]
 
     def close(self) -> Sequence[Output]:
         now = self._opened()
         self._take_fed(now)
-        if not now.live.heard:
+        now.has_ended = True
+        if not now.taken and not now.live.heard:
             return ()
         now.memory.finish(now.live)
+        self._warn_of_refused(now)
+        return self._settled(now)
+
+    def _settled(self, now: _Scan) -> Sequence[Output]:
+        """The last word on the samples, and a warning where it says more than they do."""
         estimate = now.live.settle()
         if (fine := estimate.too_fine.max()) > FINE_ALARM:
-            self._alarm = (
-                f"{self._where}: {100 * fine:.0f} % of the picture of series "
-                f"{now.series.key.number} shows features finer than the gaps between its samples: the "
-                f"{estimate.algorithm} put them there; scan more densely where they matter"
+            now.alarms["too fine"] = (
+                f"{100 * fine:.0f} % of the picture of series {now.series.key.number} shows features finer "
+                f"than the gaps between its samples: the {estimate.algorithm} put them there; scan more "
+                "densely where they matter"
             )
         return self._outputs(now)
 
-    def _device_alarm(self) -> str:
-        return f"{self._where}: {alarm}" if (alarm := self._ladders.alarm) else ""
+    def _warn_of_refused(self, now: _Scan) -> None:
+        """Once, with the numbers of that moment."""
+        least = REFUSED_LEAST if now.live.heard and not now.has_ended else 0
+        if now.refused > max(least, REFUSED_ALARM * now.taken):
+            ny, nx = now.scan.shape
+            now.alarms.setdefault(
+                "refused",
+                f"{now.refused} of {now.taken} samples of series {now.series.key.number} lie outside the "
+                f"field of {ny}x{nx} px or are no numbers, and are left out; positions are (y, x) in scan "
+                "pixels: see that the sender divides by the scan step, and the shape of [scan]",
+            )
 
     def _opened(self) -> _Scan:
         if self._open is None:
@@ -239,8 +277,9 @@ class Inpaint(Consumer[Samples | None]):
         channels = samples.values.shape[1]
         if channels != now.live.field.channels:
             now.live = LiveInpainter(now.scan.shape, channels, self._plan(now.series), self._ladders)
-        now.live.replace(samples.positions, samples.values)
-        self._stale = False
+        added = now.live.replace(samples.positions, samples.values)
+        now.taken, now.refused = len(samples.positions), added.outside + added.not_finite
+        self._stale = now.has_ended = False
         return True
 
     def _outputs(self, now: _Scan) -> Sequence[Output]:

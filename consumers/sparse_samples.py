@@ -69,27 +69,6 @@ def samples_of(frames: Frames, scan: Scan) -> Samples:
     return Samples(frames.indices.copy(), places, values).only(pixels >= 0)
 
 
-class Seen:
-    """Frame numbers that were taken in, so that each sample counts once however often it is fed."""
-
-    def __init__(self) -> None:
-        self._bits = np.zeros(1 << 13, np.uint8)
-
-    def new(self, indices: IndexArray) -> npt.NDArray[np.bool_]:
-        """(n,) which of these were not seen before; they are now."""
-        if not len(indices):
-            return np.zeros(0, bool)
-        places, bits = indices >> 3, np.left_shift(1, indices & 7).astype(np.uint8)
-        self._make_room(int(places.max()) + 1)
-        fresh: npt.NDArray[np.bool_] = (self._bits[places] & bits) == 0
-        np.bitwise_or.at(self._bits, places, bits)
-        return fresh
-
-    def _make_room(self, size: int) -> None:
-        if size > len(self._bits):
-            self._bits = np.concatenate([self._bits, np.zeros(max(size, len(self._bits)), np.uint8)])
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """Channels that are one picture: one value a pixel, or the components of a vector."""

@@ -433,9 +433,9 @@ class Worker:
         if fits and (again or not fitted):
             self._asked = False
             self._see_again(_recordings_in(command))
+        self._child.link.reply(command, parameters=self._parameters())
         if fits and self._series is not None:
             self._show()
-        self._child.link.reply(command, parameters=self._parameters())
 
     def _show(self) -> None:
         """What a change has made of the results, without a frame that has to come or be read again for it."""
@@ -444,6 +444,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - as above
             return self._telling.error(error)
         if outputs is not None:
+            self._telling.alarms_of(self._consumer)
             self._outlet.renew(tuple(outputs))
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -176,6 +177,54 @@ def test_strange_samples_give_a_defined_picture(places, values):
     assert shown["image"]["attrs"]["refused"] == len(values) - inside.sum()
 
 
+@pytest.mark.parametrize("step", [None, 40.0], ids=["no positions", "in nm"])
+def test_samples_that_all_lie_outside_give_an_empty_picture_and_say_why(step):
+    _, places, values = a_scene()
+    series, consumer = a_series("float64"), Inpaint("hole")
+    consumer.open(series)
+    frames = frames_of(series, places if step is None else step * (places + 2), values)
+    part = replace(frames, positions=None) if step is None else frames
+    consumer.merge(consumer.process(part))
+    assert consumer.alarms() == []
+    live, last = worked(consumer), snapshot(consumer.close())
+    assert consumer.work_in() is None
+    for shown in (live, last):
+        assert not shown["image"]["arrays"]["valid"].any()
+        assert shown["image"]["attrs"]["refused"] == 700
+    (alarm,) = consumer.alarms()
+    assert "700 of 700 samples of series 1 lie outside the field of 40x48 px" in alarm
+    assert "positions are (y, x) in scan pixels" in alarm
+    consumer.open(series)
+    assert consumer.alarms() == []
+
+
+def test_a_few_samples_outside_are_no_alarm():
+    _, places, values = a_scene(count=1000)
+    series, consumer = a_series("float64"), Inpaint("hole", algorithm="push_pull")
+    for outside, early, late in ((10, 0, 0), (11, 0, 1), (101, 1, 1)):
+        places[:outside, 0] = -7
+        consumer.open(series)
+        consumer.merge(consumer.process(frames_of(series, places, values)))
+        assert worked(consumer)["image"]["attrs"]["refused"] == outside
+        assert len(consumer.alarms()) == early
+        consumer.close()
+        assert len(consumer.alarms()) == late
+
+
+def test_frame_numbers_of_any_size_cost_no_memory():
+    series, consumer = a_series("float64"), Inpaint("hole", algorithm="push_pull")
+    consumer.open(series)
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            consumer.merge(consumer.process(frames_of(series, [[3, 4]], [7.0], 1 << 31)))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20
+    assert snapshot(consumer.close())["image"]["attrs"]["samples"] == 1
+
+
 def test_without_samples_nothing_is_shown():
     consumer = Inpaint("hole")
     consumer.open(a_series())
@@ -310,6 +359,23 @@ def test_memory_changes_while_running():
         consumer.merge(consumer.process(block))
     image = snapshot(consumer.close())["image"]["arrays"]["image"]
     assert image[23:29, 23:29].mean() == pytest.approx(60, abs=3)
+
+
+def test_parameters_change_after_the_end_of_a_series():
+    _, places, values = a_scene(count=300)
+    series, consumer = a_series("float64"), Inpaint("hole", algorithm="thin_plate")
+    run(consumer, series, [frames_of(series, places[:200], values[:200])])
+    for name, value, said in (("algorithm", "push_pull", "push-pull"), ("reach", 2.0, "push-pull")):
+        assert consumer.set(name, value) is False
+        shown = snapshot(consumer.outputs())
+        assert (shown["image"]["attrs"]["algorithm"], shown["image"]["attrs"]["settled"]) == (said, True)
+    assert not shown["image"]["arrays"]["valid"].all()
+    consumer.set("uncertainty", False)
+    assert set(snapshot(consumer.outputs())) == {"image", "distance"}
+    # A sender that was lost comes back: its samples make a new picture, settled when they end.
+    consumer.merge(consumer.process(frames_of(series, places[200:], values[200:], 200)))
+    assert worked(consumer)["image"]["attrs"]["samples"] == 300
+    assert snapshot(consumer.close())["image"]["attrs"]["settled"]
 
 
 def test_parameters_change_while_running():

@@ -124,6 +124,21 @@ def test_topics_of_others_are_left_alone() -> None:
         ),
         ({"total_electrons": "many"}, []),
         ({"assumed": "the disk has not been found"}, ["disk assumed"]),
+        (
+            {"estimate": True, "algorithm": "thin plate", "held_out_rmse": [2.0], "held_out_error": [1.25]},
+            ["thin plate", "held-out error 1.25"],
+        ),
+        (
+            {"estimate": True, "held_out_rmse": [2.0, 3.5], "psnr": 28.94, "too_fine": 0.25, "refused": 1234},
+            [
+                "held-out rms 2, 3.5",
+                "truth 28.9 dB",
+                "25 % finer than the samples tell",
+                "1,234 samples outside",
+            ],
+        ),
+        ({"estimate": True, "held_out_rmse": "good", "too_fine": 0.001, "refused": 0}, []),
+        ({"held_out_rmse": [2.0], "too_fine": 0.25, "refused": 3}, []),
     ],
 )
 def test_what_is_said_of_an_image(attrs: dict[str, Any], said: list[str]) -> None:

@@ -72,6 +72,8 @@ def _estimated(attrs: Mapping[str, Any]) -> Iterator[str]:
         yield f"truth {psnr:.1f} dB"
     if isinstance(share := attrs.get("too_fine"), (int, float)) and share > 0.01:
         yield f"{100 * share:.0f} % finer than the samples tell"
+    if isinstance(refused := attrs.get("refused"), int) and refused > 0:
+        yield f"{count_text(refused)} samples outside"
 
 
 def _numbers(values: Any) -> list[float] | None:
