@@ -1,4 +1,5 @@
-"""Final results on disk: arrays as .npy, pictures as .png, tables and curves as .csv, a summary as JSON.
+"""Final results on disk: arrays as .npy, pictures as .png, tables and curves as .csv, what is said of each as
+JSON, and a summary.
 
 Knows results and files; computes nothing but the grey levels of a picture.
 """
@@ -6,6 +7,7 @@ Knows results and files; computes nothing but the grey levels of a picture.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ UNKNOWN_RGB = (40, 40, 70)
 
 def write_results(directory: Path, results: Mapping[str, Result]) -> dict[str, str]:
     """Write the final results of one series; returns the main file of each topic.
+
+    An image is ``TOPIC.npy`` and ``TOPIC.png``, each further array of its result ``TOPIC.NAME.npy`` (a map
+    ``valid`` only where it says more than NaN does), everything else ``TOPIC.csv``. ``TOPIC.json`` says what
+    they are: kind, series, frames, units, the attributes (an estimate says so there), and the files.
 
     Raises SessionError when the directory cannot be written.
     """
@@ -51,12 +57,58 @@ def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
 
 
 def _write(directory: Path, result: Result) -> Path:
+    """The main file; beside it what it is, and what an image has beside its values."""
     if result.kind == "image":
-        path = directory / f"{result.topic}.npy"
-        np.save(path, result.arrays["image"])
-        write_png(path.with_suffix(".png"), result)
-        return path
-    return _write_table(directory / f"{result.topic}.csv", result)
+        files = {name: _write_array(directory, result, name) for name in _told_by(result)}
+        write_png(directory / f"{result.topic}.png", result)
+        main = files["image"]
+    else:
+        main = _write_table(directory / f"{result.topic}.csv", result)
+        files = {result.kind: main}
+    series = result.series
+    said = {
+        "topic": result.topic,
+        "kind": result.kind,
+        "series": series and series.number,
+        "epoch": series and series.epoch.hex(),
+        "frames": result.frames,
+        "final": result.final,
+        "units": result.units,
+        "attrs": result.attrs,
+        "files": {name: path.name for name, path in files.items()},
+    }
+    text = json.dumps(_plain(said), indent=1, allow_nan=False)
+    (directory / f"{result.topic}.json").write_text(text + "\n", encoding="utf-8")
+    return main
+
+
+def _told_by(result: Result) -> list[str]:
+    """Names of the arrays that say anything: a map of what is valid may be that of what is no NaN."""
+    image, valid = result.arrays["image"], result.arrays.get("valid")
+    known = np.isfinite(image) if image.ndim == 2 else np.isfinite(image).all(axis=-1)
+    is_plain = valid is not None and np.array_equal(valid, known)
+    return [name for name in result.arrays if not (name == "valid" and is_plain)]
+
+
+def _write_array(directory: Path, result: Result, name: str) -> Path:
+    path = directory / (f"{result.topic}.npy" if name == "image" else f"{result.topic}.{name}.npy")
+    np.save(path, result.arrays[name])
+    return path
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: no NaN, no numpy, bytes in hexadecimal digits."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _write_table(path: Path, result: Result) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def test_live_and_offline_pictures_are_the_same(tmp_path):
     }
     for topic, image in expected.items():
         np.testing.assert_allclose(load(account, topic), image, rtol=1e-5, atol=1e-4, err_msg=topic)
+    said = json.loads(Path(account["results"]["point.image"]).with_suffix(".json").read_text())
+    assert (said["attrs"]["estimate"], said["attrs"]["settled"], said["units"]["image"]) == (
+        True,
+        True,
+        "counts",
+    )
+    assert said["attrs"]["held_out_error"][0] > 0
+    sampled = np.load(Path(account["results"]["point.image"]).parent / said["files"]["sampled"])
+    np.testing.assert_array_equal(sampled, np.isfinite(load(account, "vd.all")))
     truth = open_acquisition(SPARSE).truth()["haadf"]
     error = np.sqrt(np.nanmean((load(account, "point.image") - truth) ** 2))
     assert error < 0.25 * truth.std()
