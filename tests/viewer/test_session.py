@@ -129,7 +129,23 @@ def test_a_detector_on_masked_pixels_alone_is_said_to_be_blind(make: Any) -> Non
 
 
 def test_estimates_are_marked(make: Any) -> None:
-    assert "ESTIMATE" in scan_picture(make.scan("x.y", IMAGE, estimate="inpainted"), past=False).caption
+    image = np.ones((3, 4))
+    image[0, 0] = np.nan
+    made = make.scan("x.y", image, estimate=True, algorithm="thin plate")
+    sampled = np.zeros((3, 4), bool)
+    sampled[1, 1] = sampled[1, 2] = True
+    maps = {"sampled": sampled, "too_fine": np.arange(12).reshape(3, 4) > 9}
+    picture = scan_picture(replace(made, arrays={**made.arrays, **maps}), past=False)
+    assert picture.caption == "ESTIMATE   92 %   3 x 4   thin plate"
+    assert picture.reading(1, 2) == "y 1  x 2   1 counts   measured"
+    assert picture.reading(2, 1) == "y 2  x 1   1 counts   estimated"
+    assert picture.reading(2, 2) == "y 2  x 2   1 counts   estimated, finer than the samples tell"
+    assert picture.reading(0, 0) == "y 0  x 0   not measured"
+    strange = replace(made, arrays={**made.arrays, "sampled": sampled[1:]})
+    for unmapped in (made, strange):
+        assert scan_picture(unmapped, past=False).reading(1, 1) == "y 1  x 1   1 counts   estimated"
+    plain = scan_picture(replace(made, attrs={}, arrays={**made.arrays, **maps}), past=False)
+    assert plain.reading(1, 1) == "y 1  x 1   1 counts"
 
 
 def test_a_vector_image_says_about_what_it_is_drawn(make: Any) -> None:

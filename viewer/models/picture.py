@@ -38,6 +38,10 @@ class Picture:
     """(ny, nx) invalid because every detector pixel behind it is masked; None = none."""
     is_signed: bool = False
     """Values about 0, whose sign matters."""
+    sampled: npt.NDArray[np.bool_] | None = None
+    """(ny, nx) pixels of an estimate that were measured; None = no estimate."""
+    too_fine: npt.NDArray[np.bool_] | None = None
+    """(ny, nx) where an estimate is finer than its samples tell; None = no estimate, or not known."""
 
     @property
     def is_vector(self) -> bool:
@@ -59,7 +63,15 @@ class Picture:
         if self.valid is not None and not self.valid[row, column]:
             return f"{place}   not measured"
         values = ", ".join(value_text(float(v)) for v in np.atleast_1d(self.image[row, column]))
-        return f"{place}   {values} {self.unit}".rstrip()
+        return f"{place}   {values} {self.unit}".rstrip() + self._origin(row, column)
+
+    def _origin(self, row: int, column: int) -> str:
+        """Where the value of an estimate comes from."""
+        if self.sampled is None:
+            return ""
+        doubt = self.too_fine is not None and self.too_fine[row, column]
+        finer = ", finer than the samples tell" if doubt else ""
+        return "   measured" if self.sampled[row, column] else f"   estimated{finer}"
 
 
 def frame_picture(result: Result, disk: BrightField | None = None) -> Picture:
@@ -132,19 +144,37 @@ def scan_picture(result: Result, past: bool) -> Picture:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         share = f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %"
         parts.insert(0, share)
+    if result.attrs.get("estimate"):
+        parts.insert(0, "ESTIMATE")  # what does not fit is cut off at the end
     parts += said_of(result.attrs)
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
     if result.attrs.get("blind"):
         parts.append("BLIND: all its pixels are masked")
-    if result.attrs.get("estimate"):
-        parts.append("ESTIMATE")
     if image.ndim == 3:
         _, (y, x) = about_median(image, valid)
         parts.append(f"zero at y {_rounded(y)} x {_rounded(x)}")
     unit = result.units.get("image", "")
     signed, size = result.attrs.get("kind") in SIGNED, calibration_of(result)
-    return Picture(image, valid, result.topic, "   ".join(parts), unit, calibration=size, is_signed=signed)
+    return Picture(
+        image,
+        valid,
+        result.topic,
+        "   ".join(parts),
+        unit,
+        calibration=size,
+        is_signed=signed,
+        sampled=_mask(result, "sampled"),
+        too_fine=_mask(result, "too_fine"),
+    )
+
+
+def _mask(result: Result, name: str) -> npt.NDArray[np.bool_] | None:
+    """A map of an estimate's pixels; one without a map of what was measured has measured nothing."""
+    shape, mask = result.arrays["image"].shape[:2], result.arrays.get(name)
+    if not result.attrs.get("estimate"):
+        return None
+    return np.zeros(shape, bool) if mask is None or mask.shape != shape else mask.astype(bool, copy=False)
 
 
 def _rounded(offset: float) -> str:
