@@ -78,6 +78,7 @@ class NewestImages:
 class MeanImages:
     """Each pixel shows the mean of all frames that fell on it: explicit positions, or all passes of a scan.
 
+    Where some pixel was visited more than once there is a map ``visits`` (ny, nx) int32.
     ``vectors``: how many of the channels, the first ones, are no whole numbers (see COARSE). Sums of integer
     frames are exact to 2^53; those of floats are rounded as the frames come.
     """
@@ -116,7 +117,10 @@ class MeanImages:
         if channels.start < self._vectors:
             sums = sums + self._rest[channels]
         with np.errstate(invalid="ignore"):
-            return shown(np.where(visits > 0, sums / visits, np.nan), self._shape)
+            arrays = shown(np.where(visits > 0, sums / visits, np.nan), self._shape)
+        if not (visits > 1).any():
+            return arrays
+        return {**arrays, "visits": visits[0].reshape(self._shape)}
 
     def totals(self, channel: int) -> tuple[Values, npt.NDArray[np.int32]]:
         """(pixels,) sums over all visits, and how many those were: views."""

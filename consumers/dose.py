@@ -5,6 +5,7 @@ Knows counts over a scan; no frames and no detectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,12 @@ def counts_per_electron(chosen: float | None, meta: Mapping[str, Any]) -> tuple[
     if isinstance(known, int | float) and not isinstance(known, bool) and 0 < known < np.inf:
         return float(known), "series"
     return 1.0, "assumed"
+
+
+def number_of(value: Any) -> float:
+    """What a sender says, or 0."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else 0.0
 
 
 def step_area(meta: Mapping[str, Any]) -> float | None:

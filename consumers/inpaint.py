@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from ..kernels.noise import NoiseModel
 from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
-from .dose import counts_per_electron
+from .dose import counts_per_electron, number_of
 from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
 from .sparse_memory import Memory, memory_for
@@ -48,6 +47,8 @@ class _Scan:
     scan: Scan
     live: LiveInpainter
     groups: tuple[Group, ...]
+    noise: NoiseModel | None
+    """Of one visit; None where nobody says it."""
     seen: FrameSet
     memory: Memory
     taken: int = 0
@@ -142,10 +143,11 @@ class Inpaint(Consumer[Samples | None]):
         warm_up()
         scan = scan_of(self._where, series)
         channels = 1 if self._inputs else channels_of(self._where, series)
-        live = LiveInpainter(scan.shape, channels, self._plan(series), self._ladders)
-        memory = self._memory(series, channels)
+        noise = None if self._inputs else _noise_of(series)
+        live = LiveInpainter(scan.shape, channels, self._plan(noise), self._ladders)
+        memory = memory_for(self._options, series, channels, noise)
         groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
-        self._open = _Scan(series, scan, live, groups, FrameSet(), memory)
+        self._open = _Scan(series, scan, live, groups, noise, FrameSet(), memory)
         self._fed, self._stale = {}, False
         self._picture_at = self._ponder_at = 0.0
 
@@ -195,9 +197,9 @@ class Inpaint(Consumer[Samples | None]):
             raise self.unknown_parameter(name)
         self._options = self._options.changed(self._where, name, value)
         if (now := self._open) is not None:
-            now.live.change(self._plan(now.series))
+            now.live.change(self._plan(now.noise))
             if name == "memory":
-                now.memory = self._memory(now.series, now.live.field.channels)
+                now.memory = memory_for(self._options, now.series, now.live.field.channels, now.noise)
         return False
 
     def parameters(self) -> Mapping[str, Any]:
@@ -252,19 +254,16 @@ class Inpaint(Consumer[Samples | None]):
             raise RuntimeError(f"{self._where} got frames before open()")
         return self._open
 
-    def _plan(self, series: Series) -> Plan:
+    def _plan(self, noise: NoiseModel | None) -> Plan:
         options = self._options
         return Plan(
             algorithm=options.algorithm,
             strength=options.chosen_strength,
-            noise=None if self._inputs else _noise_of(series),
+            noise=noise,
             uncertainty=options.uncertainty,
             reach=options.chosen_reach,
             picture_s=PICTURE_SHARE / options.hz,
         )
-
-    def _memory(self, series: Series, channels: int) -> Memory:
-        return memory_for(self._options, series, channels, self._plan(series).noise)
 
     def _take_fed(self, now: _Scan) -> bool:
         """The newest images, if there are newer ones."""
@@ -273,12 +272,13 @@ class Inpaint(Consumer[Samples | None]):
         found = stacked(self._fed, self._inputs, now.scan.shape)
         if found is None:
             return False
-        samples, now.groups = found
-        channels = samples.values.shape[1]
+        now.groups, now.noise = found.groups, found.noise
+        plan, channels = self._plan(now.noise), found.values.shape[1]
         if channels != now.live.field.channels:
-            now.live = LiveInpainter(now.scan.shape, channels, self._plan(now.series), self._ladders)
-        added = now.live.replace(samples.positions, samples.values)
-        now.taken, now.refused = len(samples.positions), added.outside + added.not_finite
+            now.live = LiveInpainter(now.scan.shape, channels, plan, self._ladders)
+        now.live.change(plan)
+        added = now.live.replace(found.positions, found.values, found.doses)
+        now.taken, now.refused = len(found.positions), added.outside + added.not_finite
         self._stale = now.has_ended = False
         return True
 
@@ -301,11 +301,5 @@ def _noise_of(series: Series) -> NoiseModel | None:
     gain, said_by = counts_per_electron(None, series.meta)
     if said_by != "series":
         return None
-    offset, read_noise = (_number(series.meta.get(name)) for name in ("offset", "read_noise"))
+    offset, read_noise = (number_of(series.meta.get(name)) for name in ("offset", "read_noise"))
     return NoiseModel(gain, offset, max(read_noise, 0.0))
-
-
-def _number(value: Any) -> float:
-    """What a sender says, or 0."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else 0.0

@@ -5,6 +5,7 @@ Knows the state of a series and what was asked for; changes neither.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from .background import Background
 from .base import Output
 from .derived import Derived, is_derived
 from .detectors import DetectorSpec, FittedDetector
-from .dose import Dose, counts_per_electron, dose_attrs, step_area
+from .dose import Dose, counts_per_electron, dose_attrs, number_of, step_area
 from .fresh import Clock, Fresh, Shown
 from .pattern import MeanPattern
 from .presets import Calibration
@@ -80,7 +81,7 @@ class Scene:
 
     def _measured(self, name: str, detector: FittedDetector, topic: str, part: int | None = None) -> Output:
         images, scale = self.state.images, self._electrons(name)
-        fixed = self._attrs(detector)
+        fixed = self._attrs(detector) | self._noise(detector, part)
         if part is not None:
             fixed |= {"segment": part, "direction": detector.attrs["directions"][part]}
 
@@ -155,6 +156,22 @@ class Scene:
         meta = {key: self.series.meta[key] for key in CALIBRATION if key in self.series.meta}
         known = {"background": self.background.path} if self.background is not None else {}
         return {**meta, **known, **self.attrs, **(detector.attrs if geometry else {})}
+
+    def _noise(self, detector: FittedDetector, part: int | None) -> dict[str, Any]:
+        """How a sum of whole counts of one frame scatters: as the series says of a pixel, n times.
+
+        Nothing of weighted sums, and nothing where a count may be anything.
+        """
+        meta, region = self.series.meta, detector.region if part is None else detector.regions[part]
+        gain, said_by = counts_per_electron(None, meta)
+        whole = self.series.numpy_dtype.kind in "iu" and region.weights is None and not detector.is_vector
+        if said_by != "series" or not whole:
+            return {}
+        offset, read_noise = number_of(meta.get("offset")), number_of(meta.get("read_noise"))
+        n = int(np.count_nonzero(region.mask))
+        dark = 0.0 if self.background is None else float(self.background.pixels[region.mask].sum())
+        model = {"gain": gain, "offset": offset * n - dark, "read_noise": max(read_noise, 0.0) * math.sqrt(n)}
+        return {"noise": model}
 
     def _changing(self, name: str) -> dict[str, Any]:
         attrs = dict(self.state.images.attrs(name))

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..kernels.noise import NoiseModel
 from ..stream.results import Result, valid_of
 from ..stream.series import IndexArray, Scan, Series
 from .base import Frames
+from .dose import number_of
 
 MAX_CHANNELS = 8
 
@@ -85,29 +87,63 @@ def groups_of_point(channels: int, unit: str) -> tuple[Group, ...]:
     return tuple(Group(name, slice(n, n + 1), unit) for n, name in enumerate(names))
 
 
-def stacked(
-    results: Mapping[str, Result], topics: Sequence[str], shape: tuple[int, int]
-) -> tuple[Samples, tuple[Group, ...]] | None:
-    """The images of several topics as samples on pixel centres; None until all are there.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Scan images of several topics as samples on pixel centres."""
 
-    A pixel counts where every image is valid.
+    positions: npt.NDArray[np.float32]
+    """(n, 2)"""
+    values: npt.NDArray[np.float64]
+    """(n, c)"""
+    doses: npt.NDArray[np.float64]
+    """(n,) visits that the values are means of."""
+    groups: tuple[Group, ...]
+    noise: NoiseModel | None
+    """Of one visit, where every image says so and all say the same."""
+
+
+def stacked(results: Mapping[str, Result], topics: Sequence[str], shape: tuple[int, int]) -> Stack | None:
+    """The images of several topics as samples; None until all are there.
+
+    A pixel counts where every image is valid, as often as the one that saw it least.
     """
     if any(topic not in results for topic in topics):
         return None
-    images = [_planes(results[topic], shape) for topic in topics]
-    valid = np.logical_and.reduce([valid_of(results[topic]) for topic in topics])
+    chosen = [results[topic] for topic in topics]
+    images = [_planes(result, shape) for result in chosen]
     stack = np.concatenate(images)
-    valid &= np.isfinite(stack).all(axis=0)
-    places = np.argwhere(valid)
-    samples = Samples(np.zeros(len(places), np.int64), places.astype(np.float32), stack[:, valid].T)
+    valid = np.logical_and.reduce([valid_of(result) for result in chosen]) & np.isfinite(stack).all(axis=0)
+    doses = np.minimum.reduce([_visits(result, shape) for result in chosen])
+    models = {_noise_of(result) for result in chosen}
     ends = np.cumsum([0, *map(len, images)]).tolist()
     groups = [
-        Group(name, slice(start, end), str(result.units.get("image", "")), result.arrays["image"].ndim == 3)
-        for name, result, start, end in zip(
-            _names(topics), (results[topic] for topic in topics), ends, ends[1:], strict=False
-        )
+        Group(name, slice(*ends[n : n + 2]), result.units.get("image", ""), result.arrays["image"].ndim == 3)
+        for n, (name, result) in enumerate(zip(_names(topics), chosen, strict=True))
     ]
-    return samples, tuple(groups)
+    return Stack(
+        np.argwhere(valid).astype(np.float32),
+        stack[:, valid].T,
+        doses[valid],
+        tuple(groups),
+        models.pop() if len(models) == 1 else None,
+    )
+
+
+def _visits(result: Result, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """(ny, nx) of how many visits its values are means; one where it does not say."""
+    visits = result.arrays.get("visits")
+    return np.ones(shape) if visits is None or visits.shape != shape else visits.astype(np.float64)
+
+
+def _noise_of(result: Result) -> NoiseModel | None:
+    """What a sum of counts says of itself."""
+    said = result.attrs.get("noise")
+    if not isinstance(said, Mapping):
+        return None
+    try:
+        return NoiseModel(*(number_of(said.get(name)) for name in ("gain", "offset", "read_noise")))
+    except ValueError:  # another consumer's, and no such numbers
+        return None
 
 
 def _planes(result: Result, shape: tuple[int, int]) -> npt.NDArray[np.float64]:

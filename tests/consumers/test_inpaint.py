@@ -11,14 +11,17 @@ import pytest
 
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.inpaint import Inpaint
+from livem.consumers.sparse_samples import stacked
 from livem.consumers.testing import ConsumerTests, example_series, pick, run, snapshot, split
 from livem.errors import PipelineError
 from livem.kernels.device import Device
 from livem.kernels.inpaint import devices
+from livem.kernels.noise import NoiseModel
 from livem.stream.results import Result
 from livem.stream.series import Scan, Series, SeriesKey
 
 SHAPE = (40, 48)
+GAIN = {"gain": 2.0, "offset": 0.0, "read_noise": 0.0}
 
 
 class TestInpaint(ConsumerTests):
@@ -75,9 +78,11 @@ def frames_of(series: Series, positions: Any, values: Any, first: int = 0) -> Fr
     return Frames(series, indices, data, np.asarray(positions, np.float32))
 
 
-def result(image: Any, topic: str = "vd.haadf", unit: str = "counts", **arrays: Any) -> Result:
+def result(
+    image: Any, topic: str = "vd.haadf", unit: str = "counts", noise: Any = None, **arrays: Any
+) -> Result:
     key, shown = SeriesKey(bytes(8), 1), {"image": np.asarray(image), **arrays}
-    return Result(topic, "image", key, (0, 1), 0, shown, {"image": unit})
+    return Result(topic, "image", key, (0, 1), 0, shown, {"image": unit}, {"noise": noise})
 
 
 def worked(consumer: Inpaint) -> dict[str, Any]:
@@ -259,6 +264,50 @@ def test_several_results_are_solved_together_and_keep_what_is_their_own(tmp_path
     assert com == pytest.approx([3 * haadf[0], haadf[0]], rel=1e-3)
     assert "held_out_rmse" not in last["haadf_sigma"]["attrs"]
     assert [name for name in last if "psnr" in last[name]["attrs"]] == ["haadf"]
+
+
+def test_of_several_results_the_pixels_count_that_all_have():
+    """Valid says so, and a number is there; a mask that contradicts a NaN makes no sample of it."""
+    image = np.arange(6.0).reshape(2, 3)
+    image[0, 1] = np.nan
+    valid, visits = np.ones((2, 3), bool), np.full((2, 3), 4, np.int32)
+    valid[1, 2] = False
+    visits[1, 1] = 9
+    one = result(image, noise=GAIN, valid=valid, visits=visits)
+    other = result(np.ones((2, 3)), "vd.bf", noise=GAIN, visits=np.full((2, 3), 7))
+    both = {"vd.haadf": one, "vd.bf": other}
+    found = stacked(both, list(both), (2, 3))
+    assert found is not None
+    assert found.positions.tolist() == [[0, 0], [0, 2], [1, 0], [1, 1]]
+    assert found.values.tolist() == [[0, 1], [2, 1], [3, 1], [4, 1]]
+    assert found.doses.tolist() == [4, 4, 4, 7]
+    assert found.noise == NoiseModel(2.0)
+    for noise in (None, {"gain": 3.0}, {"gain": -1}, "white"):
+        both["vd.bf"] = result(np.ones((2, 3)), "vd.bf", noise=noise)
+        found = stacked(both, list(both), (2, 3))
+        assert found is not None
+        assert found.noise is None
+        assert found.doses.tolist() == [1, 1, 1, 1]
+    assert stacked(both, ["vd.haadf", "vd.com"], (2, 3)) is None
+
+
+def test_what_a_result_says_of_its_noise_and_visits_counts():
+    """A picture of counts tells its error without their noise, and what was seen often is smoothed less."""
+    truth, places, _ = a_scene(count=900)
+    at = tuple(places.astype(int).T)
+    visits = np.zeros(SHAPE, np.int32)
+    visits[at] = np.where(at[1] < SHAPE[1] // 2, 100, 1)
+    holes = np.full(SHAPE, np.nan)
+    holes[at] = 2 * np.random.default_rng(3).poisson(visits[at] * truth[at]) / visits[at]
+    moved = {}
+    for name, extra in (("plain", {}), ("told", {"noise": GAIN, "visits": visits})):
+        consumer = Inpaint("hole", input="vd.haadf", algorithm="thin_plate", strength=0.3)
+        consumer.open(Series(SeriesKey(bytes(8), 1), (64, 64), "uint16", scan=Scan(SHAPE)))
+        consumer.feed(result(holes, **extra))
+        last = snapshot(consumer.close())["haadf"]
+        moved[name] = np.nanmean(np.abs(last["arrays"]["image"] - holes)[visits == 100])
+        assert ("held_out_error" in last["attrs"]) == (name == "told")
+    assert moved["told"] < 0.3 * moved["plain"]
 
 
 def test_a_result_of_another_size_is_an_error_that_says_so():

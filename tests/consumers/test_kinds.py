@@ -460,11 +460,35 @@ def test_the_mean_of_passes_is_exact_in_any_order():
     np.testing.assert_array_equal(
         image(one, "all"), FRAMES[:40].sum(axis=(1, 2)).reshape(4, 2, 5).mean(axis=0)
     )
+    for name in detectors:
+        np.testing.assert_array_equal(one[name]["arrays"]["visits"], np.full((2, 5), 4))
+    assert "visits" not in run(VirtualDetectors("vd", detectors), series, blocks)["all"]["arrays"]
     np.testing.assert_array_equal(image(one, "com"), image(other, "com"))
     com = center_of_mass(FRAMES[:40])[0].reshape(4, 2, 5, 2).mean(axis=0)
     np.testing.assert_allclose(image(one, "com"), com, atol=1e-14)
     with pytest.raises(PipelineError, match="newest"):
         VirtualDetectors("vd", passes="newst")
+
+
+def test_sums_of_counts_say_how_they_scatter(tmp_path):
+    np.save(tmp_path / "dark.npy", np.full(SHAPE, 0.5))
+    detectors = {
+        "bf": {"kind": "disk", "radius": 3},
+        "com": {"kind": "com"},
+        "seg": {"kind": "segments", "outer": 9},
+    }
+    meta = {"counts_per_electron": 4.0, "offset": 2.0, "read_noise": 1.5}
+    series = replace(a_series(), meta=meta)
+    shown = played(VirtualDetectors("vd", detectors), series, [])
+    n = np.count_nonzero(disk(SHAPE, 3))
+    assert shown["bf"]["attrs"]["noise"] == {"gain": 4.0, "offset": 2.0 * n, "read_noise": 1.5 * np.sqrt(n)}
+    n = np.count_nonzero(ring_segments(SHAPE, 0, 9, 4, 0.0)[1])
+    assert shown["seg.s1"]["attrs"]["noise"]["offset"] == 2.0 * n
+    assert "noise" not in shown["com"]["attrs"]
+    dark = played(VirtualDetectors("vd", detectors, background=str(tmp_path / "dark.npy")), series, [])
+    assert dark["seg.s1"]["attrs"]["noise"]["offset"] == 1.5 * n
+    for silent in (replace(series, meta={}), replace(series, dtype="float32")):
+        assert "noise" not in played(VirtualDetectors("vd", detectors), silent, [])["bf"]["attrs"]
 
 
 def test_more_images_than_memory_are_refused():
