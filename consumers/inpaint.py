@@ -21,7 +21,7 @@ from .base import Consumer, Encoded, Frames, Output
 from .dose import counts_per_electron, number_of
 from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
-from .sparse_memory import Memory, memory_for
+from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
 from .sparse_pictures import distances, pictures
 from .sparse_samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .sparse_truth import Truth
@@ -29,6 +29,7 @@ from .sparse_truth import Truth
 PONDER_SHARE, SETTLED_SHARE = 6, 30
 """After a piece of pondering that took t, the next begins 6 t after its start; 30 t once
 it is clear which solver is best, as no picture comes meanwhile."""
+MEMORY = ("memory", "pass_samples")
 PICTURE_SHARE = 0.5
 """Of the time between two pictures, that solving one may take: what needs more is for the end."""
 SCALE = ("scan_step", "scan_unit")
@@ -55,6 +56,8 @@ class _Scan:
     """Samples that came."""
     refused: int = 0
     """Of them, those outside the field or not finite."""
+    newest: int = 0
+    """Highest frame number."""
     has_ended: bool = False
     alarms: dict[str, str] = field(default_factory=dict)
     """What was told the user, by what it is about: each once a series."""
@@ -69,6 +72,7 @@ class _Scan:
         fresh = samples.only(self.seen.add(samples.indices))
         self.taken += len(fresh.indices)
         self.refused += self.memory.take(self.live, fresh)
+        self.newest = max(self.newest, int(samples.indices[-1]))
         self.has_ended = False
 
 
@@ -86,6 +90,7 @@ class Inpaint(Consumer[Samples | None]):
     hz : pictures a second, at most. With "auto", what would take half of this time is for the last picture.
     memory : where a scan is repeated: "auto" (samples count until newer ones contradict them), passes after
         which a sample counts for 1/e, or 0: all count alike.
+    pass_samples : frames of a pass of a repeated scan; 0: as the series announces.
     uncertainty : show the standard deviation of the picture's error.
     truth : a .npy image to compare with, for simulations.
 
@@ -108,6 +113,7 @@ class Inpaint(Consumer[Samples | None]):
         reach: float | str = "auto",
         hz: float = 30.0,
         memory: float | str = "auto",
+        pass_samples: int = 0,
         uncertainty: bool = True,
         truth: str = "",
     ) -> None:
@@ -120,6 +126,7 @@ class Inpaint(Consumer[Samples | None]):
             "reach": reach,
             "hz": hz,
             "memory": memory,
+            "pass_samples": pass_samples,
             "uncertainty": uncertainty,
         }
         self._options = InpaintOptions.parse(self._where, values)
@@ -148,6 +155,7 @@ class Inpaint(Consumer[Samples | None]):
         memory = memory_for(self._options, series, channels, noise)
         groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
         self._open = _Scan(series, scan, live, groups, noise, FrameSet(), memory)
+        self._warn_of_memory(self._open)
         self._fed, self._stale = {}, False
         self._picture_at = self._ponder_at = 0.0
 
@@ -198,8 +206,9 @@ class Inpaint(Consumer[Samples | None]):
         self._options = self._options.changed(self._where, name, value)
         if (now := self._open) is not None:
             now.live.change(self._plan(now.noise))
-            if name == "memory":
+            if name in MEMORY:
                 now.memory = memory_for(self._options, now.series, now.live.field.channels, now.noise)
+                self._warn_of_memory(now)
         return False
 
     def parameters(self) -> Mapping[str, Any]:
@@ -236,6 +245,9 @@ class Inpaint(Consumer[Samples | None]):
                 "densely where they matter"
             )
         return self._outputs(now)
+
+    def _warn_of_memory(self, now: _Scan) -> None:
+        now.alarms["memory"] = lack_of_memory(self._options, now.series, bool(self._inputs))
 
     def _warn_of_refused(self, now: _Scan) -> None:
         """Once, with the numbers of that moment."""
@@ -287,7 +299,8 @@ class Inpaint(Consumer[Samples | None]):
         if estimate is None:
             return ()
         scale = {key: now.series.meta[key] for key in SCALE if key in now.series.meta}
-        psnr = self._truth.psnr(estimate.image[0], now.series, now.scan)
+        one_pass = samples_per_pass(now.series, self._options.pass_samples)
+        psnr = self._truth.psnr(estimate.image[0], now.newest // one_pass if one_pass else 0)
         of_first: dict[str, Any] = {} if psnr is None else {"psnr": psnr}
         outputs: list[Output] = []
         for group in now.groups:

@@ -14,6 +14,7 @@ from .detector_values import hint
 MAX_REACH = 1e4
 MAX_STRENGTH = 1e9
 HZ = (0.1, 100.0)
+MAX_PASS = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class InpaintOptions:
     memory: float | str = AUTO
     """Passes after which a sample counts for 1/e, where a scan is repeated; 0 = all count alike; "auto" =
     until newer samples contradict it."""
+    pass_samples: int = 0
+    """Frames of a pass of a repeated scan; 0 = as the series announces."""
     uncertainty: bool = True
 
     @classmethod
@@ -43,6 +46,7 @@ class InpaintOptions:
         _number(where, "reach", options.reach, 0.0, MAX_REACH, auto=True)
         _number(where, "hz", options.hz, *HZ)
         _number(where, "memory", options.memory, 0.0, 1e6, auto=True)
+        _number(where, "pass_samples", options.pass_samples, 0, MAX_PASS, whole=True)
         if not isinstance(options.uncertainty, bool):
             raise PipelineError(f"{where}: uncertainty = {options.uncertainty!r}; it must be true or false")
         return options
@@ -85,12 +89,16 @@ def input_topics(where: str, value: Any) -> Sequence[str]:
     return tuple(topics)
 
 
-def _number(where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False) -> None:
+def _number(
+    where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False, whole: bool = False
+) -> None:
     if auto and value == AUTO:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    kinds = int if whole else int | float
+    is_number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
     if not (is_number and low <= value <= high):
         word = f'"{AUTO}" or ' if auto else ""
+        number = "a whole number" if whole else "a number"
         raise PipelineError(
-            f"{where}: {name} = {value!r}; it must be {word}a number from {low:g} to {high:g}"
+            f"{where}: {name} = {value!r}; it must be {word}{number} from {low:g} to {high:g}"
         )

@@ -42,7 +42,7 @@ class Memory(Protocol):
 
 def memory_for(options: InpaintOptions, series: Series, channels: int, noise: NoiseModel | None) -> Memory:
     """The one for a series. One of a single pass, or of a length that nobody knows, has nothing to forget."""
-    one_pass = samples_per_pass(series)
+    one_pass = samples_per_pass(series, options.pass_samples)
     if not one_pass or options.memory == 0:
         return Fading(0.0)
     if options.fading is not None:
@@ -52,9 +52,39 @@ def memory_for(options: InpaintOptions, series: Series, channels: int, noise: No
     return Forgetting(one_pass, Motion(series.scan.shape, channels, noise))
 
 
-def samples_per_pass(series: Series) -> int:
-    """Frames of a pass of a repeated scan; 0 where there is one pass only, or nobody knows."""
+def lack_of_memory(options: InpaintOptions, series: Series, of_input: bool) -> str:
+    """Why samples of former passes count alike although that is not what was asked for; "" where it is."""
+    scan, one_pass = series.scan, samples_per_pass(series, options.pass_samples)
+    is_repeated = scan is not None and scan.repeats != 1
+    if options.memory == 0 or not (is_repeated or one_pass or options.fading):
+        return ""
+    if of_input:
+        averaged = scan is not None and scan.order == "positions"
+        if not (averaged or options.fading or options.pass_samples):
+            return ""  # the newest pass, as it is
+        return (
+            "memory has no effect on an input, whose images come as a whole; at explicit positions they are "
+            "the mean of all passes, and what moves smears; only samples of a point detector, taken without "
+            "an input, can be forgotten"
+        )
+    if not one_pass:
+        return (
+            f"series {series.key.number} does not say how many samples a pass has, so memory has no effect "
+            "and what moves smears: give pass_samples, or announce repeats and count"
+        )
+    if options.fading is None and one_pass < LEAST_PASS:
+        return (
+            f"passes of {one_pass} samples are too short to tell what has changed (from {LEAST_PASS} on), so "
+            "all samples count alike: give memory in passes"
+        )
+    return ""
+
+
+def samples_per_pass(series: Series, given: int = 0) -> int:
+    """Frames of a pass of a repeated scan, as given or announced; 0: there is one pass, or nobody knows."""
     scan = series.scan
+    if given:
+        return given
     if scan is None or scan.repeats == 1:
         return 0
     if scan.order != "positions":

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
-from ..stream.series import Scan, Series
 
 
 class Truth:
@@ -26,16 +25,17 @@ class Truth:
         self._path = Path(path) if path else None
         self._image: npt.NDArray[np.float64] | None = None
 
-    def psnr(self, image: npt.NDArray[np.float32], series: Series, scan: Scan) -> float | None:
+    def psnr(self, image: npt.NDArray[np.float32], number: int) -> float | None:
         """Peak signal-to-noise ratio (dB) of a picture (ny, nx) where it is finite; the truth's own range.
 
-        None without a truth of this shape.
+        ``number``: of the pass whose truth it is compared with, from 0; beyond the last, the last. None
+        without a truth of this shape.
         """
         truth = self._loaded()
         if truth is None or truth.shape[-2:] != image.shape:
             return None
         if truth.ndim == 3:
-            truth = truth[-1]
+            truth = truth[min(number, len(truth) - 1)]
         shown = np.isfinite(image)
         if not shown.any():
             return None

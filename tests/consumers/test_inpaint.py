@@ -370,15 +370,46 @@ def a_movie(passes: int = 4, n: int = 64, per_pass: int = 1024) -> tuple[Series,
 
 def test_of_a_repeated_scan_only_what_moved_is_forgotten():
     series, blocks, truth = a_movie()
-    levels, scatter = {}, {}
+    levels, scatter, images = {}, {}, {}
     for memory in ("auto", 0.0):
         consumer = Inpaint("hole", memory=memory, algorithm="thin_plate", strength=1.0)
-        image = run(consumer, series, blocks)["image"]["arrays"]["image"]
+        images[memory] = image = run(consumer, series, blocks)["image"]["arrays"]["image"]
+        assert consumer.alarms() == []
         levels[memory] = image[23:29, 23:29].mean()
         scatter[memory] = (image - truth)[40:60, 4:60].std()
     assert levels["auto"] == pytest.approx(60, abs=3)
     assert levels[0.0] < 45
     assert scatter["auto"] < 1.15 * scatter[0.0]
+    # A scan of unknown length: it smears, and says what is lacking, until that is told.
+    endless = replace(series, count=None, scan=Scan((64, 64), "positions", repeats=0))
+    for told, memory in ((0, 0.0), (1024, "auto")):
+        consumer = Inpaint("hole", algorithm="thin_plate", strength=1.0, pass_samples=told)
+        image = run(consumer, endless, blocks)["image"]["arrays"]["image"]
+        np.testing.assert_array_equal(image, images[memory])
+        assert ["give pass_samples" in alarm for alarm in consumer.alarms()] == [True] * (not told)
+
+
+@pytest.mark.parametrize(
+    ("scan", "params", "words"),
+    [
+        ({"repeats": 0}, {}, "does not say how many samples a pass has"),
+        ({}, {"memory": 2}, "give pass_samples"),
+        ({}, {"memory": "auto"}, ""),
+        ({"repeats": 0}, {"memory": 0}, ""),
+        ({"repeats": 0}, {"pass_samples": 600}, ""),
+        ({"repeats": 0}, {"pass_samples": 500}, "passes of 500 samples are too short"),
+        ({"repeats": 0}, {"pass_samples": 500, "memory": 2}, ""),
+        ({"repeats": 2}, {"input": "vd.haadf"}, "the mean of all passes"),
+        ({"order": "raster", "repeats": 2}, {"input": "vd.haadf"}, ""),
+        ({"order": "raster", "repeats": 2}, {"input": "vd.haadf", "memory": 2}, "no effect on an input"),
+    ],
+)
+def test_memory_without_effect_is_an_alarm(scan, params, words):
+    consumer = Inpaint("hole", **params)
+    consumer.open(replace(a_series(), scan=Scan(SHAPE, **({"order": "positions"} | scan))))
+    assert [words in alarm for alarm in consumer.alarms()] == [True] * bool(words)
+    consumer.set("memory", 0)
+    assert consumer.alarms() == []
 
 
 def test_what_is_forgotten_depends_on_the_samples_alone():
@@ -453,6 +484,7 @@ def test_parameters_change_while_running():
         ({"hz": 0}, "hz = 0"),
         ({"memory": True}, "memory = True"),
         ({"memory": "long"}, '"auto" or a number'),
+        ({"pass_samples": 3.5}, "a whole number from 0"),
         ({"uncertainty": 1}, "true or false"),
         ({"truth": "truth.png"}, "path of a .npy"),
         ({"input": 3}, "must be a topic"),
@@ -484,6 +516,19 @@ def test_the_truth_is_compared_with_where_there_is_one(tmp_path):
     last = snapshot(consumer.close())["image"]
     error = np.mean((last["arrays"]["image"] - truth) ** 2)
     assert last["attrs"]["psnr"] == pytest.approx(10 * np.log10(np.ptp(truth) ** 2 / error))
+
+
+def test_of_a_scan_that_is_repeated_the_truth_is_that_of_the_newest_pass(tmp_path):
+    truth, places, values = a_scene(count=600)
+    np.save(tmp_path / "truth.npy", np.stack([truth, truth + 30, truth - 30]))
+    series = a_series("float64", count=1800, repeats=3)
+    consumer = Inpaint("hole", truth=str(tmp_path / "truth.npy"), memory=0.1, algorithm="thin_plate")
+    consumer.open(series)
+    for number, shown in enumerate((values, values + 30, values - 30)):
+        part = frames_of(series, places, shown, 600 * number)
+        consumer.merge(consumer.process(part))
+        assert worked(consumer)["image"]["attrs"]["psnr"] > 20
+    assert snapshot(consumer.close())["image"]["attrs"]["psnr"] > 20
 
 
 class Twin:
