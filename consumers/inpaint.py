@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import PipelineError
 from ..kernels.device import Device
 from ..kernels.inpaint.devices import Ladders
 from ..kernels.inpaint.ladders import AUTO
@@ -21,6 +22,7 @@ from .base import Consumer, Encoded, Frames, Output
 from .dose import counts_per_electron, number_of
 from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
+from .sparse_delay import Delay, delay_of
 from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
 from .sparse_pictures import distances, pictures
 from .sparse_samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
@@ -51,6 +53,7 @@ class _Scan:
     noise: NoiseModel | None
     """Of one visit; None where nobody says it."""
     seen: FrameSet
+    delay: Delay
     memory: Memory
     taken: int = 0
     """Samples that came."""
@@ -71,7 +74,7 @@ class _Scan:
         """Those that are new."""
         fresh = samples.only(self.seen.add(samples.indices))
         self.taken += len(fresh.indices)
-        self.refused += self.memory.take(self.live, fresh)
+        self.refused += self.memory.take(self.live, self.delay.placed(fresh))
         self.newest = max(self.newest, int(samples.indices[-1]))
         self.has_ended = False
 
@@ -92,6 +95,7 @@ class Inpaint(Consumer[Samples | None]):
         which a sample counts for 1/e, or 0: all count alike.
     pass_samples : frames of a pass of a repeated scan; 0: as the series announces.
     uncertainty : show the standard deviation of the picture's error.
+    delay : s that the probe is behind the positions of its samples, one number or [y, x].
     truth : a .npy image to compare with, for simulations.
 
     Notes
@@ -115,6 +119,7 @@ class Inpaint(Consumer[Samples | None]):
         memory: float | str = "auto",
         pass_samples: int = 0,
         uncertainty: bool = True,
+        delay: Any = 0.0,
         truth: str = "",
     ) -> None:
         super().__init__(name)
@@ -130,6 +135,11 @@ class Inpaint(Consumer[Samples | None]):
             "uncertainty": uncertainty,
         }
         self._options = InpaintOptions.parse(self._where, values)
+        self._delay = delay_of(self._where, delay)
+        if self._inputs and any(self._delay):
+            raise PipelineError(
+                f"{self._where}: delay is of a stream's positions; leave it out with an input"
+            )
         self._truth = Truth(self._where, truth)
         self._ladders = Ladders()
         self._open: _Scan | None = None
@@ -153,8 +163,9 @@ class Inpaint(Consumer[Samples | None]):
         noise = None if self._inputs else _noise_of(series)
         live = LiveInpainter(scan.shape, channels, self._plan(noise), self._ladders)
         memory = memory_for(self._options, series, channels, noise)
+        delay = Delay.of(self._where, self._delay, series)
         groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
-        self._open = _Scan(series, scan, live, groups, noise, FrameSet(), memory)
+        self._open = _Scan(series, scan, live, groups, noise, FrameSet(), delay, memory)
         self._warn_of_memory(self._open)
         self._fed, self._stale = {}, False
         self._picture_at = self._ponder_at = 0.0
@@ -200,7 +211,7 @@ class Inpaint(Consumer[Samples | None]):
         return ()
 
     def set(self, name: str, value: Any) -> bool:
-        """Change any of the parameters but ``input`` and ``truth``; the samples stay."""
+        """Change any of the parameters but ``input``, ``delay`` and ``truth``; the samples stay."""
         if name not in OPTIONS:
             raise self.unknown_parameter(name)
         self._options = self._options.changed(self._where, name, value)

@@ -36,6 +36,7 @@ class SparseScanOptions:
     seed: int = option(0, "seed of specimen, path and noise", 0, 2**31)
     repeats: int = option(1, "passes with new positions each; the vacancy hops between them", 1, 10_000)
     spacing: float = option(14.0, "distance of atomic columns in scan pixels", 3.0, 256.0)
+    delay: float = option(0.0, "samples by which the probe is behind its positions as sent", 0.0, 1000.0)
     frames: int = option(0, "end the series after so many samples; 0 = all passes", 0, 10**12)
 
 
@@ -110,9 +111,18 @@ class SparseScan(Acquisition):
         """Positions (n, 2) and counts (n,) of all passes."""
         rng = np.random.default_rng([self.options.seed, 2])
         positions = self._paths(rng)
-        expected = [sample_columns(crystal, at) for crystal, at in zip(self.crystals, positions, strict=True)]
+        places = np.split(self._visited(np.concatenate(positions)), len(positions))
+        expected = [sample_columns(crystal, at) for crystal, at in zip(self.crystals, places, strict=True)]
         counts = self._counts(np.concatenate(expected)).astype(np.float32)
         return np.concatenate(positions), poisson_counts(rng, counts, np.uint16)
+
+    def _visited(self, commanded: Positions) -> Positions:
+        """Where the probe was: coils that hold each position until the next average two of them."""
+        if not self.options.delay:
+            return commanded
+        numbers = np.arange(len(commanded), dtype=np.float64)
+        axes = [np.interp(numbers - self.options.delay, numbers, axis) for axis in commanded.T]
+        return np.stack(axes, axis=1).astype(np.float32)
 
     def _paths(self, rng: np.random.Generator) -> list[Positions]:
         """The path of each pass."""

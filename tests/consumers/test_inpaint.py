@@ -11,14 +11,18 @@ import pytest
 
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.inpaint import Inpaint
-from livem.consumers.sparse_samples import stacked
+from livem.consumers.sparse_delay import Delay, delay_of
+from livem.consumers.sparse_samples import samples_of, stacked
 from livem.consumers.testing import ConsumerTests, example_series, pick, run, snapshot, split
 from livem.errors import PipelineError
 from livem.kernels.device import Device
 from livem.kernels.inpaint import devices
 from livem.kernels.noise import NoiseModel
+from livem.kernels.scan_coils import Axis, CoilModel
+from livem.kernels.scan_path import ScanPath
 from livem.stream.results import Result
 from livem.stream.series import Scan, Series, SeriesKey
+from livem.stream.simulate.catalogue import open_acquisition
 
 SHAPE = (40, 48)
 GAIN = {"gain": 2.0, "offset": 0.0, "read_noise": 0.0}
@@ -474,9 +478,63 @@ def test_parameters_change_while_running():
         consumer.set("strenght", 1)
 
 
+@pytest.mark.parametrize("delay", [0.0, (1e-6, 2.5e-6), (4.25e-6, 0.0)])
+def test_a_delay_puts_samples_where_the_coils_had_the_probe(delay):
+    """As the model of the coils has it for the whole path, however its samples are parted."""
+    rng = np.random.default_rng(5)
+    path = ScanPath(SHAPE, rng.uniform(0, 39, (300, 2)).astype(np.float32), np.full(300, 1e-6), np.zeros(300))
+    y, x = delay_of("here", delay if isinstance(delay, tuple) else 0.0)
+    expected = CoilModel(Axis(y), Axis(x)).apply(path)
+    series = replace(a_series("float64"), meta={"frame_time": 1e-6})
+    held = Delay.of("here", (y, x), series)
+    parts = split(frames_of(series, path.positions, np.arange(300)), [1, 2, 3, 100, 50])
+    found = [held.placed(samples_of(part, series.scan)).positions for part in parts]
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-4)
+
+
+def test_a_sample_behind_a_lost_one_has_no_place():
+    series = replace(a_series("float64"), meta={"frame_time": 1e-6})
+    frames = frames_of(series, np.arange(20.0).reshape(10, 2), np.arange(10))
+    held = Delay.of("here", (1.5e-6, 1.5e-6), series)
+    found = held.placed(samples_of(pick(frames, [0, 1, 2, 4, 5, 6, 7]), series.scan)).positions[:, 0]
+    np.testing.assert_allclose(found, [0, 0, 1, np.nan, np.nan, 9, 11])
+
+
+def test_a_known_delay_of_the_coils_makes_the_picture_sharp():
+    simulated = open_acquisition(
+        "sim:sparse?scan=40x48&pattern=lissajous&fraction=0.6&spacing=9&delay=2.5&fps=1e4"
+    )
+    key, count = SeriesKey(bytes(8), 1), simulated.count
+    series = Series(key, (1, 1), "uint16", count=count, scan=simulated.scan, meta=simulated.meta)
+    values, truth = simulated.bank.take(0, count).ravel(), simulated.truth()["haadf"]
+    frames = frames_of(series, simulated.positions(0, count), values)
+    errors = {}
+    for delay in (0.0, 2.5e-4):
+        shown = run(Inpaint("hole", delay=delay, algorithm="thin_plate"), series, [frames])["image"]["arrays"]
+        errors[delay] = np.sqrt(np.nanmean((shown["image"] - truth) ** 2))
+    assert errors[2.5e-4] < 0.5 * errors[0.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"meta": {}}, "frame_time = None"),
+        ({"meta": {"frame_time": 1e-9}}, "10000 at most"),
+        ({"scan": Scan(SHAPE)}, "no scan of explicit positions"),
+    ],
+)
+def test_a_delay_needs_a_scan_that_it_is_of(change, words):
+    with pytest.raises(PipelineError, match=words):
+        Inpaint("hole", delay=1e-4).open(replace(a_series(), **change))
+    Inpaint("hole").open(replace(a_series(), **change))
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [
+        ({"delay": -1e-6}, "seconds from 0 to 1"),
+        ({"delay": [1e-6]}, "one number or [y, x]"),
+        ({"delay": 1e-6, "input": "vd.haadf"}, "leave it out with an input"),
         ({"algorithm": "thin_plte"}, "did you mean 'thin_plate'"),
         ({"strength": -1}, "0 to 1e"),
         ({"strength": "strong"}, '"auto" or a number'),
