@@ -24,7 +24,7 @@ SMALL = {
 FRAMES = {"4dstem": 48 * 48, "sparse": 64 * 64 // 4, "insitu": 40}
 SHOWN = {
     "4dstem": ("vd.bf", "vd.haadf", "preview.frame"),
-    "sparse": ("vd.value",),
+    "sparse": ("vd.value", "inpaint.image"),
     "insitu": ("preview.frame",),
 }
 """Result images that a snapshot shows in grey or in one colour map (a centre of mass is shown in hues)."""
@@ -50,6 +50,19 @@ def test_all_demos_are_exact_and_their_snapshots_show_their_results(
             values = np.load(series["results"][topic])
             likeness = [alike(values, pane) for pane in panes]
             assert max(likeness, default=0.0) > 0.9, (series["demo"], topic, likeness)
+        if series["demo"] == "sparse":
+            assert_true_picture(Path(series["results"]["inpaint.image"]), folder / "truth" / "haadf.npy")
+
+
+def assert_true_picture(file: Path, truth: Path) -> None:
+    """A settled estimate that says how far it is from the truth, and a held-out error that is about that."""
+    image, expected = np.load(file), np.load(truth)
+    said = json.loads(file.with_suffix(".json").read_text())["attrs"]
+    assert (said["estimate"], said["settled"], said["coverage"] < 0.3) == (True, True, True)
+    error = np.sqrt(np.nanmean((image - expected) ** 2))
+    assert said["psnr"] == pytest.approx(20 * np.log10(np.ptp(expected) / error))
+    assert said["psnr"] > 25
+    assert 0.5 < said["held_out_error"][0] / error < 2
 
 
 def assert_exact(series: dict[str, Any], frames: int) -> None:
