@@ -26,3 +26,5 @@ SUITE: Mapping[str, str] = MappingProxyType(
     }
 )
 """Benchmarks by name, as "module:function"; a function takes ``quick`` and gives figures.Measured."""
+PICTURES: Mapping[str, str] = MappingProxyType({"inpaint": "livem.benchmarks.inpaint_pictures:draw"})
+"""Of those whose results are pictures; a function takes a folder and gives the files that it has drawn."""

@@ -21,6 +21,7 @@ from ..kernels.inpaint.ladders import COSINES, PUSH_PULL, THIN_PLATE
 from ..kernels.inpaint.live import LiveInpainter, Plan, warm_up
 from ..kernels.inpaint.samples import SampleField
 from ..kernels.inpaint.solution import Budget
+from ..kernels.inpaint.wavelet import WaveletThresholds
 from .figures import Gate, Measured, Row, Spread, at_least, at_most
 from .inpaint_peers import BIHARMONIC, FISTA, fillers, missing
 from .inpaint_scenes import (
@@ -139,9 +140,9 @@ def _compared(scan: SparseScan, rounds: int) -> Iterator[tuple[str, tuple[float,
     data, weight = scan.fields()
     live = partial(_settled, scan)
     yield AUTO, (psnr(live().image[0], scan.truth), _times(live, min(rounds, 3)))
-    for ladder in (THIN_PLATE, COSINES):
-        solve = partial(ladder.solver.solve, data, weight)
-        yield ladder.solver.name, (psnr(solve().image[0], scan.truth), _times(solve, rounds))
+    for solver in (THIN_PLATE.solver, COSINES.solver, WaveletThresholds()):
+        solve = partial(solver.solve, data, weight)
+        yield solver.name, (psnr(solve().image[0], scan.truth), _times(solve, rounds))
     best: tuple[float, Spread] | None = None
     for name, fill in fillers().items():
         way = partial(fill, data[0], weight > 0)

@@ -18,7 +18,8 @@ from . import options as opt
 
 Measured = Mapping[str, Any]
 """What a benchmark gives: "title", "rows" (tables of one kind), "gates" (name, value, limit, ok)."""
-Benchmark = Callable[[bool], Measured]
+Benchmark = Callable[..., Any]
+"""Takes ``quick`` and gives Measured; one that draws takes a folder and gives files."""
 
 
 @click.command()
@@ -26,19 +27,34 @@ Benchmark = Callable[[bool], Measured]
 @click.option("--quick", is_flag=True, help="Shorter and less exact: does everything run?")
 @click.option("--list", "only_list", is_flag=True, help="Name the benchmarks and end.")
 @click.option("--out", type=opt.FILE, help="Also write to this file: .json, else Markdown.")
+@click.option(
+    "--pictures",
+    type=opt.DIRECTORY,
+    help="Draw the pictures that a benchmark is about into this folder, and measure nothing.",
+)
 @opt.as_json
-def command(names: tuple[str, ...], quick: bool, only_list: bool, out: Path | None, as_json: bool) -> int:
+def command(
+    names: tuple[str, ...],
+    quick: bool,
+    only_list: bool,
+    out: Path | None,
+    pictures: Path | None,
+    as_json: bool,
+) -> int:
     """Measure this machine; exit code 1 where a promised figure is missed.
 
     \b
     Examples:
       livem bench --list
       livem bench ring ingest --out figures.md
+      livem bench inpaint --pictures sparse
     """
     suite = load_suite()
     if only_list:
         click.echo("\n".join(suite))
         return 0
+    if pictures is not None:
+        return _draw(names, pictures)
     chosen = [_benchmark(name, suite) for name in names or suite]
     results = []
     for name, benchmark in zip(names or suite, chosen, strict=True):
@@ -76,6 +92,21 @@ def _benchmark(name: str, suite: Mapping[str, str]) -> Benchmark:
             'peers come with: pip install "livem[bench]"'
         ) from error
     return found
+
+
+def _draw(names: Sequence[str], directory: Path) -> int:
+    drawing: Mapping[str, str] = import_module("livem.benchmarks").PICTURES
+    for name in names or drawing:
+        if name not in drawing:
+            raise UsageError(f"benchmark {name!r} draws no pictures; those that do: {', '.join(drawing)}")
+        draw: Callable[[Path], Sequence[Path]] = _benchmark(name, drawing)
+        try:
+            click.echo("\n".join(map(str, draw(directory))))
+        except OSError as error:
+            raise UsageError(
+                f"--pictures {str(directory)!r} cannot be written: {error}; choose another folder"
+            ) from error
+    return 0
 
 
 def machine() -> dict[str, Any]:

@@ -11,6 +11,8 @@ import pytest
 
 from livem.cli import COMMANDS
 from livem.consumers.detectors import KEYS
+from livem.consumers.inpaint import Inpaint
+from livem.consumers.inpaint_options import OPTIONS
 from livem.consumers.preview import Preview
 from livem.consumers.registry import BUILT_IN
 from livem.consumers.virtual_detectors import VirtualDetectors
@@ -51,7 +53,7 @@ def test_the_pipeline_page_names_every_key() -> None:
     names = {
         field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)
     }
-    for consumer in (Preview, VirtualDetectors):
+    for consumer in (Preview, VirtualDetectors, Inpaint):
         names |= set(inspect.signature(consumer).parameters)
     names |= {*BUILT_IN, *KEYS, *(key for keys in KEYS.values() for key in keys)}
     assert not missing(names - {"params"}, "docs/pipeline.md")
@@ -64,6 +66,11 @@ def test_the_examples_pipeline_has_every_key_of_its_tables() -> None:
             assert re.search(rf"^{field.name} = ", text, re.MULTILINE), field.name
     assert "\nbytes = " in text
     assert "\nmax_latency = " in text
+
+
+def test_the_sparse_example_has_every_parameter_that_can_be_changed() -> None:
+    text = page("examples/sparse.toml")
+    assert not [name for name in OPTIONS if not re.search(rf"^{name} = ", text, re.MULTILINE)]
 
 
 def test_the_wire_page_names_every_type_encoding_and_order() -> None:

@@ -141,6 +141,13 @@ def test_the_examples_are_as_short_as_the_readme_says(name: str, most: int) -> N
     assert len(code) <= most
 
 
+@pytest.mark.parametrize("name", ["4dstem.toml", "sparse.toml"])
+def test_the_consumers_of_other_pipeline_files_can_be_made(name: str) -> None:
+    consumers = load(EXAMPLES / name).consumers
+    made = [create(one.type, one.name, dict(one.params)) for one in consumers]
+    assert [one.name for one in made] == [one.name for one in consumers]
+
+
 def test_the_readme_shows_the_pipeline_file_of_the_examples() -> None:
     """A shortened one: every line of it stands in examples/pipeline.toml."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
-from livem.benchmarks import SUITE, inpaint, inpaint_peers
+from livem.benchmarks import SUITE, inpaint, inpaint_peers, inpaint_pictures
 from livem.benchmarks.inpaint import GRAINS, LATTICE, Plans, measure, regret_of
 from livem.benchmarks.inpaint_scenes import SparseScan, data_folder, grains, psnr, real_spiral, scenes
 from livem.benchmarks.inpaint_session import Pictures, judged
+from livem.cli import main
+from livem.outputs import UNKNOWN_RGB
 
 TINY = Plans(
     rounds=1,
@@ -30,7 +34,8 @@ def test_its_table_without_real_images():
     measured = measure(TINY, None)
     assert "LIVEM_BENCH_DATA" in measured["title"]
     ways = {row["way"] for row in measured["rows"]}
-    assert {"livem, auto", "thin plate", "sparse cosines", "scipy griddata", inpaint_peers.FISTA} <= ways
+    ours = {"livem, auto", "thin plate", "sparse cosines", "wavelet thresholds"}
+    assert {*ours, "scipy griddata", inpaint_peers.FISTA} <= ways
     assert {row["scan"].split(",")[0] for row in measured["rows"]} >= {"lattice", "grain boundary", "128x128"}
     names = [gate["name"] for gate in measured["gates"]]
     assert len(set(names)) == len(names)
@@ -82,6 +87,23 @@ def test_real_images_are_looked_for_in_the_folder_that_is_named(tmp_path, monkey
     np.savez(tmp_path / "stem_images.npz", gold_grain_boundary=images, silicon_110=images)
     found = scenes(data_folder())
     assert [(image.shape, image.min(), image.max()) for image in found.values()] == [((256, 256), 0, 1)] * 4
+
+
+def test_pictures_show_samples_estimate_and_uncertainty(tmp_path, monkeypatch):
+    monkeypatch.delenv("LIVEM_BENCH_DATA", raising=False)
+    monkeypatch.setattr(inpaint_pictures, "grains", lambda: grains(64))
+    done = CliRunner().invoke(main, ["bench", "inpaint", "--pictures", str(tmp_path / "new")])
+    assert done.exit_code == 0, done.output
+    files = [tmp_path / "new" / name for name in ("grains-10.png", "grains-25.png")]
+    assert done.stdout.split() == [str(file) for file in files]
+    samples, estimate, sigma = np.split(np.asarray(Image.open(files[1])).astype(float), 3, axis=1)
+    unknown = (samples == UNKNOWN_RGB).all(axis=-1)
+    assert 0.74 < unknown.mean() < 0.76
+    assert not (estimate == UNKNOWN_RGB).all(axis=-1).any()
+    assert np.corrcoef(estimate[..., 0].ravel(), grains(64).ravel())[0, 1] > 0.8
+    assert sigma[..., 0].std() > 0
+    done = CliRunner().invoke(main, ["bench", "ring", "--pictures", str(tmp_path)])
+    assert (done.exit_code, "draws no pictures; those that do: inpaint" in done.stderr) == (2, True)
 
 
 def test_a_session_is_judged_by_its_pictures():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from livem.consumers import inpaint
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.inpaint import Inpaint
 from livem.consumers.sparse_delay import Delay, delay_of
@@ -124,6 +126,27 @@ def test_the_picture_forms_while_samples_arrive():
     assert last["image"]["attrs"]["held_out_rmse"][0] < 2.0
     assert set(last) == {"image", "image_sigma", "distance"}
     assert np.isfinite(last["image_sigma"]["arrays"]["image"]).all()
+
+
+def test_pictures_come_at_the_rate_that_was_asked_for(monkeypatch):
+    """By a clock of its own, which stands still while the consumer works."""
+    now = [100.0]
+    monkeypatch.setattr(inpaint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    _, places, values = a_scene()
+    series, consumer = a_series("float64"), Inpaint("hole")
+    consumer.open(series)
+    consumer.merge(consumer.process(frames_of(series, places[:600], values[:600])))
+    assert consumer.work_in() == 0
+    assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 600
+    consumer.merge(consumer.process(frames_of(series, places[600:], values[600:], 600)))
+    for _ in range(500):  # what is left of the time goes into the choice
+        if consumer.work_in():
+            break
+        assert consumer.work() == ()
+    assert consumer.work_in() == pytest.approx(1 / 30)
+    now[0] += 1 / 30
+    assert consumer.work_in() == pytest.approx(0, abs=1e-9)
+    assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
 
 
 def test_the_last_picture_depends_on_the_samples_alone():
