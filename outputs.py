@@ -127,12 +127,21 @@ def _write_table(path: Path, result: Result) -> Path:
 
 
 def write_png(path: Path, result: Result) -> None:
-    """The picture of an image result: grey from the 0.5th to the 99.5th percentile, unknown pixels blue."""
+    """The picture of an image result: grey from the 0.5th to the 99.5th percentile, unknown pixels blue.
+
+    That of an estimate says so in its description.
+    """
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     image, valid = result.arrays["image"], valid_of(result)
     planes = [image] if image.ndim == 2 else [image[..., i] for i in range(image.shape[-1])]
-    Image.fromarray(np.concatenate([_grey(plane, valid) for plane in planes], axis=1)).save(path)
+    said = PngInfo()
+    if result.attrs.get("estimate"):
+        said.add_text("Description", f"{result.topic}: an estimate, not a measurement")
+    Image.fromarray(np.concatenate([_grey(plane, valid) for plane in planes], axis=1)).save(
+        path, pnginfo=said
+    )
 
 
 def _grey(plane: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, run
+from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, run, step_until
 
 from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.registry import create
 from livem.kernels.inpaint.live import LiveInpainter, Plan
 from livem.kernels.masks import annulus
+from livem.session import Session, SessionOptions
+from livem.stream.bus import Subscriber
+from livem.stream.results import Result
 from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 
@@ -62,6 +65,13 @@ def sampled(account: dict, topic: str) -> np.ndarray:
     return np.load(Path(account["results"][topic]).with_suffix(".sampled.npy"))
 
 
+def made_by(subscriber: Subscriber, algorithm: str) -> Result | None:
+    """The newest picture of a point detector, if it is one of these."""
+    subscriber.poll()
+    newest = subscriber.latest("point.image")
+    return newest if newest is not None and newest.attrs["algorithm"] == algorithm else None
+
+
 def test_live_and_offline_pictures_are_the_same(tmp_path):
     """Of two passes: what moved in between is forgotten alike."""
     tables = [VD, POINT, HOLES]
@@ -90,12 +100,23 @@ def test_live_and_offline_pictures_are_the_same(tmp_path):
 
 
 def test_faults_leave_a_picture_of_what_came(tmp_path):
-    """Lost, doubled and reordered samples: each that came counts once."""
-    pipeline = a_pipeline(consumers=[VD, POINT])
-    summary = run(
-        f"{SPARSE}&fps=8000", tmp_path, pipeline, sender={"fault": "drop=0.1,duplicate=0.1,reorder=8,seed=3"}
-    )
-    (account,) = summary["series"]
+    """Lost, doubled and reordered samples: each that came counts once. What is set afterwards shows."""
+    faults = {"fault": "drop=0.1,duplicate=0.1,reorder=8,seed=3"}
+    options = SessionOptions(f"{SPARSE}&fps=8000", out=tmp_path, sender=faults, end_with_source=False)
+    with Session(a_pipeline(consumers=[VD, POINT]), options) as session:
+        session.start()
+        step_until(session, lambda: session.settling.settled)
+        (account,) = session.settling.settled
+        change = {"do": "set", "consumer": "point", "name": "algorithm", "value": "push_pull"}
+        replies: list[dict] = []
+        session._answer(change).then(replies.append)
+        with Subscriber(session.hub.addresses.control, ["point.image"]) as subscriber:
+            shown = step_until(session, lambda: made_by(subscriber, "push-pull"))
+        assert replies[0]["ok"]
+        assert shown.attrs["settled"]
+        assert shown.attrs["samples"] == account["received"]
+        session.stop("test")
+        session.finish()
     assert identity_holds(account)
     assert account["lost"] > 0
     assert account["edges"]["point"]["processed"] == account["received"]

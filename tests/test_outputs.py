@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from livem.outputs import write_results
 from livem.stream.results import Result
@@ -28,6 +29,11 @@ def an_image(topic: str, image: Any, attrs: Any = None, **arrays: Any) -> Result
     )
 
 
+def description(file: Path) -> object:
+    with Image.open(file) as picture:
+        return picture.info.get("Description")
+
+
 def test_an_image_says_what_it_is_and_leaves_none_of_its_maps_behind(tmp_path: Path) -> None:
     image = np.array([[1.0, np.nan], [3.0, 4.0]])
     maps = {"valid": np.isfinite(image), "sampled": image == 3}
@@ -39,7 +45,12 @@ def test_an_image_says_what_it_is_and_leaves_none_of_its_maps_behind(tmp_path: P
     assert (said["frames"], said["final"], said["units"]) == ([0, 9], True, {"image": "e"})
     plain = {"gain": None, "center": [1, 2.5], "hash": "0a", "n": 4, "deep": {"no": None}}
     assert said["attrs"] == plain
-    assert (tmp_path / "hole.image.png").is_file()
+    assert description(tmp_path / "hole.image.png") is None
+
+
+def test_the_picture_of_an_estimate_says_so(tmp_path: Path) -> None:
+    written(tmp_path, one=an_image("hole.image", np.ones((2, 2)), {"estimate": True}))
+    assert description(tmp_path / "hole.image.png") == "hole.image: an estimate, not a measurement"
 
 
 def test_a_map_of_what_is_valid_is_kept_where_no_nan_says_so(tmp_path: Path) -> None:
