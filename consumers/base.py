@@ -274,7 +274,7 @@ class Consumer(ABC, Generic[PartialT]):
         return {}
 
     def alarms(self) -> Sequence[str]:
-        """What the user has to know beside the results: asked for after open, set, work and close.
+        """What the user has to know beside the results: asked for after open, set, outputs, work and close.
 
         For what must not stop a series: a mask that cannot be used, say. Each text once, in full sentences.
         """
