@@ -16,6 +16,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "gpu": "livem.benchmarks.gpu:run",
         "virtual_detectors": "livem.benchmarks.virtual_detectors:run",
         "latency": "livem.benchmarks.latency:run",
+        "drag": "livem.benchmarks.drag:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
         "inpaint": "livem.benchmarks.inpaint:run",

@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import SessionError
 from ..pipeline import Pipeline
 from ..session import Session, SessionOptions
 from .figures import Measured, Row, Spread, at_most
+from .serving import serve
 
 READY_S = 2.0
-PATIENCE_S = 120.0
-STEP_S = 0.005
 PROCESSES = ("vd", "preview", "ingest")
 """Two workers and the receiver."""
 
@@ -64,7 +63,7 @@ def restarts(plan: Plan) -> Mapping[str, list[float]]:
     url = f"sim:4dstem?shape={h}x{w}&scan={ny}x{nx}&fps={plan.rate}&repeats=0"
     with Session(Pipeline(ring_bytes=plan.ring_bytes), SessionOptions(url)) as session:
         session.start()
-        _serve(session, lambda: session.accounts.entered()[0] > 0, "no frame came")
+        serve(session, lambda: session.accounts.entered()[0] > 0, "no frame came")
         seconds = {name: [_restart(session, name, plan) for _ in range(plan.kills)] for name in PROCESSES}
         session.stop("the benchmark is over")
         session.finish()
@@ -77,20 +76,9 @@ def _restart(session: Session, name: str, plan: Plan) -> float:
         raise SessionError(f"{name} does not run, so that it cannot be killed; see its alarms")
     killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    _serve(session, lambda: name not in session.ready, f"the death of {name} was not found")
-    _serve(session, lambda: name in session.ready, f"{name} was not ready again")
+    serve(session, lambda: name not in session.ready, f"the death of {name} was not found")
+    serve(session, lambda: name in session.ready, f"{name} was not ready again")
     took = time.monotonic() - killed
     calm = time.monotonic() + plan.between_s
-    _serve(session, lambda: time.monotonic() > calm, "the clock stands still")
+    serve(session, lambda: time.monotonic() > calm, "the clock stands still")
     return took
-
-
-def _serve(session: Session, done: Callable[[], bool], fault: str) -> None:
-    """Drive the session until ``done``. Raises its error, or SessionError when that takes too long."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        session.step(STEP_S)
-        if session.error is not None:
-            raise session.error
-        if time.monotonic() > deadline:
-            raise SessionError(f"{fault} within {PATIENCE_S:g} s: {session.status()['message']}")
