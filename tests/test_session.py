@@ -73,31 +73,6 @@ def test_faults_of_the_sender_are_counted_and_leave_holes(tmp_path):
     np.testing.assert_array_equal(image[valid], frames[valid])
 
 
-def test_a_parameter_set_while_running_holds_for_the_whole_image(tmp_path):
-    """`set` in mid-scan: history is read again, and the image is as if it had been so from the start."""
-    url = "sim:4dstem?shape=32x32&scan=32x32&fps=1000"
-    detectors = {"ring": {"kind": "annulus", "inner": 8, "outer": 12}}
-    pipeline = a_pipeline(consumers=[{"name": "vd", "type": "virtual_detectors", "detectors": detectors}])
-    session = Session(pipeline, SessionOptions(url, out=tmp_path))
-    with session:
-        session.start()
-        step_until(session, lambda: session.accounts.entered()[0] > 300)
-        deferred = session._answer(
-            {"do": "set", "consumer": "vd", "name": "detectors.ring.inner", "value": 4.0}
-        )
-        replies: list = []
-        deferred.then(replies.append)
-        step_until(session, lambda: replies)
-        assert replies[0]["ok"], replies
-        step_until(session, session.over)
-        session.finish()
-        (account,) = session.settling.settled
-    frames = open_acquisition(url).frames(0, 1024).astype(np.int64)
-    y, x = np.mgrid[:32, :32] - 15.5
-    inside = (np.hypot(y, x) >= 4) & (np.hypot(y, x) < 12)
-    np.testing.assert_array_equal(load(account, "vd.ring"), (frames * inside).sum((1, 2)).reshape(32, 32))
-
-
 def test_viewers_and_scripts_can_attach(tmp_path):
     session = Session(a_pipeline(), SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=500", out=tmp_path))
     with session:

@@ -169,28 +169,5 @@ def test_the_timer_follows_the_feed(qtbot: Any, window: Any, feed: Any, make: An
     qtbot.waitUntil(lambda: window.pacing.shown == 1, timeout=20_000)
 
 
-def test_qt_is_touched_by_the_gui_thread_only(
-    qtbot: Any, window: Any, feed: Any, make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from livem.viewer.panels.picture_view import PictureView
-
-    threads: set[int] = set()
-    draw = PictureView.draw
-
-    def watched(self: PictureView, *args: Any) -> None:
-        threads.add(threading.get_ident())
-        draw(self, *args)
-
-    monkeypatch.setattr(PictureView, "draw", watched)
-    giver = threading.Thread(
-        target=lambda: [feed.give(make.frame(np.zeros((8, 8), np.uint8))) for _ in range(50)]
-    )
-    window.start()
-    giver.start()
-    giver.join()
-    qtbot.waitUntil(lambda: window.pacing.shown >= 1, timeout=20_000)
-    assert threads == {threading.get_ident()}
-
-
 def test_detector_colours_differ() -> None:
     assert len(set(theme.DETECTOR_COLOURS)) == len(theme.DETECTOR_COLOURS)
