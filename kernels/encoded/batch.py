@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 
 from ..bslz4 import DEFAULT_BLOCK
-from .bitshuffle import unshuffle_at
 from .frames import CORRUPT, HEADER_BYTES, OK, block_end, check_header, ends_well
 from .lz4 import SLACK, decode_onto
 from .sums import WORD, add_block, begin_frame, end_frame, meets, memory_of, put_word, scratch_words, word
@@ -47,8 +46,8 @@ class Layout(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def run_batch(payload, offsets, form, tables, sums, moments, status, frames):  # type: ignore[no-untyped-def]
-    """Sums (n, d), moments (n, d, 2) and status (n,) of each blob; its bytes too unless ``frames`` is empty.
+def run_batch(payload, offsets, form, tables, sums, moments, status):  # type: ignore[no-untyped-def]
+    """Sums (n, d), moments (n, d, 2) and status (n,) of each blob.
 
     Parameters
     ----------
@@ -56,7 +55,6 @@ def run_batch(payload, offsets, form, tables, sums, moments, status, frames):  #
     offsets : (n + 1,) int64; what lies beyond ``payload`` counts as not there.
     form : `Format`.
     tables : `sums.Tables` for frames of that size.
-    frames : (n, bytes) uint8, or (0, 0).
     """
     start, size, frame_bytes = address(payload), payload.size, form.pixels * form.itemsize
     block_size = np.int64(DEFAULT_BLOCK)
@@ -71,12 +69,9 @@ def run_batch(payload, offsets, form, tables, sums, moments, status, frames):  #
                 space, block_size = _space_for(block, form, tables), block
             layout, memory = _places_in(space, block_size, form, tables)
             blob = ip + HEADER_BYTES, end, start + size
-            out = address(frames) + f * frame_bytes if frames.size else np.int64(0)
-            code = _run_frame(blob, form, layout, memory, address(sums[f]), address(moments[f]), out)
+            code = _run_frame(blob, form, layout, memory, address(sums[f]), address(moments[f]))
         if code != OK:
             sums[f], moments[f] = 0, 0
-            if frames.size:
-                frames[f] = 0
         status[f] = code
 
 
@@ -112,7 +107,7 @@ def _places_in(space, block_size, form, tables):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[no-untyped-def]
+def _run_frame(blob, form, layout, memory, sums, moments):  # type: ignore[no-untyped-def]
     """Sum the frame of a blob (first byte behind the header, end, end of the payload); its status."""
     ip, end, readable = blob
     shuffled = form.pixels - form.pixels % 8
@@ -123,20 +118,16 @@ def _run_frame(blob, form, layout, memory, sums, moments, out):  # type: ignore[
         stop = block_end(ip, end)
         if stop == 0:
             return CORRUPT
-        if out or not (form.skip and _is_outside(memory, first, pixels)):
+        if not (form.skip and _is_outside(memory, first, pixels)):
             size = pixels * form.itemsize
             used = decode_onto(ip + 4, stop, readable, layout.block, size, used)
             if used < 0:
                 return CORRUPT
             _add(pixels, used, first, layout, memory, sums, moments)
-            if out:
-                unshuffle_at(layout.block, pixels // 8, out + first * form.itemsize, form.itemsize, used)
         ip = stop
     tail = (form.pixels - shuffled) * form.itemsize
     if not ends_well(end - ip, tail):
         return CORRUPT
-    if out:
-        copy_bytes(out + shuffled * form.itemsize, ip, tail)
     _gather_tail(ip, form, layout)
     _end(layout, memory, sums, moments)
     return OK

@@ -24,7 +24,6 @@ from .sums import WORD, Tables, pack
 
 DTYPES = ("uint8", "uint16", "uint32", "int16", "int32")
 """Pixel types that a plan takes."""
-NO_FRAMES = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,37 +69,6 @@ class EncodedPlan:
         ValueError
             When an array has another shape, type or order, or offsets fall or leave the payload.
         """
-        self._run(payload, offsets, sums, moments, status, NO_FRAMES)
-
-    def run_and_decode(
-        self,
-        payload: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
-        sums: npt.NDArray[Any],
-        moments: npt.NDArray[np.int64],
-        status: npt.NDArray[np.int8],
-        out: npt.NDArray[Any],
-    ) -> None:
-        """`run`, and the frames (n, h, w) as `decode_frames` gives them, from one LZ4 pass."""
-        _check("out", out, (len(status), *self.shape), self.dtype)
-        frames = out.reshape(-1).view(np.uint8).reshape(len(status), -1)
-        self._run(payload, offsets, sums, moments, status, frames)
-
-    def reduction(self, sums: npt.NDArray[Any], moments: npt.NDArray[np.int64]) -> Reduction:
-        """What `reduce_block` gives for the same frames, with centres relative to those of the regions."""
-        com = relative_centers(moments, sums, self.regions.centers)
-        none = np.empty((len(sums), 0), np.int64)
-        return Reduction(sums, com, np.zeros(sums.shape, np.int64), none.astype(sums.dtype), none)
-
-    def _run(
-        self,
-        payload: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
-        sums: npt.NDArray[Any],
-        moments: npt.NDArray[np.int64],
-        status: npt.NDArray[np.int8],
-        frames: npt.NDArray[np.uint8],
-    ) -> None:
         n, d = len(status), len(self)
         counts = np.dtype(np.uint64 if self.dtype == np.uint32 else np.int64)
         _check("payload", payload, payload.shape[:1], np.dtype(np.uint8))
@@ -116,8 +84,13 @@ class EncodedPlan:
             sums.view(np.int64),
             moments,
             status,
-            frames,
         )
+
+    def reduction(self, sums: npt.NDArray[Any], moments: npt.NDArray[np.int64]) -> Reduction:
+        """What `reduce_block` gives for the same frames, with centres relative to those of the regions."""
+        com = relative_centers(moments, sums, self.regions.centers)
+        none = np.empty((len(sums), 0), np.int64)
+        return Reduction(sums, com, np.zeros(sums.shape, np.int64), none.astype(sums.dtype), none)
 
 
 def compile_plan(

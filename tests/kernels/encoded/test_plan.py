@@ -81,17 +81,12 @@ def assert_equal(reduction, frames, plan):
 
 
 def check(plan, blobs, frames):
-    """Run a plan both ways over good blobs."""
+    """Run a plan over good blobs."""
     payload, offsets = batch_of(blobs)
     sums, moments, status = outputs(plan, len(blobs))
     plan.run(payload, offsets, sums, moments, status)
     assert not status.any()
     assert_equal(plan.reduction(sums, moments), frames, plan)
-    others, out = outputs(plan, len(blobs)), np.full_like(frames, 3)
-    plan.run_and_decode(payload, offsets, *others, out)
-    for one, other in zip((sums, moments, status), others, strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(out, frames)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -185,18 +180,12 @@ def test_fault_06_damaged_blobs_have_the_status_of_the_decoder(case):
     payload, offsets = batch_of(blobs)
     frames, wanted = np.empty((len(blobs), *shape), np.uint16), np.empty(len(blobs), np.int8)
     decode_frames(payload, offsets, frames, wanted)
-    for decode in (False, True):
-        sums, moments, status = outputs(plan, len(blobs))
-        if decode:
-            out = np.full_like(frames, 3)
-            plan.run_and_decode(payload, offsets, sums, moments, status, out)
-            np.testing.assert_array_equal(out, frames)
-        else:
-            plan.run(payload, offsets, sums, moments, status)
-        np.testing.assert_array_equal(status, wanted)
-        assert not sums[status != 0].any()
-        assert not moments[status != 0].any()
-        assert_equal(plan.reduction(sums, moments), frames, plan)
+    sums, moments, status = outputs(plan, len(blobs))
+    plan.run(payload, offsets, sums, moments, status)
+    np.testing.assert_array_equal(status, wanted)
+    assert not sums[status != 0].any()
+    assert not moments[status != 0].any()
+    assert_equal(plan.reduction(sums, moments), frames, plan)
 
 
 @pytest.mark.parametrize(
@@ -256,10 +245,6 @@ def test_blocks_that_no_region_touches_may_stay_as_they_are():
     lenient.run(*batch_of(blobs), *results)
     assert not results[2].any()
     assert_equal(lenient.reduction(*results[:2]), frames, lenient)
-    payload, offsets = batch_of(blobs)
-    sums, moments, status = results
-    lenient.run_and_decode(payload, offsets, sums, moments, status, np.empty_like(frames))
-    assert status.all()
 
 
 def test_threads_share_a_plan():
@@ -323,5 +308,3 @@ def test_arrays_that_do_not_fit_are_refused(wrong):
     payload, offsets, sums, moments, status = arguments
     with pytest.raises(ValueError, match="float64"):
         plan.run(payload, offsets, sums, moments, status)
-    with pytest.raises(ValueError, match="out"):
-        plan.run_and_decode(payload, offsets, sums, moments, status, np.zeros((1, 8, 9), np.uint16))
