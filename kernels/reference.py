@@ -55,7 +55,7 @@ def weighted_sum(block: Any, mask: Any, weights: Any, xp: Any = np) -> Any:
     kind = xp.int64 if exact else xp.float64
     products = xp.asarray(values, dtype=kind) * xp.asarray(weights, dtype=kind)
     total = xp.sum(products, axis=(1, 2))
-    return total if exact else total + 0 * detector_sum(block, mask, xp)
+    return total if exact else total + 0 * xp.asarray(detector_sum(block, mask, xp), dtype=xp.float64)
 
 
 def radial_profile(block: Any, index: Any, count: int, xp: Any = np) -> Any:
@@ -78,7 +78,7 @@ def area_max(frame: Any, factor: int, xp: Any = np, live: Any = None) -> Any:
 
 def count_from(frame: Any, limit: float, xp: Any = np, live: Any = None) -> int:
     """Live pixels with at least ``limit`` counts."""
-    reached = frame >= limit
+    reached = xp.asarray(frame, dtype=xp.float64) >= limit
     return int(xp.sum(xp.asarray(reached if live is None else reached & live, dtype=xp.int64)))
 
 

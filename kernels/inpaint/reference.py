@@ -56,8 +56,8 @@ def bending(shape: tuple[int, int], tension: float = 0.0, xp: Any = np) -> Any:
 def _differences(n: int, xp: Any) -> tuple[Any, Any]:
     """D' D of first and of second differences."""
     one = xp.eye(n, dtype=xp.float64)
-    first = one[1:] - one[:-1]
-    second = first[1:] - first[:-1]
+    first = one[1:, :] - one[:-1, :]
+    second = first[1:, :] - first[:-1, :]
     return first.T @ first, second.T @ second
 
 
@@ -71,11 +71,12 @@ def thin_plate(data: Any, weight: Any, strength: float, tension: float, xp: Any 
     w = xp.reshape(weight, (-1,))
     y = xp.where(w > 0, xp.reshape(data, (-1,)), xp.zeros_like(w))
     plate = bending(weight.shape, tension, xp)
+    one = xp.eye(w.shape[0], dtype=xp.float64)
     if strength > 0:
-        solved = xp.linalg.solve(xp.diag(w) + strength * plate, w * y)
+        solved = xp.linalg.solve(w * one + strength * plate, w * y)
     else:
         free = xp.asarray(w == 0, dtype=xp.float64)
-        matrix = free[:, None] * plate * free[None, :] + xp.diag(1 - free)
+        matrix = free[:, None] * plate * free[None, :] + (1 - free) * one
         solved = xp.linalg.solve(matrix, y - free * (plate @ y))
     return xp.reshape(solved, weight.shape)
 
@@ -84,7 +85,7 @@ def cosines(n: int, kept: int, xp: Any = np) -> Any:
     """(n, kept) the first orthonormal cosines (DCT-II) of a side."""
     k, places = xp.arange(kept)[None, :], xp.arange(n)[:, None]
     waves = xp.cos(xp.asarray(k * (2 * places + 1), dtype=xp.float64) * (np.pi / (2 * n)))
-    return waves * xp.where(k > 0, (2 / n) ** 0.5, (1 / n) ** 0.5)
+    return waves * ((1 + xp.asarray(k > 0, dtype=xp.float64)) / n) ** 0.5
 
 
 def cosine_objective(coefficients: Any, data: Any, weight: Any, threshold: Any, xp: Any = np) -> Any:
