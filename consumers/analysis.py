@@ -77,7 +77,14 @@ class Analysis:
         """The newest block was overwritten while it was read: what it showed of frames and paths is void."""
         self.uncount(part)
         if part.alarm:
-            self._encoded, self.alarm = True, self.alarm.removeprefix(part.alarm).strip()
+            self._trust(True)
+            self.alarm = self.alarm.removeprefix(part.alarm).strip()
+
+    def _trust(self, own: bool) -> None:
+        """Whether our own ways are gone: of frames as they are compressed, and of decoding them."""
+        self._encoded = own
+        for decoder in self._decoders:
+            decoder.by_library = not own
 
     def _ranges(self, block: Block) -> list[tuple[int, int]]:
         """The frames of a block for each thread."""
@@ -98,7 +105,8 @@ class Analysis:
         try:
             taken = self._consumer.process_encoded(encoded)
         except SelfCheckError as error:
-            self._encoded, self.alarm = False, str(error)
+            self._trust(False)
+            self.alarm = str(error)
             return None
         except Exception as error:  # noqa: BLE001 - a consumer's error is counted, never fatal
             part.failed = len(encoded)

@@ -112,7 +112,8 @@ class Encoded:
 
 
 class SelfCheckError(Exception):
-    """A consumer's encoded path and its decoded one differ: the worker says so, and goes on decoded."""
+    """A consumer's encoded path and its decoded one differ: the worker says so, and goes on with frames that
+    dectris-compression decodes."""
 
 
 class Late(Mapping[str, npt.NDArray[Any]]):

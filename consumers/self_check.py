@@ -60,5 +60,5 @@ def _compare(encoded: Encoded, regions: Regions, reduction: Reduction, place: in
     raise SelfCheckError(
         f"frame {encoded.indices[place]} of series {series.key.number}: sums from the compressed frame are "
         f"{reduction.sums[place].tolist()}, from its pixels {usual.sums[0].tolist()}; frames are "
-        "decoded from now on (slower): please report this with the recording"
+        "decoded by dectris-compression from now on (slower): please report this with the recording"
     )

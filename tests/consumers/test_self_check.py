@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import livem.consumers.self_check as self_check
+from livem.consumers import decode
 from livem.consumers.analysis import Analysis
 from livem.consumers.pool import Pool
 from livem.consumers.testing import snapshot, with_pixel_mask
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.kernels.bslz4 import encode
+from livem.kernels.encoded.frames import decode_frames
+from livem.kernels.encoded.plan import EncodedPlan
 from livem.stream.series import Block, Scan, Series, SeriesKey
 
 SHAPE = (64, 64)
@@ -99,21 +101,30 @@ def test_a_broken_frame_leaves_a_hole_and_a_reason():
     assert sum(analysis.rejected.values()) == 2
 
 
-def test_a_difference_from_the_ordinary_way_is_told_and_ends_the_short_cut(monkeypatch):
+def test_a_difference_from_the_ordinary_way_is_told_and_the_c_library_decodes(monkeypatch):
+    """Our LZ4 is wrong, which both of our ways go through."""
     series, frames = a_series(), stack("uint16")
-    right, _ = shown(series, block_of(series, frames))
-    usual = self_check.reduce_block
+    block = block_of(series, frames, broken=(3,))
+    right, _ = shown(series, block)
+    run = EncodedPlan.run
 
-    def differs(block: Any, regions: Any) -> Any:
-        reduction = usual(block, regions)
-        return replace(reduction, sums=reduction.sums + 1)
+    def wrong_sums(plan: EncodedPlan, payload: Any, offsets: Any, sums: Any, *others: Any) -> None:
+        run(plan, payload, offsets, sums, *others)
+        sums += 1
 
-    monkeypatch.setattr(self_check, "reduce_block", differs)
-    images, analysis = shown(series, block_of(series, frames))
+    def wrong_pixels(payload: Any, offsets: Any, out: Any, *others: Any) -> None:
+        decode_frames(payload, offsets, out, *others)
+        out += 1
+
+    monkeypatch.setattr(EncodedPlan, "run", wrong_sums)
+    monkeypatch.setattr(decode, "decode_frames", wrong_pixels)
+    images, analysis = shown(series, block)
     assert "frame 0 of series 1: sums from the compressed frame are" in analysis.alarm or (
         "frame 256 of series 1" in analysis.alarm
     )
-    same(images, right)  # decoded then, and complete
+    assert "dectris-compression" in analysis.alarm
+    same(images, right)
+    assert sum(analysis.rejected.values()) == 1
 
 
 def test_other_encodings_are_decoded():
