@@ -11,10 +11,10 @@ Knows nothing of rings: only names, sizes, owners.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import mmap
 import os
-import secrets
 import sys
 from dataclasses import dataclass
 from multiprocessing import resource_tracker, shared_memory
@@ -31,6 +31,8 @@ PREFIX = "livem-"
 PAGE = 4096
 _SHM = Path("/dev/shm")
 _ON_LINUX = sys.platform == "linux"
+_NUMBERS = itertools.count()
+"""Of this process' segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,10 @@ class Segment:
         self._owned = owned
 
     @classmethod
-    def create(cls, nbytes: int, label: str = "ring") -> Segment:
+    def create(cls, nbytes: int) -> Segment:
         """Make a segment of this process; RingError when the memory is not to be had."""
         owner = Owner.me()
-        name = f"{PREFIX}{owner.pid}-{owner.started}-{secrets.token_hex(4)}-{label}"
+        name = f"{PREFIX}{owner.pid}-{owner.started}-{next(_NUMBERS):x}"  # macOS takes 30 characters
         nbytes = -(-nbytes // PAGE) * PAGE
         handle = _create_file(name, nbytes) if _ON_LINUX else _create_shared(name, nbytes, owner)
         return cls(name, _as_bytes(handle, nbytes), handle, owned=True)
@@ -166,9 +168,19 @@ def _registry() -> Path:
     return Path(platformdirs.user_runtime_dir("livem", ensure_exists=True))
 
 
-def _create_shared(name: str, nbytes: int, owner: Owner) -> shared_memory.SharedMemory:
+class _Shared(shared_memory.SharedMemory):
+    """Memory that views of it may outlive: their pages then go with the process, without a word."""
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except (BufferError, OSError):
+            pass
+
+
+def _create_shared(name: str, nbytes: int, owner: Owner) -> _Shared:
     try:
-        handle = shared_memory.SharedMemory(name, create=True, size=nbytes)
+        handle = _Shared(name, create=True, size=nbytes)
     except OSError as error:
         raise RingError(
             f"no room for {nbytes / 2**20:.0f} MiB of shared memory: "
@@ -179,10 +191,10 @@ def _create_shared(name: str, nbytes: int, owner: Owner) -> shared_memory.Shared
     return handle
 
 
-def _attach_shared(name: str) -> shared_memory.SharedMemory:
+def _attach_shared(name: str) -> _Shared:
     if sys.version_info >= (3, 13):
-        return shared_memory.SharedMemory(name, track=False)
-    handle = shared_memory.SharedMemory(name)
+        return _Shared(name, track=False)
+    handle = _Shared(name)
     if sys.platform != "win32":
         resource_tracker.unregister(handle._name, "shared_memory")  # type: ignore[attr-defined]
     return handle
@@ -192,6 +204,9 @@ def _unlink(name: str, handle: Any) -> None:
     if _ON_LINUX:
         (_SHM / name).unlink(missing_ok=True)
         return
+    if sys.version_info < (3, 13) and sys.platform != "win32":
+        # Our attachers share the tracker and took the name out of it: it would complain of a second time.
+        resource_tracker.register(handle._name, "shared_memory")
     with contextlib.suppress(FileNotFoundError):
         handle.unlink()
     (_registry() / f"{name}.json").unlink(missing_ok=True)
@@ -224,6 +239,6 @@ def reclaim() -> list[str]:
 
 def _unlink_stale(name: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        stale = shared_memory.SharedMemory(name)
+        stale = _Shared(name)
         stale.close()
         stale.unlink()
