@@ -69,11 +69,12 @@ def test_ingest():
 
 @pytest.mark.slow
 def test_latency(qapp):
-    plan = latency.Plan((500,), 1, 0.5, 2.0, shape=(32, 32), scan=(16, 16), ring_bytes=16 * MIB)
+    plan = latency.Plan((latency.Case(500, (32, 32)),), 1, 0.5, 2.0, scan=(16, 16), ring_bytes=16 * MIB)
     measured = latency.measure(plan)
     assert well_formed(measured)
     assert measured["rows"][0]["lost"] == 0
     assert "window, drawn/s" in measured["rows"][0]
+    assert gate(measured, "received at 500 frames/s")["value"] > 0
 
 
 def test_startup():
