@@ -14,7 +14,10 @@ import pytest
 from numba import config
 
 sys.path.insert(0, str(Path(__file__).parent))
+import yielding  # noqa: F401 - or its threads wait for each other most of the time
 from cuda_cases import a_block, assert_agrees, region_sets
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from livem.benchmarks import gpu as bench
 from livem.consumers import gpu, hardware
@@ -58,6 +61,25 @@ def _wrapping_is_meant():
 def test_the_device_agrees_with_the_processor(dtype):
     block, sets = a_block(dtype, (4, *SHAPE)), region_sets(SHAPE)
     for got, regions in zip(a_reducer(dtype).reduce(block, sets), sets, strict=True):
+        assert_agrees(got, block, regions)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(DTYPES),
+    st.tuples(st.integers(1, 6), st.integers(1, 16), st.integers(1, 16)),
+    st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+    st.sampled_from([1, 2, 4]),
+    st.integers(0, 2**32),
+)
+def test_frames_of_any_shape_agree(dtype, shape, dead, threads, seed):
+    """With no, some and only dead pixels, in batches that the last one does not fill."""
+    block = a_block(dtype, shape, seed)
+    reducer = GpuReducer(
+        shape[1:], block.dtype, choose_device("cuda"), batch_bytes=2 * block[0].nbytes, threads=threads
+    )
+    sets = region_sets(shape[1:], seed, dead)
+    for got, regions in zip(reducer.reduce(block, sets), sets, strict=True):
         assert_agrees(got, block, regions)
 
 

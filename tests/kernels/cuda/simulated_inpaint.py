@@ -1,4 +1,4 @@
-"""Run by test_simulator_inpaint.py in a process of its own, in which numba simulates the device.
+"""Run by test_simulator.py in a process of its own, in which numba simulates the device.
 
 Not collected by itself: the simulator has to be chosen before numba is imported.
 """
@@ -14,6 +14,9 @@ import pytest
 from numba import config, cuda
 
 sys.path.insert(0, str(Path(__file__).parent))
+import yielding  # noqa: F401 - or its threads wait for each other most of the time
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from inpaint_cases import assert_alike, samples
 
 from livem.benchmarks import gpu_plates
@@ -57,6 +60,22 @@ def a_plate(threads: int = 1, blocks: int = 1, **how: Any) -> CudaThinPlate:
 def test_the_device_agrees_with_the_processor(shape, strength):
     plate = a_plate(blocks=2 if min(shape[1:]) > 4 else 1)
     assert_alike(plate, *samples(shape, counts=True), strength=strength, budget=FEW)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 14), st.integers(1, 14)),
+    st.sampled_from([0.0, 1e-3, 0.5, 20.0]),
+    st.sampled_from([0.1, 0.5, 1.0]),
+    st.booleans(),
+    st.sampled_from([(1, 1, 4), (1, 3, 16), (2, 1, 1), (4, 2, 4)]),
+    st.integers(0, 2**32),
+)
+def test_images_of_any_shape_agree(shape, strength, share, counts, how, seed):
+    """Few and all pixels sampled, and grids that one block does alone from any level on."""
+    threads, blocks, bottom_cells = how
+    data, weight = samples(shape, share, counts, seed)
+    assert_alike(a_plate(threads, blocks, bottom_cells=bottom_cells), data, weight, None, strength, FEW)
 
 
 def test_till_the_end_with_several_threads():
