@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -167,6 +168,40 @@ def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_picture
     assert account["edges"]["recorder"]["dropped"] == {"not_recorded": 256}
     assert session.error is not None
     assert "recording failed" in str(session.error)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of another process")
+def test_fault_11_a_disk_that_fills_in_mid_scan_costs_the_recording_and_not_the_pictures(tmp_path):
+    """2 MiB of frames where 1 MiB fits: what was kept is whole, and a plain program opens it."""
+    import resource
+
+    url = "sim:4dstem?shape=32x32&scan=32x32"
+    options = SessionOptions(url, record=tmp_path, out=tmp_path / "out", sender={"encoding": "raw"})
+    session = Session(a_pipeline(consumers=TOTAL), options)
+    with session:
+        session.start()
+        pid = session.processes.pid("recorder")
+        assert pid is not None
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        while not session.over():
+            session.step()
+        session.finish()
+    summary = session.summary()
+    (account,) = summary["series"]
+    frames = open_acquisition(url).frames(0, 1024)
+    assert (account["state"], account["edges"]["vd"]["processed"]) == ("complete", 1024)
+    np.testing.assert_array_equal(load(account, "vd.all"), frames.sum((1, 2), np.int64).reshape(32, 32))
+    assert identity_holds(account)
+    edge = account["edges"]["recorder"]
+    assert 0 < edge["processed"] < 1024
+    assert edge["dropped"] == {"not_recorded": 1024 - edge["processed"]}
+    (alarm,) = (text for text in summary["alarms"] if text.startswith("recording"))
+    assert "too large" in alarm
+    assert "recording failed" in str(session.error)
+    with h5py.File(recorded(account), "r") as file:
+        (kept,) = np.nonzero(file["entry/frames/valid"][:])
+        assert len(kept) >= edge["processed"]
+        np.testing.assert_array_equal(file["entry/data/data"][:].reshape(-1, 32, 32)[kept], frames[kept])
 
 
 def calibrated(

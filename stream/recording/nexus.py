@@ -52,6 +52,9 @@ MAX_VIEW_PIECES = 2049
 EMD_ROOT = "recording"
 LIBRARY = ("v110", "v110")
 """The oldest HDF5 that knows SWMR and views reads the file; "latest" would be as new as the library here."""
+NO_CACHE = 0
+"""Bytes of chunks that HDF5 may keep back. What it has kept and a full disk then refuses it can neither write
+nor forget, and the process ends in a segmentation fault; writing at once costs no more."""
 TIME_BYTES = 40
 
 
@@ -76,7 +79,7 @@ def create(
     OSError
         When the file exists or cannot be made.
     """
-    file = h5py.File(path, "x", libver=LIBRARY, driver=driver)
+    file = h5py.File(path, "x", libver=LIBRARY, driver=driver, rdcc_nbytes=NO_CACHE)
     try:
         _root(file, path)
         _entry(file["entry"], series)
