@@ -1,4 +1,4 @@
-"""Consumers for the session's tests: slow, raising, deadly, or living on the results of others."""
+"""For the session's tests: slow, raising, deadly, telling what they were told, or living on others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from livem.consumers.base import Consumer, Frames, Output
+from livem.stream.messages import TABLES
 from livem.stream.results import Result
 from livem.stream.series import Series
 
@@ -58,6 +59,17 @@ class Deadly(_Counting):
         if 100 in frames.indices:
             os._exit(7)
         return len(frames)
+
+
+class Telling(_Counting):
+    """Shows the tables that the detector sent with its series."""
+
+    def open(self, series: Series) -> None:
+        super().open(series)
+        self.tables = {name: np.array(table) for name in TABLES if (table := series.table(name)) is not None}
+
+    def close(self) -> Sequence[Output]:
+        return [Output(name, "image", {"image": np.atleast_2d(table)}) for name, table in self.tables.items()]
 
 
 class NeverReady(_Counting):
