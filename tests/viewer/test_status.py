@@ -138,3 +138,9 @@ def test_what_is_kept_and_how_long_there_is_room(recording: dict[str, Any], text
     (chip,) = [chip for chip in chips(LIVE, status, 0) if chip.name == "recording"]
     assert (f"{chip.label} {chip.text}", chip.tone) == (text, tone)
     assert "recording" not in texts(parse_status(RUNNING))
+
+
+@pytest.mark.parametrize(("file", "tip"), [("", "3.2 GB free"), ("a.h5", "a.h5\n3.2 GB free")])
+def test_the_free_space_is_told_beside_the_file(file: str, tip: str) -> None:
+    status = parse_status(RUNNING | {"recording": {"state": "recording", "file": file, "free_bytes": 3.2e9}})
+    assert {chip.name: chip.tip for chip in chips(LIVE, status, 0)}["recording"] == tip

@@ -80,8 +80,9 @@ def _recording_chip(recording: Recording) -> Iterator[Chip]:
         kept = count_text(recording.frames) if recording.state == "recording" else "ready"
         short = recording.seconds_left is not None and recording.seconds_left < SHORT_OF_SPACE_S
         tone: Tone = "warn" if short else "good" if recording.state == "recording" else "muted"
-        free = "" if recording.free_bytes is None else f"\n{bytes_text(recording.free_bytes)} free"
-        yield Chip("recording", "REC", kept + left, tone, recording.file + free)
+        free = "" if recording.free_bytes is None else f"{bytes_text(recording.free_bytes)} free"
+        tip = "\n".join(filter(None, (recording.file, free)))
+        yield Chip("recording", "REC", kept + left, tone, tip)
 
 
 def _work_chips(status: Status, shown: int) -> Iterator[Chip]:

@@ -220,6 +220,21 @@ def test_little_room_is_said_before_a_series_begins(tmp_path, monkeypatch):
     stage.close()
 
 
+def test_what_room_there_is_lasts_as_long_as_its_bytes_at_the_present_rate(tmp_path, monkeypatch):
+    stage, now = Stage(tmp_path, flush_frames=1), [100.0]
+    monkeypatch.setattr("livem.stream.recording.keeper.free_bytes", lambda folder: 10_000)
+    monkeypatch.setattr(stage.recorder._keeper, "_clock", lambda: now[0])
+    stage.start(a_series(count=100))
+    stage.frames(0, 10)
+    stage.work()
+    now[0] += 4.0
+    stage.recorder._report()
+    report = stage.link.last("recording")
+    assert report["bytes_per_s"] == report["bytes"] / 4 == 10 * 16 * 16 * 2 / 4
+    assert (report["free_bytes"], report["seconds_left"]) == (10_000, 10_000 / report["bytes_per_s"])
+    stage.close()
+
+
 def test_a_hung_disk_does_not_stop_the_stream_and_leaves_holes_only(tmp_path, monkeypatch):
     """While a write hangs the detector goes on; what was overwritten meanwhile is absent."""
     stage = Stage(tmp_path, ring_bytes=1 << 20, patience_s=0.05, flush_frames=1)
