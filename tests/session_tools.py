@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,13 @@ def step_until(session: Session, done: Callable[[], Any], timeout: float = 60.0)
         assert session.error is None, session.error
         session.step(0.01)
     return result
+
+
+def free_address() -> str:
+    """A TCP address of this machine that nobody has, for whoever binds it soon."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def identity_holds(account: dict[str, Any]) -> bool:

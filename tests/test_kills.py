@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.sender import SenderOptions, run_sender
 
 sys.path.insert(0, str(Path(__file__).parent))
-from session_tools import TINY, a_pipeline, identity_holds, load, nothing_left, step_until
+from session_tools import TINY, a_pipeline, free_address, identity_holds, load, nothing_left, step_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 KILLS = 20
@@ -111,9 +110,7 @@ def test_fault_01_and_02_sender_killed_20_times(tmp_path):
     """Each death ends its series as incomplete; the next sender's series never mixes with it."""
     movie = tmp_path / "scan.npy"  # a file is sent sooner than a simulation is made
     np.save(movie, np.random.default_rng(0).integers(0, 99, (128, 128, 8, 8), dtype=np.uint16))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    address = free_address()
     session = Session(a_pipeline(consumers=TOTAL), SessionOptions(f"bind+{address}", out=tmp_path))
     spawn, chance = multiprocessing.get_context("spawn"), random.Random(1)
     options = SenderOptions(spec=str(movie), endpoint=f"connect+{address}", rate=400.0)

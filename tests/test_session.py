@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import karabo_bridge
 import numpy as np
 import psutil
 import pytest
@@ -18,7 +20,17 @@ from livem.stream.control import ControlClient
 from livem.stream.simulate.catalogue import open_acquisition
 
 sys.path.insert(0, str(Path(__file__).parent))
-from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, nothing_left, run, step_until
+from session_tools import (
+    SHARED,
+    TINY,
+    a_pipeline,
+    free_address,
+    identity_holds,
+    load,
+    nothing_left,
+    run,
+    step_until,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -73,8 +85,16 @@ def test_faults_of_the_sender_are_counted_and_leave_holes(tmp_path):
     np.testing.assert_array_equal(image[valid], frames[valid])
 
 
+def going(status: dict[str, Any]) -> dict[str, Any] | None:
+    """The status once it has seen a series for long enough to tell its speed."""
+    known = status["rates"]["frames_per_second"] > 0 and status["latency_ms"]["p99"] is not None
+    return status if known else None
+
+
 def test_viewers_and_scripts_can_attach(tmp_path):
-    session = Session(a_pipeline(), SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=500", out=tmp_path))
+    karabo = free_address()
+    options = SessionOptions("sim:4dstem?shape=32x32&scan=32x32&fps=500", out=tmp_path, karabo_out=karabo)
+    session = Session(a_pipeline(), options)
     with session:
         assert session.hub.addresses.control in session_directory.running()
         session.start()
@@ -83,14 +103,25 @@ def test_viewers_and_scripts_can_attach(tmp_path):
             wanted = {"status", "preview.frame", "vd.bf", "vd.haadf", "vd.com"}
             step_until(session, lambda: wanted <= set(subscriber.topics()))
             assert subscriber.latest("vd.bf").arrays["image"].shape == (32, 32)
-            status = subscriber.latest("status").attrs
+            status = step_until(session, lambda: going(subscriber.latest("status").attrs))
             assert status["source"]["url"].startswith("sim:4dstem")
+            assert identity_holds(status["series"])
+            assert set(status["edges"]) == {"preview", "vd"}
+            assert status["edges"] == status["series"]["edges"]
+            assert status["rates"]["bytes_per_second"] > 0
+            assert 0 < status["latency_ms"]["p50"] <= status["latency_ms"]["p99"]
         finally:
             subscriber.close()
         session.stop("test")
         session.finish()
-        assert session.settling.settled[0]["state"] in ("incomplete", "complete")
-        assert identity_holds(session.settling.settled[0])
+        (account,) = session.settling.settled
+        assert account["state"] in ("incomplete", "complete")
+        assert identity_holds(account)
+        with karabo_bridge.Client(karabo, timeout=60) as client:
+            while not (image := client.next()[0].get("vd.bf", {})).get("final"):
+                pass
+    np.testing.assert_array_equal(image["image"], load(account, "vd.bf"))
+    assert (image["series"], image["epoch"]) == (account["series"], account["epoch"])
 
 
 def test_wrong_requests_are_refused_with_the_next_step(tmp_path):

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import karabo_bridge
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from session_tools import free_address
 
 from livem.cli import main
 from livem.stream import session_directory
@@ -43,12 +45,15 @@ def test_summary_on_stdout_and_results_on_disk(start: Start, pipeline: Path, tmp
 
 
 def test_ctrl_c_ends_cleanly_with_what_was_measured(start: Start, pipeline: Path) -> None:
-    live = start("live", ENDLESS, "-p", pipeline, "--headless")
+    karabo = free_address()
+    live = start("live", ENDLESS, "-p", pipeline, "--headless", "--karabo-out", karabo)
     (said,) = (line for line in live.lines_until("running") if "livem view" in line)
     address = said.split("`")[1].removeprefix("livem view ")
     assert address in session_directory.running()
     told = json.loads(CliRunner().invoke(main, ["info", address, "--json"]).stdout)
     assert told["series"]["series"] == 1
+    with karabo_bridge.Client(karabo, timeout=60) as client:
+        assert client.next()[0]
     live.ctrl_c()
     stdout, stderr = live.end()
     assert live.returncode == 130
@@ -56,6 +61,19 @@ def test_ctrl_c_ends_cleanly_with_what_was_measured(start: Start, pipeline: Path
     assert "Traceback" not in stderr
     assert "series 1: incomplete: the session was stopped" in stdout
     assert "vd       lossless" in stdout
+
+
+def test_a_duration_ends_a_run_by_itself_with_what_was_measured(start: Start, pipeline: Path) -> None:
+    out = pipeline.parent / "out"
+    live = start("live", ENDLESS, "-p", pipeline, "--headless", "--duration", 2, "--json", "--out", out)
+    stdout, stderr = live.end()
+    assert live.returncode == 0, stderr
+    summary = json.loads(stdout)
+    assert summary["ended"] == "2 s are over"
+    (series,) = summary["series"]
+    assert (series["state"], series["reason"]) == ("incomplete", "the session was stopped")
+    assert series["edges"]["vd"]["processed"] == series["received"] > 0
+    assert np.isfinite(np.load(series["results"]["vd.bf"])).any()
 
 
 def test_ctrl_c_while_processes_start_is_no_traceback(start: Start, pipeline: Path) -> None:
