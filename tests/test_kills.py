@@ -8,25 +8,29 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+import zmq
 from PySide6.QtGui import QImage
 
 from livem.session import Session, SessionOptions
-from livem.stream import session_directory
-from livem.stream.segment import reclaim
+from livem.stream.series import SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
+from livem.stream.simulate.outgoing import announce
 from livem.stream.simulate.sender import SenderOptions, run_sender
+from livem.stream.wire import encode_end, encode_frames, encode_start
 
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, free_address, identity_holds, load, nothing_left, step_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 KILLS = 20
+ON_THEIR_WAY = 5
 TOTAL = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
 LONG = "sim:4dstem?shape=32x32&scan=128x128&fps=400"
 
@@ -82,28 +86,74 @@ def test_fault_09_worker_killed_20_times(tmp_path):
     assert nothing_left() == []
 
 
+class Beam(threading.Thread):
+    """A detector that sends a frame 100 times a second until it is told that it is enough; then its series
+    ends."""
+
+    def __init__(self, url: str, address: str) -> None:
+        super().__init__(daemon=True)
+        self._acquisition, self._address = open_acquisition(url), address
+        self._enough = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        series = announce(self._acquisition, SeriesKey(b"one beam", 1), "raw", repeat=0)
+        with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+            socket.sndtimeo, socket.linger = 60_000, 60_000
+            socket.bind(self._address)
+            socket.send_multipart(encode_start(series))
+            while not self._enough.wait(0.01):
+                frame = self._acquisition.frames(self.sent, 1).tobytes()
+                socket.send_multipart(encode_frames(series.key, self.sent, 1, frame))
+                self.sent += 1
+            socket.send_multipart(encode_end(series.key, self.sent))
+
+    def end(self) -> None:
+        self._enough.set()
+        self.join()
+
+
 def test_fault_10_ingest_killed_20_times(tmp_path):
-    """Frames that the dead process had taken are a gap; all others are in place."""
+    """Frames that the dead process had taken are a gap and are counted; all others are in place."""
+    address = free_address()
     session = Session(
-        a_pipeline(consumers=TOTAL, ring={"bytes": 64 << 20}), SessionOptions(LONG, out=tmp_path)
+        a_pipeline(consumers=TOTAL, ring={"bytes": 64 << 20}), SessionOptions(address, out=tmp_path)
     )
-    chance = random.Random(10)
+    chance, beam = random.Random(10), Beam(LONG, address)
     with session:
         session.start()
+        beam.start()
         step_until(session, lambda: session.accounts.entered()[0])
+        hold_with_frames_on_their_way(session, beam)
         for _ in range(KILLS):
             kill(session, "ingest")
             step_until(session, lambda: "ingest" in session._ready)
             before = session.accounts.entered()[0]
             step_until(session, lambda seen=before: session.accounts.entered()[0] > seen)
             serve(session, chance.uniform(0, 0.3))
+        beam.end()
+        step_until(session, lambda: session.settling.settled)
         session.stop("enough")
         session.finish()
         (account,) = session.settling.settled
     assert account["edges"]["vd"]["processed"] == account["received"] > 0
+    assert account["sent"] == beam.sent
     assert identity_holds(account)
+    assert account["lost"] >= ON_THEIR_WAY
+    image = load(account, "vd.all").reshape(-1)
+    assert np.isnan(image[: beam.sent]).sum() == account["lost"]
+    assert np.isnan(image[beam.sent :]).all()
     assert_right_pixels(account, LONG)
     assert nothing_left() == []
+
+
+def hold_with_frames_on_their_way(session: Session, beam: Beam) -> None:
+    """Stop ingest, and see frames leave for it: they are lost with it when it is killed now."""
+    pid = session.processes.pid("ingest")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    held_at = beam.sent
+    step_until(session, lambda: beam.sent > held_at + ON_THEIR_WAY)
 
 
 def test_fault_01_and_02_sender_killed_20_times(tmp_path):
@@ -215,12 +265,13 @@ def test_fault_21_a_killed_session_leaves_nothing_after_the_next_start():
     directory, segment = victim.stdout.readline().split()
     children = psutil.Process(victim.pid).children(recursive=True)
     assert len(children) >= 4
+    assert Path("/dev/shm", segment).exists()
+    assert Path(directory).exists()
     victim.kill()
     victim.wait()
     victim.stdout.close()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
-    session_directory.reclaim()
-    reclaim()
-    assert not Path("/dev/shm", segment).exists()
-    assert not Path(directory).exists()
+    with Session(a_pipeline(), SessionOptions("tcp://127.0.0.1:9")):
+        assert not Path("/dev/shm", segment).exists()
+        assert not Path(directory).exists()
