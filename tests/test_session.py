@@ -20,17 +20,7 @@ from livem.stream.control import ControlClient
 from livem.stream.simulate.catalogue import open_acquisition
 
 sys.path.insert(0, str(Path(__file__).parent))
-from session_tools import (
-    SHARED,
-    TINY,
-    a_pipeline,
-    free_address,
-    identity_holds,
-    load,
-    nothing_left,
-    run,
-    step_until,
-)
+from session_tools import TINY, a_pipeline, free_address, identity_holds, load, nothing_left, run, step_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -293,25 +283,6 @@ def test_closing_gives_the_memory_back_and_may_be_done_twice():
     assert session.summary()["series"] == []
     if Path("/proc/self/maps").exists():
         assert name not in Path("/proc/self/maps").read_text()
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
-def test_a_real_movie_is_processed_frame_by_frame(tmp_path):
-    (account,) = run(str(SHARED / "data" / "colloid_movie.npz"), tmp_path)["series"]
-    assert (account["state"], account["received"]) == ("complete", 50)
-    assert account["edges"]["vd"]["processed"] == 50
-    assert identity_holds(account)
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
-def test_a_real_sparse_scan_shows_exactly_its_samples(tmp_path):
-    path = SHARED / "data" / "sparse_spiral_scan.npz"
-    (account,) = run(str(path), tmp_path)["series"]
-    with np.load(path) as data:
-        truth, missing = data["spiral_y"], data["spiral_missing"].astype(bool)
-    image = load(account, "vd.value")
-    np.testing.assert_array_equal(np.isfinite(image), ~missing)
-    np.testing.assert_array_equal(image[~missing], truth[~missing].astype(np.float64))
 
 
 @pytest.mark.parametrize(("scan", "filled"), [([16, 8], 128), ([32, 16], 256)])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from session_tools import SHARED, free_address, identity_holds
 
 Start = Callable[..., Any]
+REAL = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not there")
 
 
 @pytest.fixture
@@ -21,24 +22,51 @@ def movie(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_is_sent_and_every_frame_arrives(start: Start, pipeline: Path, movie: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-    live = start("live", f"bind+{url}", "-p", pipeline, "--headless", "--series", 1, "--json")
-    send = start("send", movie, "--to", f"connect+{url}", "--rate", 400, "--batch", 4, "--json", "--wait", 90)
-    sent, stderr = send.end()
+def sent_and_received(
+    start: Start, pipeline: Path, path: Path, *pace: object
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `livem send` says of a file's series, and what `livem live` does."""
+    address, out = free_address(), pipeline.parent / "out"
+    told = ["--headless", "--series", 1, "--json", "--out", out]
+    live = start("live", f"bind+{address}", "-p", pipeline, *told)
+    send = start("send", path, "--to", f"connect+{address}", "--wait", 90, "--json", *pace)
+    said, stderr = send.end()
     assert send.returncode == 0, stderr
-    report = json.loads(sent)
-    assert (report["series"][0]["frames"], report["series"][0]["complete"]) == (40, True)
-    received, stderr = live.end()
+    (sent,) = json.loads(said)["series"]
+    said, stderr = live.end()
     assert live.returncode == 0, stderr
-    (series,) = json.loads(received)["series"]
-    assert (series["state"], series["received"], series["epoch"]) == (
-        "complete",
-        40,
-        report["series"][0]["epoch"],
-    )
+    (received,) = json.loads(said)["series"]
+    assert (received["state"], received["received"]) == ("complete", sent["frames"])
+    assert received["epoch"] == sent["epoch"]
+    assert identity_holds(received)
+    return sent, received
+
+
+def test_a_file_is_sent_and_every_frame_arrives(start: Start, pipeline: Path, movie: Path) -> None:
+    sent, _ = sent_and_received(start, pipeline, movie, "--rate", 400, "--batch", 4)
+    assert (sent["frames"], sent["complete"]) == (40, True)
+
+
+@REAL
+def test_a_real_movie_is_sent_and_processed_frame_by_frame(start: Start, pipeline: Path) -> None:
+    path = SHARED / "data" / "colloid_movie.npz"
+    _, series = sent_and_received(start, pipeline, path, "--rate", "inf")
+    assert series["edges"]["vd"]["processed"] == 50
+    with np.load(path) as data:
+        sums = data["frames"].sum((1, 2), np.int64)
+    told = np.loadtxt(series["results"]["vd.total"], delimiter=",", skiprows=2)
+    np.testing.assert_array_equal(told[:, 1], sums)
+
+
+@REAL
+def test_a_real_sparse_scan_is_sent_and_shows_exactly_its_samples(start: Start, pipeline: Path) -> None:
+    path = SHARED / "data" / "sparse_spiral_scan.npz"
+    _, series = sent_and_received(start, pipeline, path, "--rate", "inf")
+    with np.load(path) as data:
+        truth, missing = data["spiral_y"], data["spiral_missing"].astype(bool)
+    image = np.load(series["results"]["vd.value"])
+    np.testing.assert_array_equal(np.isfinite(image), ~missing)
+    np.testing.assert_array_equal(image[~missing], truth[~missing].astype(np.float64))
 
 
 def test_ctrl_c_while_waiting_tells_that_nothing_was_sent(start: Start, movie: Path, tmp_path: Path) -> None:
