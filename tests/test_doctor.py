@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from livem.cli import main
 from livem.commands.checks import gpu, machine, memory, network, numba_cache, packages, qt
 from livem.commands.checks.finding import Finding
 from livem.stream.segment import PREFIX, Owner
+from livem.viewer import qt as viewer_qt
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
@@ -77,6 +79,16 @@ def test_qt_that_cannot_load_tells_the_loaders_words_and_the_whole_line() -> Non
     assert finding.fix == (
         "apt-get install -y libglib2.0-0 libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
     )
+
+
+def test_readme_and_preparation_ask_for_the_same_libraries() -> None:
+    script = (ROOT / ".ci" / "prepare").read_text(encoding="utf-8")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for array, line in (("qt_libraries", viewer_qt.APT), ("x11_libraries", viewer_qt.APT_X11)):
+        wanted = line.removeprefix("apt-get install -y ")
+        (listed,) = re.findall(rf"^{array}=\((.*?)^\)", script, re.DOTALL | re.MULTILINE)
+        assert re.findall(r"=(\S+)", listed) == wanted.split()
+        assert f"{wanted}`" in readme
 
 
 def test_qt_that_aborts_is_a_problem() -> None:
