@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,32 @@ def loaded_by(statement: str) -> set[str]:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT / "tests"
     )
     return set(answer.stdout.split("\n")[-2].split())
+
+
+def test_the_package_finds_itself_without_being_installed() -> None:
+    """Relative imports only: editors and type checkers follow them in a bare checkout."""
+    apart = {"tests", "examples", "build", "dist"}
+    rooms = [path for path in ROOT.iterdir() if path.name not in apart and path.name[0] != "."]
+    files = [path for room in rooms for path in (room.rglob("*.py") if room.is_dir() else [room])]
+    modules = {path: path.read_text(encoding="utf-8") for path in files if path.suffix == ".py"}
+    assert len(modules) > 300
+    maybe = {
+        path: text for path, text in modules.items() if re.search(r"(?m)^\s*(from|import)\b.*livem", text)
+    }
+    absolute = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, text in maybe.items()
+        for node in ast.walk(ast.parse(text))
+        if any(name.partition(".")[0] == "livem" for name in imported(node))
+    ]
+    assert absolute == []
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Modules that a statement imports absolutely."""
+    if isinstance(node, ast.ImportFrom):
+        return [] if node.level else [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def test_the_import_contracts_hold(tmp_path: Path) -> None:
