@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livem.stream.simulate.in_situ import InSitu
+from livem.stream.simulate.in_situ import ABSORPTION_LENGTH, InSitu
 from livem.stream.simulate.nanoparticles import CellConditions, LiquidCell
 
 SMALL = "shape=96x128&frames=60&particles=10&seed=2"
@@ -78,6 +78,43 @@ def test_brownian_motion_has_the_diffusion_coefficient_that_was_asked() -> None:
     assert measured == pytest.approx(40.0, rel=0.25)
 
 
+STILL = "shape=96x96&particles=4&diffusion=0&nucleation=0&dissolving=0&dose=20000"
+
+
+def thickness(movie: InSitu, index: int) -> np.ndarray:
+    """px of particle at each pixel, as a frame's counts tell them; noise of the bare field cut off."""
+    seen = -ABSORPTION_LENGTH * np.log(movie.frames(index, 1)[0] / movie.truth()["background"])
+    return np.where(seen > 1, seen, 0)
+
+
+def test_the_field_drifts_as_the_truth_says() -> None:
+    movie = InSitu.open(f"{STILL}&frames=40&growth=0&drift=6&seed=1")
+    drift = movie.truth()["drift"]
+    assert np.ptp(drift, axis=0).min() > 2
+
+    def centre(index: int) -> np.ndarray:
+        seen = thickness(movie, index)
+        return np.array([(seen * axis).sum() / seen.sum() for axis in np.indices(seen.shape)])
+
+    first = centre(0)
+    measured = [centre(index) - first for index in range(0, 40, 3)]
+    np.testing.assert_allclose(measured, drift[::3] - drift[0], atol=0.1)
+
+
+def test_particles_grow_towards_the_largest_radius_and_so_do_their_pictures() -> None:
+    movie = InSitu.open(f"{STILL}&frames=60&fps=10&growth=2&drift=0&seed=3")
+    rows, largest = movie.truth()["particles"], 9.6
+    first, last = rows[rows["frame"] == 0], rows[rows["frame"] == 59]
+    _, here, there = np.intersect1d(first["particle"], last["particle"], return_indices=True)
+    assert len(here) == 4
+    room = (largest - last["radius"][there]) / (largest - first["radius"][here])
+    pace = -largest * np.log(room) / 5.9  # of dr/dt = pace (1 - r / largest)
+    assert ((pace > 0.4 * 2) & (pace < 1.05 * 2)).all()
+    for index, them in ((0, first), (59, last)):
+        volume = 4 / 3 * np.pi * (them["radius"] ** 3).sum()
+        assert thickness(movie, index).sum() == pytest.approx(volume, rel=0.02)
+
+
 def test_everything_that_can_happen_happens_and_is_told() -> None:
     movie = InSitu.open(
         "shape=128x128&frames=300&fps=10&particles=16&dissolving=0.5&nucleation=3&growth=2&dose=40"
@@ -108,4 +145,7 @@ def test_the_same_seed_gives_the_same_movie() -> None:
 def test_an_empty_cell_is_only_background() -> None:
     movie = InSitu.open("shape=32x32&frames=3&particles=0&nucleation=0")
     assert len(movie.truth()["particles"]) == 0
-    assert np.array_equal(movie.clean(2, 1)[0], movie.truth()["background"])
+    background = movie.truth()["background"]
+    assert np.array_equal(movie.clean(2, 1)[0], background)
+    dose = movie.options.dose
+    assert (background.min(), background.max()) == pytest.approx((0.65 * dose, 1.25 * dose))
