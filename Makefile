@@ -21,7 +21,7 @@ demo: .venv/.viewer ## Simulated microscopes: a window, or pictures in demo-outp
 
 test: .venv/.dev ## All checks and tests (warnings are errors)
 	$(MAKE) -j2 lint kernels
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
@@ -31,9 +31,9 @@ lint: .venv/.dev ## ruff, mypy and the import contracts
 
 # Beside mypy, and once: in an empty cache every process of the first tests would compile all of them.
 kernels: .venv/.dev
-	$(BIN)/python -c "from livem.consumers import worker_loop; from livem.stream import ingest_loop; \
-	from livem.stream.recording import recorder_loop; from livem.stream.sources.dectris import source; \
-	from livem.stream.sources.merlin import source"
+	$(BIN)/python -c "from livem.consumers import inpaint, preview, virtual_detectors, worker_loop; \
+	from livem.stream import ingest_loop; from livem.stream.recording import recorder_loop; \
+	from livem.stream.sources.dectris import source; from livem.stream.sources.merlin import source"
 
 bench: .venv/.viewer ## Measure this machine against memcpy and the peers that are installed
 	$(BIN)/livem bench

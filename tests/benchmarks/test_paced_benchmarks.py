@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from livem.benchmarks import beside, zero_loss
-from livem.benchmarks.zero_loss import Exposures, Outcome
+from livem.benchmarks.partner import Partner
+from livem.benchmarks.zero_loss import FLAT_OUT, Exposures, Outcome
 from livem.stream.simulate.simplon_v1 import ImageWords
 
 pytestmark = pytest.mark.timeout(180)
@@ -31,11 +34,33 @@ def test_the_highest_good_rate_is_looked_for_downwards() -> None:
     assert next(one for one in tried if one.good).rate == pytest.approx(600)
 
 
-@pytest.mark.parametrize(
-    ("module", "plan"),
-    [(zero_loss, zero_loss.Plan(((16, 16),), 0.5, 0.3)), (beside, beside.Plan(1, 0.3, (16, 16)))],
-)
-def test_each_gives_its_table(module: Any, plan: Any) -> None:
-    measured = module.measure(plan)
+def test_zero_loss_gives_its_table() -> None:
+    measured = zero_loss.measure(zero_loss.Plan(((16, 16),), 0.5, 0.3))
     assert measured["rows"]
     assert all(isinstance(gate["ok"], bool) for gate in measured["gates"])
+
+
+def test_a_session_that_records_beside_its_detector_keeps_all(tmp_path: Path) -> None:
+    with Partner(zero_loss.send_paced, (16, 16)) as sender:
+        seen = zero_loss.watched((16, 16), sender.hear(), sender, FLAT_OUT, 0.3, record=tmp_path, frames=500)
+    assert seen.processed == seen.sent == 500
+    (file,) = tmp_path.glob("*.h5")
+    with h5py.File(file) as recording:
+        assert len(recording["entry/data/data"]) == 500
+
+
+def test_rates_are_compared_with_and_without_the_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, bool, int | None]] = []
+
+    def session(shape: Any, address: str, sender: Any, rate: float, seconds: float, **more: Any) -> Outcome:
+        asked.append((rate, "record" in more, more.get("frames")))
+        taken = 900.0 if "record" in more else 1000.0
+        return Outcome(rate or taken, 100, 100, 0.0, 15.0, taken)
+
+    monkeypatch.setattr(beside, "watched", session)
+    measured = beside.measure(beside.Plan(1, 0.0, (16, 16)))
+    easy, scan = beside.EASY * 1000, beside.SCAN[0] * beside.SCAN[1]
+    cases = [(easy, None), (FLAT_OUT, None), (FLAT_OUT, scan)]
+    assert asked[1:] == [(rate, on, frames) for rate, frames in cases for on in (False, True)]
+    assert len(measured["rows"]) == 3
+    assert all(gate["ok"] for gate in measured["gates"])

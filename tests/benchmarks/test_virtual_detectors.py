@@ -64,21 +64,32 @@ def test_the_bare_loop_takes_all_that_a_sender_has(tmp_path):
 
 @needs_peer
 @pytest.mark.slow
-@pytest.mark.parametrize(("sender", "bad"), [(virtual_detectors.SIMULATOR, 5), (BURST, 0)])
-def test_both_give_the_truth(tmp_path, sender, bad):
-    dump = record(tmp_path / "scan.dat", replace(TINY, bad_pixels=bad))
-    job = replace(JOBS[THREE], fused=bad > 0)
-    found = compare(Case(dump, THREE, job, sender=sender), 1)
+def test_both_give_the_truth(tmp_path):
+    dump = record(tmp_path / "scan.dat", replace(TINY, bad_pixels=5))
+    case = Case(dump, THREE, replace(JOBS[THREE], fused=True), sender=virtual_detectors.SIMULATOR)
+    found = compare(case, 1)
     for outcomes in (found.ours, found.peer):
-        (outcome,) = outcomes
-        assert set(outcome.answer.images) == {*RINGS, "com"}
-        pixels, px = virtual_detectors._errors(dump, outcomes)
-        assert pixels == 0
-        assert px < COM_PX
-        assert outcome.rate > 0
+        assert_true(dump, outcomes)
     assert found.ours_mib > 0
     assert found.peer_mib > 0
     assert found.peer_watched is not None
+
+
+@pytest.mark.slow
+def test_ours_gives_the_truth_of_what_comes_from_memory(tmp_path):
+    dump = record(tmp_path / "scan.dat", TINY)
+    case = Case(dump, THREE, JOBS[THREE], sender=BURST)
+    with virtual_detectors.Ours(dump, case.make_sender, case.job) as ours:
+        assert_true(dump, [ours.series()])
+
+
+def assert_true(dump, outcomes):
+    (outcome,) = outcomes
+    assert set(outcome.answer.images) == {*RINGS, "com"}
+    pixels, px = virtual_detectors._errors(dump, outcomes)
+    assert pixels == 0
+    assert px < COM_PX
+    assert outcome.rate > 0
 
 
 def test_its_table_and_its_gates(monkeypatch):
