@@ -76,11 +76,14 @@ class HeldOut:
     def rmse_of_truth(self, noise: NoiseModel) -> npt.NDArray[np.float64]:
         """(c,) the same without the samples' own noise: an estimate of the error against the truth.
 
-        NaN where that is lost in the noise: within two standard deviations of what the noise alone gives.
+        NaN where nothing was held out, and where that is lost in the noise: within two standard deviations of
+        what the noise alone gives.
         """
+        if not self.pixels:
+            return np.full(len(self.squares), math.nan)
         own = self._noise(noise)
         left = np.maximum(self.squares - own, 0.0)
-        lost = left < 2 * own * math.sqrt(2 / max(self.pixels, 1))
+        lost = left < 2 * own * math.sqrt(2 / self.pixels)
         return np.where(lost, math.nan, np.sqrt(left / max(self.importance, 1e-300)))
 
     def is_exact(self, noise: NoiseModel) -> bool:
