@@ -42,7 +42,9 @@ from numba import njit
 
 from .solution import Image, Weight
 
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = 1e30
+"""Beyond this a value is no measurement but a mark for none, such as float32's largest: a picture that
+overshoots from less still fits float32."""
 MOST_VISITS = float(1 << 23)
 """Visits of a pixel, in float32, at which all it knows counts half: from 2^24 on one more would change
 nothing, and the mean of a beam that is parked would run away."""
@@ -61,8 +63,8 @@ class Added:
     outside: int
     """Positions that are not in the field, or not numbers."""
     not_finite: int
-    """Samples in the field with a channel that is NaN, infinite or beyond float32, or whose dose is no number
-    above 0: left out in all."""
+    """Samples in the field with a channel that is NaN, infinite or beyond `LARGEST`, or whose dose is no
+    number above 0: left out in all."""
 
 
 class SampleField:

@@ -82,9 +82,13 @@ def too_fine(image: Map, gap: Map) -> tuple[Mask, float]:
     if not known.size:
         return np.zeros(image.shape, bool), 0.0
     plane = np.where(finite, image - known.mean(), np.float32(0))
+    highest = max(float(plane.max()), -float(plane.min()))
+    if not highest:
+        return np.zeros(image.shape, bool), 0.0
+    plane /= np.float32(highest)  # squares then fit float32 whatever the samples' unit
     width = float(gap.mean())  # of the window; a median would cost more than all the rest
     radius = int(np.clip(math.ceil(width), 2, 32)) if math.isfinite(width) else 32
-    least = (LEAST_CONTRAST * float(known.std())) ** 2
+    least = (LEAST_CONTRAST * float(known.std(dtype=np.float64)) / highest) ** 2
     fine = _finer(plane, gap, radius, least) & finite
     return fine, float(np.count_nonzero(fine) / known.size)
 

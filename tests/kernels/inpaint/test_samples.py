@@ -59,9 +59,11 @@ def test_what_is_outside_or_no_number_is_left_out_and_counted():
     assert field.add(np.empty((0, 2)), np.empty((0, 2))) == Added(0, 0, 0)
 
 
-def test_what_float32_cannot_hold_is_no_value():
+def test_what_is_too_large_to_be_measured_is_no_value():
+    """Marks of missing data, such as float32's largest number."""
     field = SampleField((2, 2))
-    assert field.add([[0, 0], [0, 1], [1, 0]], [1e39, -1e39, 3.4e38]) == Added(1, 0, 2)
+    values = [1e39, -3.4028235e38, 1e30, np.inf]
+    assert field.add([[0, 0], [0, 1], [1, 0], [1, 1]], values) == Added(1, 0, 3)
     assert np.isfinite(field.mean()[0]).sum() == 1
 
 
