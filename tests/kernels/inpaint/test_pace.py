@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livem.kernels.inpaint.pace import WATCHED, Pace
+from livem.kernels.inpaint.pace import FORGOTTEN, WATCHED, Pace
 
 
 def test_nothing_is_slow_before_it_was_tried() -> None:
@@ -45,4 +45,16 @@ def test_one_alone_may_be_slow_as_there_may_be_others_untried() -> None:
     pace = Pace()
     for _ in range(WATCHED):
         pace.took("a", 0.5)
+    assert pace.slower_than(0.1) == {"a"}
+
+
+def test_one_that_was_slow_is_tried_again_after_a_while() -> None:
+    pace = Pace()
+    pace.took("a", 0.5)
+    for _ in range(FORGOTTEN - 1):
+        pace.took("b", 0.01)
+        assert pace.slower_than(0.1) == {"a"}
+    pace.took("b", 0.01)
+    assert not pace.slower_than(0.1)
+    pace.took("a", 0.5)
     assert pace.slower_than(0.1) == {"a"}
