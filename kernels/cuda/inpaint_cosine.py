@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..inpaint.arguments import check_problem, usable_weight
-from ..inpaint.cosine import EASE, EASED, MOST_DOSE, SparseCosines, _Field, _Level, _Report
+from ..inpaint.cosine import EASE, EASED, MOST_DOSE, SparseCosines
+from ..inpaint.cosine_problem import Field, Level, Report
 from ..inpaint.solution import Budget, Image, Solution, Weight
 from ..inpaint.tiles import cut_into_tiles
 
@@ -62,8 +63,8 @@ class CupyCosines:
         known = weight > 0
         if not known.any():
             return Solution(np.full_like(data, np.nan), 0, math.nan, False)
-        report = _Report(COLD if budget is None else budget)
-        levels = [_Level.of(values[known], weight[known], strength) for values in data]
+        report = Report(COLD if budget is None else budget)
+        levels = [Level.of(values[known], weight[known], strength) for values in data]
         weight = np.minimum(weight, np.float32(MOST_DOSE * weight[known].mean()))
         image, tiles = np.zeros_like(data), cut_into_tiles(*known.shape)
         for i, tile in enumerate(tiles):
@@ -77,15 +78,16 @@ class CupyCosines:
             np.copyto(image, data, where=known)
         return report.solution(image)
 
-    def _tile(self, weight: Weight, data: Image, level: _Level, start: Image | None, report: _Report) -> Any:
+    def _tile(self, weight: Weight, data: Image, level: Level, start: Image | None, report: Report) -> Any:
         """Image of a tile; the mean where it has no samples or all are equal."""
         if not weight.any() or not level.spread:
             return np.full_like(data, level.mean)
-        field, known = _Field(weight), weight > 0
-        target = np.where(known, data - level.mean, np.float32(0))
-        before = None if start is None else start - level.mean
+        field, known = Field(weight), weight > 0
+        target = np.zeros_like(data)
+        target[known] = level.measured(data[known])
+        before = None if start is None else level.measured(start)
         weights = weight / np.float32(field.visits)
-        descent = _Descent(self._xp, self._fft, weights, target, field.threshold(level), before)
+        descent = _Descent(self._xp, self._fft, weights, target, field.threshold(level.unit), before)
         iterations, change = 0, math.inf
         while iterations < report.budget.iterations and not report.clock.over:
             for _ in range(min(LOOK, report.budget.iterations - iterations)):
@@ -95,7 +97,7 @@ class CupyCosines:
             if change <= report.budget.tolerance and (start is not None or iterations > EASED):
                 break
         report.add(iterations, change)
-        return self._host(descent.values) + level.mean
+        return self._host(descent.values) * np.float32(level.spread) + level.mean
 
     def _host(self, array: Any) -> Any:
         return array if isinstance(array, np.ndarray) else self._xp.asnumpy(array)

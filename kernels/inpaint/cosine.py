@@ -21,27 +21,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from .arguments import check_problem, usable_weight
-from .solution import Budget, Clock, Image, Solution, Weight
+from .cosine_problem import Array, Field, Level, Report
+from .solution import Budget, Image, Solution, Weight
 from .tiles import cut_into_tiles
 
-Array = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int32]
 
 COLD = Budget(iterations=80)
-LEAST_STRENGTH = 0.04
-"""Strength 0 means this threshold: half of it gains 1 dB on lattices at 10 % and doubles the iterations."""
-KNEE = 0.15
-"""Frequency (1 = Nyquist) whose weight in the l1 norm is 1."""
-LEAST_OMEGA = 0.2
-"""Weight of the lowest frequencies: below this the threshold forbids nothing."""
 MOST_DOSE = 4.0
 """A pixel counts at most this many mean doses: beyond, the error of the sparse model exceeds the noise."""
 EASE, EASED = 8.0, 10
@@ -86,13 +78,13 @@ class SparseCosines:
         known = weight > 0
         if not known.any():
             return Solution(np.full_like(data, np.nan), 0, math.nan, False)
-        report = _Report(COLD if budget is None else budget)
-        levels = [_Level.of(values[known], weight[known], strength) for values in data]
+        report = Report(COLD if budget is None else budget)
+        levels = [Level.of(values[known], weight[known], strength) for values in data]
         weight = np.minimum(weight, np.float32(MOST_DOSE * weight[known].mean()))
         image = np.zeros_like(data)
         tiles = cut_into_tiles(*known.shape)
         for i, tile in enumerate(tiles):
-            field = _Field(weight[tile.place])
+            field = Field(weight[tile.place])
             for c, level in enumerate(levels):
                 before = None if start is None else start[c][tile.place]
                 report.share_time((len(tiles) - i) * len(data) - c)
@@ -103,79 +95,10 @@ class SparseCosines:
         return report.solution(image)
 
 
-class _Report:
-    """The budget, and how far the tiles came with it."""
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.clock = self.whole = budget.clock()
-        self.iterations, self.residual = 0, 0.0
-
-    def share_time(self, parts: int) -> None:
-        """From now on the clock runs for one of so many equal parts of the time that is left."""
-        if math.isfinite(self.whole.deadline):
-            now = perf_counter()
-            self.clock = Clock(now + (self.whole.deadline - now) / parts)
-
-    def add(self, iterations: int, residual: float) -> None:
-        """The worst tile counts."""
-        self.iterations = max(self.iterations, iterations)
-        self.residual = max(self.residual, residual)
-
-    def solution(self, image: Image) -> Solution:
-        """What all tiles found."""
-        return Solution(image, self.iterations, self.residual, self.residual <= self.budget.tolerance)
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """What a channel's samples are like, over the whole image, so that all tiles agree."""
-
-    mean: np.float32
-    spread: float
-    strength: float
-
-    @classmethod
-    def of(cls, values: Array, weight: Weight, strength: float) -> _Level:
-        """Mean and standard deviation of the known values; squares of float32 need float64."""
-        wide = values.astype(np.float64)
-        mean = np.float32(np.average(wide, weights=weight))
-        return cls(mean, math.sqrt(float(np.average((wide - mean) ** 2, weights=weight))), strength)
-
-    @property
-    def unit(self) -> _Level:
-        """That of samples that were measured in this one."""
-        return _Level(np.float32(0), 1.0, self.strength)
-
-    def measured(self, values: Array) -> Array:
-        """Values in standard deviations from the mean: their squares fit float32 whatever their scale."""
-        return np.asarray((values.astype(np.float64) - self.mean) / self.spread, np.float32)
-
-
-class _Field:
-    """What a tile's problem is for all channels: samples, their weight (at most 1), the cosines."""
-
-    def __init__(self, weight: Weight) -> None:
-        rows, columns = np.nonzero(weight)
-        self.rows, self.columns = rows.astype(np.int32), columns.astype(np.int32)
-        self.visits = float(weight.max())
-        self.weight = weight[rows, columns] / np.float32(self.visits or 1.0)
-        share = _band(weight)
-        self.y, self.x = (_basis(n, max(1, round(share * n))) for n in weight.shape)
-        self.noise = math.sqrt(float(self.weight.sum()) / weight.size)
-        """Noise of a coefficient's gradient, in that of a pixel of weight 1."""
-
-    def threshold(self, level: _Level) -> Array:
-        """(By, Bx) threshold of each coefficient for a gradient step of 1; the mean is free."""
-        strength = math.hypot(LEAST_STRENGTH, level.strength / math.sqrt(self.visits))
-        omega = _omega(self.y.shape, self.x.shape)
-        return omega * np.float32(level.spread * strength * self.noise)
-
-
 class _Descent:
     """FISTA on one channel of one tile. Coefficients are (By, Bx), values those at the samples."""
 
-    def __init__(self, field: _Field, target: Array, threshold: Array, start: Array | None) -> None:
+    def __init__(self, field: Field, target: Array, threshold: Array, start: Array | None) -> None:
         self.field, self.target, self.threshold = field, target, threshold
         self.y_t = np.ascontiguousarray(field.y.T)
         self.x_t = np.ascontiguousarray(field.x.T)
@@ -236,7 +159,7 @@ def _product(a: Array, b: Array, c: Array) -> Array:
     return result
 
 
-def _solve_tile(field: _Field, data: Array, level: _Level, start: Array | None, report: _Report) -> Array:
+def _solve_tile(field: Field, data: Array, level: Level, start: Array | None, report: Report) -> Array:
     """Image of a tile; the mean where it has no samples or all are equal."""
     if not len(field.rows) or not level.spread:
         return np.full_like(data, level.mean)
@@ -252,37 +175,6 @@ def _solve_tile(field: _Field, data: Array, level: _Level, start: Array | None, 
             break
     report.add(iterations, descent.change)
     return descent.image() * np.float32(level.spread) + level.mean
-
-
-def _band(weight: Weight) -> float:
-    """Share of the frequencies of an axis that the samples can tell, in steps of 1/16.
-
-    1.6 times the Nyquist frequency of equally many samples on a grid (at 10 %: half of the band; half of
-    that lost 1.5 dB on columns 9 pixels apart), counted where there are samples at all.
-    """
-    ny, nx = weight.shape
-    blocks = np.add.reduceat(np.add.reduceat(weight > 0, np.arange(0, ny, 8), 0), np.arange(0, nx, 8), 1)
-    pixels = min(weight.size, 64 * int(np.count_nonzero(blocks)))
-    density = float(blocks.sum()) / max(pixels, 1)
-    return min(1.0, max(0.25, math.ceil(16 * 1.55 * math.sqrt(density)) / 16))
-
-
-@lru_cache(maxsize=16)
-def _basis(n: int, kept: int) -> Array:
-    """(n, kept) the first orthonormal cosines (DCT-II) of a side; not to be written to."""
-    k = np.arange(kept)
-    basis = np.sqrt(2 / n) * np.cos(np.pi * k * (2 * np.arange(n)[:, None] + 1) / (2 * n))
-    basis[:, 0] *= math.sqrt(0.5)
-    return np.asarray(basis, np.float32)
-
-
-@lru_cache(maxsize=8)
-def _omega(y: tuple[int, int], x: tuple[int, int]) -> Array:
-    """(By, Bx) weights of the l1 norm for bases of these shapes; the mean is free."""
-    fy, fx = np.arange(y[1]) / y[0], np.arange(x[1]) / x[0]
-    omega = np.maximum(np.hypot(fy[:, None], fx) / KNEE, LEAST_OMEGA)
-    omega[0, 0] = 0
-    return np.asarray(omega, np.float32)
 
 
 @njit(

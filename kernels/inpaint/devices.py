@@ -55,7 +55,8 @@ class Ladders:
 def solver_on(device: Device, solver: Solver) -> Solver:
     """The same solver on a device; the one that is given where there is no other.
 
-    Sparse cosines stay on the processor: `cuda.inpaint_cosine` has them, and has been measured on no device.
+    Sparse cosines stay on the processor: those of `cuda.inpaint_cosine` would be no faster, by reckoning, as
+    long as tiles are solved one after another (docs/decisions/0011).
     """
     if device.kind == "cpu" or not isinstance(solver, ThinPlate):
         return solver
@@ -64,6 +65,14 @@ def solver_on(device: Device, solver: Solver) -> Solver:
     found = OnDevice(CudaThinPlate(solver.tension), solver, device)
     found.warm_up()
     return found
+
+
+def on_processor(ladders: Sequence[Ladder]) -> list[Ladder]:
+    """The same ladders with the processor's solvers, so that what depends on no device is made by them."""
+    return [
+        replace(ladder, solver=ladder.solver.here) if isinstance(ladder.solver, OnDevice) else ladder
+        for ladder in ladders
+    ]
 
 
 class OnDevice:
@@ -78,13 +87,14 @@ class OnDevice:
     Attributes
     ----------
     alarm : why the processor does the work, or ""; for the user.
+    here : the processor's.
     """
 
     def __init__(self, there: Solver, here: Solver, device: Device, least_pixels: int = LEAST_PIXELS) -> None:
         self.name, self.version, self.warm = here.name, here.version, here.warm
         self.alarm = ""
         self._there: Solver | None = there
-        self._here, self._device, self._least = here, device, least_pixels
+        self.here, self._device, self._least = here, device, least_pixels
 
     def solve(
         self,
@@ -99,7 +109,7 @@ class OnDevice:
             found = self._on_device(data, weight, start, strength, budget)
             if found is not None:
                 return found
-        return self._here.solve(data, weight, start, strength, budget)
+        return self.here.solve(data, weight, start, strength, budget)
 
     def warm_up(self) -> None:
         """Compile for the device, or find out that it does not work."""

@@ -41,6 +41,11 @@ class Clock:
     deadline: float
 
     @property
+    def left(self) -> float:
+        """Seconds, at least 0."""
+        return max(self.deadline - perf_counter(), 0.0)
+
+    @property
     def over(self) -> bool:
         """Whether the time is spent."""
         return perf_counter() >= self.deadline

@@ -10,7 +10,8 @@ import pytest
 from livem.kernels.cuda.inpaint_cosine import CupyCosines
 from livem.kernels.device import find_cuda
 from livem.kernels.inpaint import reference
-from livem.kernels.inpaint.cosine import SparseCosines, _Field, _Level
+from livem.kernels.inpaint.cosine import SparseCosines
+from livem.kernels.inpaint.cosine_problem import Field, Level
 from livem.kernels.inpaint.solution import Budget
 
 scipy_fft = pytest.importorskip("scipy.fft")
@@ -32,7 +33,7 @@ def by_transforms() -> CupyCosines:
 @pytest.mark.parametrize("strength", [0.1, 0.4])
 def test_they_minimise_the_same(strength):
     data, weight = a_lattice((1, 40, 36))
-    level, field = _Level.of(data[0][weight > 0], weight[weight > 0], strength), _Field(weight)
+    level, field = Level.of(data[0][weight > 0], weight[weight > 0], strength), Field(weight)
     rows, columns = field.y.shape[1], field.x.shape[1]
     threshold = field.threshold(level)
     least = []
@@ -51,6 +52,16 @@ def test_the_images_of_several_channels_and_tiles():
         found = by_transforms().solve(data, weight, start, 0.2, END).image
         expected = SparseCosines().solve(data, weight, start, 0.2, END).image
         assert np.abs(found - expected).max() < 0.02 * data.std()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_unit_of_the_samples_does_not_matter(scale):
+    data, weight = a_lattice((1, 40, 36))
+    for start in (None, data):
+        expected = by_transforms().solve(data, weight, start, 0.2).image
+        begun = None if start is None else start * np.float32(scale)
+        found = by_transforms().solve(data * np.float32(scale), weight, begun, 0.2).image
+        np.testing.assert_allclose(found / np.float32(scale), expected, rtol=1e-3)
 
 
 def test_strength_0_keeps_the_samples():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from livem.kernels.cosines import cosines, from_cosines
-from livem.kernels.inpaint import cosine
+from livem.kernels.inpaint import cosine, cosine_problem
 from livem.kernels.inpaint.cosine import SparseCosines
 from livem.kernels.inpaint.solution import Budget
 from livem.stream.simulate.lattice import grow_crystal, projected_columns
@@ -76,9 +76,9 @@ def objective(image, data, weight, strength):
     w = w / most
     mean = np.average(data[known], weights=weight[known])
     spread = np.sqrt(np.average((data[known] - mean) ** 2, weights=weight[known]))
-    threshold = spread * np.hypot(cosine.LEAST_STRENGTH, strength / np.sqrt(most)) * np.sqrt(w.mean())
+    threshold = spread * np.hypot(cosine_problem.LEAST_STRENGTH, strength / np.sqrt(most)) * np.sqrt(w.mean())
     f = [np.arange(n) / n for n in weight.shape]
-    omega = np.maximum(np.hypot(f[0][:, None], f[1]) / cosine.KNEE, cosine.LEAST_OMEGA)
+    omega = np.maximum(np.hypot(f[0][:, None], f[1]) / cosine_problem.KNEE, cosine_problem.LEAST_OMEGA)
     omega[0, 0] = 0
     misfit = 0.5 * np.sum(w[known] * (image[known] - data[known]) ** 2)
     return misfit + threshold * np.sum(omega * np.abs(transform(image))), threshold * omega, w, mean
@@ -96,7 +96,7 @@ def reference(data, weight, strength, iterations=20_000):
 
 @pytest.mark.parametrize("strength", [0.05, 0.4])
 def test_it_finds_the_minimum(monkeypatch, strength):
-    monkeypatch.setattr(cosine, "_band", lambda weight: 1.0)
+    monkeypatch.setattr(cosine_problem, "_band", lambda weight: 1.0)
     rng = np.random.default_rng(5)
     data = (3 + lattice(24)[:, :20] + 0.1 * rng.standard_normal((24, 20))).astype(np.float32)
     weight = np.where(random_pattern(data.shape, 0.3), rng.integers(1, 9, data.shape), 0).astype(np.float32)
