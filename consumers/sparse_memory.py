@@ -25,6 +25,8 @@ CHECKED_SHARE = 24
 passes have fewer, 2 where a tenth is sampled."""
 LEAST_PASS = 512
 """Samples of a pass below which nothing can be said of change: all passes count alike."""
+STEPS = 16
+"""In which a sample fades to 1/e: the last one counts for 6 % more than it should."""
 AUTO_PASSES = 16.0
 """Passes after which a sample counts for 1/e where nothing contradicts it: what moves too slowly to be seen
 in one pass lags by no more, and the noise still falls to a quarter."""
@@ -93,15 +95,27 @@ def samples_per_pass(series: Series, given: int = 0) -> int:
 
 
 class Fading:
-    """Samples count for 1/e after so many others; 0: all alike."""
+    """Samples count for 1/e after so many frames; 0: all alike.
 
-    def __init__(self, samples: float) -> None:
-        self._samples = samples
+    They fade in STEPS, at frame numbers that do not depend on how frames were parted: a picture is the same
+    live and replayed.
+    """
+
+    def __init__(self, frames: float) -> None:
+        self._frames = frames
+        self._step: int | None = None
+        """Number of the step that is being taken in; None before the first sample."""
 
     def take(self, live: LiveInpainter, samples: Samples) -> int:
-        if self._samples and len(samples.indices):
-            live.fade(math.exp(-len(samples.indices) / self._samples))
-        return _give(live, samples)
+        if not self._frames:
+            return _give(live, samples)
+        refused = 0
+        for step, part in _parts(samples, STEPS, self._frames):
+            before, self._step = self._step, step if self._step is None else max(step, self._step)
+            if before is not None and step > before:
+                live.forget_where(math.exp((before - step) / STEPS))
+            refused += _give(live, part)
+        return refused
 
     def finish(self, live: LiveInpainter) -> None:
         """Nothing is left to do."""
@@ -126,7 +140,7 @@ class Forgetting:
 
     def take(self, live: LiveInpainter, samples: Samples) -> int:
         refused = 0
-        for check, part in self._parts(samples):
+        for check, part in _parts(samples, self._checks, self._one_pass):
             if check > self._check:
                 self._compare(live)
                 if check // self._checks > self._check // self._checks:
@@ -139,12 +153,6 @@ class Forgetting:
     def finish(self, live: LiveInpainter) -> None:
         self._compare(live)
 
-    def _parts(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
-        """Runs of samples that fall between the same two comparisons."""
-        checks = np.maximum.accumulate(samples.indices * self._checks // self._one_pass)
-        for check in np.unique(checks).tolist():
-            yield check, samples.only(checks == check)
-
     def _compare(self, live: LiveInpainter) -> None:
         factors = self._motion.keep(live.field)
         if factors is not None:
@@ -153,6 +161,16 @@ class Forgetting:
     def _next_pass(self, live: LiveInpainter) -> None:
         live.forget_where(math.exp(-1 / AUTO_PASSES))
         self._motion.begin_pass(live.field)
+
+
+def _parts(samples: Samples, parts: int, frames: float) -> Iterator[tuple[int, Samples]]:
+    """Samples by the part they fall in where so many frames have so many parts, and its number.
+
+    One that is late falls in the part that it comes in.
+    """
+    numbers = np.maximum.accumulate(samples.indices * parts // frames)
+    for number in np.unique(numbers).tolist():
+        yield int(number), samples.only(numbers == number)
 
 
 def _give(live: LiveInpainter, samples: Samples) -> int:

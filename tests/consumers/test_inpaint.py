@@ -439,11 +439,12 @@ def test_memory_without_effect_is_an_alarm(scan, params, words):
     assert consumer.alarms() == []
 
 
-def test_what_is_forgotten_depends_on_the_samples_alone():
+@pytest.mark.parametrize("memory", ["auto", 0.7])
+def test_what_is_forgotten_depends_on_the_samples_alone(memory):
     """Not on the blocks that they came in, or on pictures in between."""
     series, blocks, _ = a_movie()
-    whole = run(Inpaint("hole"), series, blocks)
-    consumer = Inpaint("hole")
+    whole = run(Inpaint("hole", memory=memory), series, blocks)
+    consumer = Inpaint("hole", memory=memory)
     consumer.open(series)
     for n, block in enumerate(blocks):
         for part in split(block, [1, 300 + 50 * n, 17]):
@@ -642,7 +643,9 @@ def test_a_device_makes_the_pictures_or_is_done_without(fails: bool, monkeypatch
         consumer = Inpaint(name, algorithm="thin_plate")
         if card is not None:
             consumer.compute_on(card)
-        shown[name] = run(consumer, series, [frames_of(series, places, values)])
+        consumer.open(series)
+        consumer.merge(consumer.process(frames_of(series, places, values)))
+        shown[name] = worked(consumer)
     assert len(twins) == 1
     assert (1, *SHAPE) in twins[0].shapes
     for output, other in zip(shown["here"].values(), shown["there"].values(), strict=True):
