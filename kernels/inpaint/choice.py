@@ -85,6 +85,8 @@ class Choice:
     """What `choose` found."""
 
     best: Candidate
+    strength: float
+    """Of the best: that of its rung, or between it and the next where their errors say so."""
     error: HeldOut
     second: Candidate | None
     """The best of the other ladders, looked at on as many folds; None where there is one ladder."""
@@ -113,7 +115,9 @@ def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> Choice:
     best = min(finals, key=lambda key: finals[key])
     others = [key for key in finals if key[0] != best[0]]
     second = min(others, key=lambda key: finals[key]) if others else None
-    return Choice(tried.candidate(best), tried.errors[best], second and tried.candidate(second))
+    return Choice(
+        tried.candidate(best), tried.strength(best), tried.errors[best], second and tried.candidate(second)
+    )
 
 
 Key = tuple[int, int]
@@ -126,22 +130,48 @@ class _Tried:
     def __init__(self, ladders: Sequence[Ladder], trial: Trial) -> None:
         self._ladders = ladders
         self._trial = trial
-        self._folds: dict[Key, int] = {}
-        self.errors: dict[Key, HeldOut] = {}
+        self._each: dict[Key, list[HeldOut]] = {}
+        """One a fold."""
 
     def candidate(self, key: Key) -> Candidate:
         return Candidate(self._ladders[key[0]], key[1])
 
+    @property
+    def errors(self) -> dict[Key, HeldOut]:
+        """Over all folds that were asked for."""
+        return {key: _sum(each) for key, each in self._each.items()}
+
     def top(self, number: int) -> Key:
         """The best rung of a ladder that was tried."""
-        return min((key for key in self.errors if key[0] == number), key=lambda key: score(self.errors[key]))
+        errors = self.errors
+        return min((key for key in errors if key[0] == number), key=lambda key: score(errors[key]))
 
     def score(self, key: Key, folds: int) -> float:
-        for fold in range(self._folds.get(key, 0), folds):
-            error = self._trial(self.candidate(key), fold)
-            self.errors[key] = self.errors[key] + error if key in self.errors else error
-        self._folds[key] = max(folds, self._folds.get(key, 0))
-        return score(self.errors[key])
+        each = self._each.setdefault(key, [])
+        each += [self._trial(self.candidate(key), fold) for fold in range(len(each), folds)]
+        return score(_sum(each))
+
+    def strength(self, key: Key) -> float:
+        """Where a parabola through the scores of a rung and its neighbours is least, within half a rung.
+
+        The rung's own where a neighbour is missing, was not tried, or has strength 0: that has no logarithm.
+        """
+        number, rung = key
+        strengths, three = self._ladders[number].strengths, [(number, rung + step) for step in (-1, 0, 1)]
+        if not all(key in self._each for key in three) or not strengths[rung - 1]:
+            return strengths[rung]
+        folds = min(len(self._each[key]) for key in three)
+        below, here, above = (score(_sum(self._each[key][:folds])) for key in three)
+        bend = below - 2 * here + above
+        if not 0 < bend < np.inf:
+            return strengths[rung]
+        shift = float(np.clip((below - above) / (2 * bend), -0.5, 0.5))
+        beside = strengths[rung + (1 if shift > 0 else -1)]
+        return float(strengths[rung] * (beside / strengths[rung]) ** abs(shift))
+
+
+def _sum(errors: Sequence[HeldOut]) -> HeldOut:
+    return sum(errors[1:], errors[0])
 
 
 def _climb(start: Key, rungs: int, error: Callable[[Key], float]) -> None:
@@ -185,7 +215,7 @@ class Contest:
     _bouts: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.crown(Candidate(self.ladders[0], self.ladders[0].first))
+        self.crown(0, self.ladders[0].first)
 
     @property
     def is_open(self) -> bool:
@@ -197,10 +227,9 @@ class Contest:
         """Whether the champion is not yet to be trusted: there is no better use of time than another bout."""
         return self.is_open and self._bouts < OPENING
 
-    def crown(self, candidate: Candidate) -> None:
-        """Make it the champion, whatever was compared before."""
-        number = next(n for n, ladder in enumerate(self.ladders) if ladder == candidate.ladder)
-        self.champion, self._place = candidate, (number, candidate.rung)
+    def crown(self, number: int, rung: int) -> None:
+        """Make a rung of a ladder the champion, whatever was compared before."""
+        self.champion, self._place = Candidate(self.ladders[number], rung), (number, rung)
         self._lags, self._asked = {}, {}
 
     def bout(self, trial: Trial, folds: int = 1) -> Iterator[None]:
@@ -218,10 +247,10 @@ class Contest:
             yield
         self._hand_over()
 
-    def best_but(self, solvers: Collection[str]) -> tuple[Candidate, float]:
+    def best_but(self, solvers: Collection[str]) -> tuple[Candidate, float | None]:
         """The best one that is of none of these solvers, and how far its score is behind the champion's.
 
-        The champion itself where there is no other ladder; 0 where a distance is not known.
+        The champion itself where there is no other ladder; None where a distance is not known.
         """
         if self.champion.solver.name not in solvers:
             return self.champion, 0.0
@@ -230,7 +259,7 @@ class Contest:
             return self.champion, 0.0
         known = [place for place in self._lags if place[0] in others]
         if not known:
-            return Candidate(self.ladders[others[0]], self.ladders[others[0]].first), 0.0
+            return Candidate(self.ladders[others[0]], self.ladders[others[0]].first), None
         best = min(known, key=lambda place: self._lags[place].mean)
         return self._candidate(best), self._lags[best].mean
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..noise import NoiseModel
 from .choice import Candidate
 from .questions import Questions
-from .solution import Budget, Image, Weight
+from .solution import Budget, Clock, Image, Weight
 from .support import Map
 from .uncertainty import DRAWS, HoleErrors, Spread, standard_deviation
 
@@ -46,19 +46,23 @@ class Doubt:
         weight: Weight,
         picture: Image,
         budget: Budget,
-        start: bool = True,
+        last: Clock | None = None,
     ) -> Iterator[None]:
         """A solve at each step: DRAWS with other noise, FOLDS without a part of the samples.
 
         Parameters
         ----------
         data, weight : all samples. picture : the estimate of them.
-        start : begin the solves at the picture, where the solver may.
+        budget : of a solve.
+        last : do not begin the solves at the picture, even where the solver may, and end the draws, but for
+            the first, when this is over.
         """
         self._follow(candidate)
-        begin = picture if start and candidate.solver.warm else None
+        begin = picture if last is None and candidate.solver.warm else None
         if self._spread is not None:
-            for _ in range(DRAWS):
+            for draw in range(DRAWS):
+                if draw and last is not None and last.over:
+                    break
                 self._turn += 1
                 other = self._drawn(data, weight, picture)
                 drawn = candidate.solver.solve(other, weight, begin, candidate.strength, budget)

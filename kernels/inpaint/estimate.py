@@ -33,6 +33,8 @@ class Estimate:
     """(c,) root mean square of what predicted samples were off by, noise included; NaN while unknown."""
     error: npt.NDArray[np.float64]
     """(c,) the same without the samples' own noise, where that is known; else NaN."""
+    held_out_in: tuple[int, int, int, int]
+    """(y, x) of the first pixel of the part where samples were held out, and of the one behind its last."""
     samples: int
     """That the picture is made of."""
     too_fine: npt.NDArray[np.float64]

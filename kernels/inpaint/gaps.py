@@ -14,6 +14,9 @@ from .support import distance_to
 GAPS = 3.0
 """Reach of the samples in mean distances between them: a picture ends there, and is not guessed on."""
 LEAST_REACH = 3.0
+FEW = 30
+"""Sampled pixels below which nothing is known of the distance between samples: pictures reach no farther
+than the least."""
 CELL = 16
 """Side (px) of the squares whose visited part counts for the mean distance."""
 STALE = 1.02
@@ -60,7 +63,8 @@ class Gaps:
 
 def reach_of(sampled: npt.NDArray[np.bool_]) -> float:
     """px from the nearest sample to which a picture of these goes."""
-    return max(LEAST_REACH, GAPS * mean_distance(sampled, int(np.count_nonzero(sampled))))
+    count = int(np.count_nonzero(sampled))
+    return LEAST_REACH if count < FEW else max(LEAST_REACH, GAPS * mean_distance(sampled, count))
 
 
 def mean_distance(sampled: npt.NDArray[np.bool_], count: int) -> float:

@@ -19,15 +19,16 @@ import numpy.typing as npt
 from ..noise import NoiseModel
 from .centring import centred, solve_centred
 from .choice import Candidate, Contest, Ladder
+from .devices import on_processor
 from .doubt import Doubt
 from .estimate import Estimate, Masks
 from .gaps import Gaps, reach_of
 from .hold_out import HeldOut
 from .ladders import AUTO, ladders_for
 from .pace import Pace
-from .questions import LIVE_WINDOW, Questions
+from .questions import LIVE_WINDOW, WINDOW, Questions
 from .samples import Added, Offsets, SampleField
-from .solution import Budget, Image, Weight
+from .solution import Budget, Clock, Image, Solver, Weight
 from .support import sampling_gap, too_fine
 from .verdict import TRIAL, Chosen, decide
 
@@ -36,10 +37,12 @@ WARM = Budget(iterations=8, tolerance=3e-3)
 COLD = Budget(iterations=100, tolerance=3e-3)
 LAST = Budget(iterations=400, tolerance=1e-5)
 """The last word: 1e-5 of the samples' spread from where it would end."""
+LAST_S = 15.0
+"""How long the solves of a last word may take: cosines off the centres need 7 s at 1024 x 1024."""
+CENTRED = 2
+"""Times that the last word corrects samples for where in their pixels they are."""
 KEPT = 12
 """Last comparisons that the held-out error is taken from."""
-POOLED = 0.9
-"""Fading is done once it comes to more than this: newer samples lose a tenth of their weight at most."""
 ANOTHER = 0.1
 """Change of known pixels, in their standard deviations, from which an image is another one."""
 ROUNDS = 8
@@ -79,23 +82,27 @@ class Samples:
         return self.data if picture is None else centred(self.data, self.weight, self.offsets, picture)
 
 
-def _solved(candidate: Candidate, known: Samples) -> Image:
-    """To the end, from the samples alone."""
+def _solved(solver: Solver, strength: float, known: Samples, seconds: float) -> Image:
+    """To the end, from the samples alone, or as far as the time goes."""
+    budget = replace(LAST, seconds=seconds / (1 if known.offsets is None else 1 + CENTRED))
     return solve_centred(
-        candidate.solver, known.data, known.weight, known.offsets, None, candidate.strength, LAST
+        solver, known.data, known.weight, known.offsets, None, strength, budget, CENTRED
     ).image
 
 
-def _behind(error: HeldOut | None, difference: float) -> HeldOut | None:
+def _behind(error: HeldOut | None, difference: float | None) -> HeldOut | None:
     """What is expected of one whose score is worse by this: the logarithm of its mean square error."""
-    return error if error is None else replace(error, squares=error.squares * math.exp(difference))
+    if error is None or difference is None:
+        return None
+    return replace(error, squares=error.squares * math.exp(difference))
 
 
-def _mixed(chosen: Chosen, known: Samples, first: Image) -> Image:
+def _mixed(chosen: Chosen, known: Samples, first: Image, seconds: float) -> Image:
     """The first with its share of the second, if any."""
     if chosen.second is None:
         return first
-    return np.asarray(first + np.float32(chosen.share) * (_solved(chosen.second, known) - first))
+    second = _solved(chosen.second.solver, chosen.second.strength, known, seconds)
+    return np.asarray(first + np.float32(chosen.share) * (second - first))
 
 
 class LiveInpainter:
@@ -127,12 +134,12 @@ class LiveInpainter:
         self._picture: Image | None = None
         self._estimate: Estimate | None = None
         self._gaps: Gaps | None = None
-        self._fading = 1.0
         self._heard = self._count = 0
         """Samples that came in since the beginning, decayed or not."""
         self._shown = -1
         """Of them, in the picture."""
         self._errors: list[HeldOut] = []
+        self._held_out_in = (0, 0, *shape)
         self._doubt = self._new_doubt()
         self._sigma: Image | None = None
         self._fine: tuple[Masks, npt.NDArray[np.float64]] | None = None
@@ -167,8 +174,6 @@ class LiveInpainter:
         self, positions: npt.ArrayLike, values: npt.ArrayLike, doses: npt.ArrayLike | None = None
     ) -> Added:
         """Take in samples; see `SampleField.add`."""
-        if self._fading < POOLED:  # what comes now is not to fade with what was there
-            self._fade_now()
         added = self.field.add(positions, values, doses)
         self._heard += added.counted
         self._count += added.counted
@@ -180,15 +185,11 @@ class LiveInpainter:
         """These samples and no others: for an image with holes, which is given anew as a whole."""
         before, weight = self.field.mean()
         self.field.reset()
-        self._count, self._fading = 0, 1.0
+        self._count = 0
         added = self.add(positions, values, doses)
         if self._is_another(before, weight):
             self._begin_anew()
         return added
-
-    def fade(self, factor: float) -> None:
-        """Let the samples so far count for less, where the scene moves; done before the next picture."""
-        self._fading *= factor
 
     def forget_where(self, factors: npt.ArrayLike, spare: SampleField | None = None) -> None:
         """Keep these shares (ny, nx) of the samples, at once, but all of those in ``spare``."""
@@ -231,7 +232,7 @@ class LiveInpainter:
         self._picture = found if known.count else None
         self._shown = self._heard
         self._gaps = self._gaps.after(known.weight, self.plan.reach) if self._gaps else self._measured(known)
-        self._estimate = self._told(known, Chosen(maker, error), found)
+        self._estimate = self._told(known, Chosen(maker, error, maker.strength), found)
         return self._estimate
 
     def ponder(self) -> None:
@@ -241,25 +242,29 @@ class LiveInpainter:
         if next(self._pieces, StopIteration) is StopIteration:
             self._pieces = self._round()
 
-    def settle(self) -> Estimate:
-        """The last word on the samples: the same whatever was shown before it.
+    def settle(self, seconds: float = LAST_S) -> Estimate:
+        """The last word on the samples: the same whatever was shown before it, and on the processor.
 
-        Takes as long as all ladders take: 0.3 s at 256 x 256, 2 s from 512 x 512 on.
+        The choice takes 0.3 s at 256 x 256, and 2 s from 512 x 512 on. Its solves and the draws of its
+        uncertainty then take ``seconds``, and one draw more, at most: of a picture that needs longer, only
+        then does it depend on the machine.
         """
         known = self._known()
         if not known.count:
             return self.refresh()
-        questions = Questions.about(known.weight, self.plan.seed)
-        chosen = self._chosen(questions, known)
-        self.contest.crown(chosen.best)
-        self._maker = chosen.best
+        questions = self._questions(known, WINDOW)
+        ladders = on_processor(self.contest.ladders)
+        chosen = self._chosen(ladders, questions, known)
+        self.contest.crown(ladders.index(chosen.best.ladder), chosen.best.rung)
+        self._maker = chosen.maker
         self._errors = [chosen.error] if chosen.error is not None else []
-        alone = _solved(chosen.best, known)
-        found = self._through(known, _mixed(chosen, known, alone), chosen.error)
+        clock = Budget(seconds=seconds).clock()
+        alone = _solved(chosen.best.solver, chosen.strength, known, clock.left / (2 if chosen.second else 1))
+        found = self._through(known, _mixed(chosen, known, alone, clock.left), chosen.error)
         self._picture, self._shown, self._pondered = found, self._heard, self._heard
         self._gaps = self._measured(known)
         self._doubt = self._new_doubt()
-        for _ in self._doubted(questions, known, alone, TRIAL, start=False):
+        for _ in self._doubted(questions, known, alone, clock):
             pass
         self._estimate = self._told(known, chosen, found)
         self._look_closely()
@@ -278,10 +283,6 @@ class LiveInpainter:
         if self._fine is not None:
             self._look_closely()
 
-    def _fade_now(self) -> None:
-        self.field.decay(self._fading)
-        self._fading = 1.0
-
     def _is_another(self, before: Image, weight: Weight) -> bool:
         """Whether pixels that were known have changed by a tenth of their spread, on average."""
         after, now = self.field.mean()
@@ -298,8 +299,6 @@ class LiveInpainter:
         self._doubt, self._sigma, self._pondered, self._fine = self._new_doubt(), None, -1, None
 
     def _known(self) -> Samples:
-        if self._fading < 1:
-            self._fade_now()
         data, weight = self.field.mean()
         return Samples(data, weight, self.field.offsets(), int(np.count_nonzero(weight)))
 
@@ -313,10 +312,15 @@ class LiveInpainter:
         start = found if champion.solver.warm else None
         return champion.solver.solve(known.centred(found), known.weight, start, champion.strength, WARM).image
 
+    def _questions(self, known: Samples, window: int) -> Questions:
+        questions = Questions.about(known.weight, self.plan.seed, window)
+        self._held_out_in = questions.part
+        return questions
+
     def _round(self) -> Iterator[None]:
         """Bouts on the samples as they are, one at a time; then nothing until more of them are there."""
         heard, known = self._heard, self._known()
-        questions = Questions.about(known.weight, self.plan.seed, LIVE_WINDOW)
+        questions = self._questions(known, LIVE_WINDOW)
         yield
         for _ in range(ROUNDS if self.contest.is_open else 1):
             yield from self._bout(questions, known)
@@ -324,7 +328,7 @@ class LiveInpainter:
                 break
         if self.contest.is_settling and self._heard != heard:
             return
-        yield from self._doubted(questions, known, self._picture, TRIAL)
+        yield from self._doubted(questions, known, self._picture)
         self._look_closely()
         self._pondered = heard
 
@@ -359,14 +363,17 @@ class LiveInpainter:
         return Doubt(shape, self.plan.noise, self.plan.seed) if self.plan.uncertainty else None
 
     def _doubted(
-        self, questions: Questions, known: Samples, picture: Image | None, budget: Budget, start: bool = True
+        self, questions: Questions, known: Samples, picture: Image | None, last: Clock | None = None
     ) -> Iterator[None]:
-        """A solve at a time; in the end the standard deviation of the picture's error is known anew."""
+        """A solve at a time; in the end the standard deviation of the picture's error is known anew.
+
+        ``last``: the clock of the last word, whose solves begin from the samples alone.
+        """
         doubt = self._doubt
         if doubt is None or picture is None:
             return
         data = known.centred(picture)
-        yield from doubt.steps(self._maker, questions, data, known.weight, picture, budget, start)
+        yield from doubt.steps(self._maker, questions, data, known.weight, picture, TRIAL, last)
         gaps = self._gaps or self._measured(known)
         self._sigma = doubt.sigma(data, known.weight, gaps.distance)
 
@@ -380,17 +387,15 @@ class LiveInpainter:
         self._fine = masks, shares
         self._estimate = replace(self._estimate, too_fine=shares, fine=masks)
 
-    def _chosen(self, questions: Questions, known: Samples) -> Chosen:
+    def _chosen(self, ladders: Sequence[Ladder], questions: Questions, known: Samples) -> Chosen:
         """By the samples alone; what is off centre is put there by a plain first estimate."""
         data = known.data
         if known.offsets is not None:
-            first = self.contest.ladders[0]
-            candidate = Candidate(first, first.first)
+            candidate = Candidate(ladders[0], ladders[0].first)
             data = known.centred(
                 candidate.solver.solve(data, known.weight, None, candidate.strength, COLD).image
             )
-
-        return decide(self.contest.ladders, questions, data, known.weight, self.plan.noise)
+        return decide(ladders, questions, data, known.weight, self.plan.noise)
 
     def _told(self, known: Samples, chosen: Chosen, found: Image) -> Estimate:
         nothing, error = np.full(len(found), math.nan), chosen.error
@@ -403,9 +408,10 @@ class LiveInpainter:
             None if self._sigma is None else gaps.cut(self._sigma),
             chosen.name,
             chosen.version,
-            chosen.best.strength,
+            chosen.strength,
             nothing if error is None else error.rmse(),
             nothing if error is None or noise is None else error.rmse_of_truth(noise),
+            self._held_out_in,
             self._count,
             nothing if self._fine is None else self._fine[1],
             None if self._fine is None else self._fine[0],
@@ -422,7 +428,7 @@ def warm_up() -> None:
         live.add(positions, rng.random(300))
         live.refresh()
         live.add(positions, rng.random(300))
-        live.fade(0.5)
+        live.forget_where(0.5)
         live.refresh()
         while live.is_pondering:
             live.ponder()

@@ -25,7 +25,7 @@ from .hold_out import (
 from .solution import Budget, Image, Weight
 
 WINDOW = 512
-"""Largest side (px) of the field that solvers are compared on: the densest square of a larger one."""
+"""Largest side (px) of the field that solvers are compared on: a typical square of a larger one."""
 LIVE_WINDOW = 256
 """The same while samples come: a solve of this is no longer than a picture may wait."""
 
@@ -44,8 +44,8 @@ class Questions:
 
     @classmethod
     def about(cls, weight: Weight, seed: int = 0, window: int = WINDOW) -> Questions:
-        """For samples with these visits (ny, nx), in the densest square of ``window`` px."""
-        place = _densest(weight, window)
+        """For samples with these visits (ny, nx), in a typical square of ``window`` px."""
+        place = _typical(weight, window)
         seen = np.ascontiguousarray(weight[place])
         folds = fold_map(seen.shape, seed, blocks_for(seen, seed))
         return cls(place, folds, importance_of(seen), folds_needed(int(np.count_nonzero(seen))))
@@ -89,13 +89,21 @@ class Questions:
         found = candidate.solver.solve(seen, kept, start, candidate.strength, budget)
         return seen, known, kept, found.image
 
+    @property
+    def part(self) -> tuple[int, int, int, int]:
+        """Of the field that is looked at: (y, x) of its first pixel, then of the one behind its last."""
+        rows, columns = self.place
+        return rows.start, columns.start, rows.stop, columns.stop
+
     def cut(self, image: Image) -> Image:
         """The window of an image (c, ny, nx)."""
         return np.ascontiguousarray(image[:, self.place[0], self.place[1]])
 
 
-def _densest(weight: Weight, window: int) -> tuple[slice, slice]:
-    """The window x window part of a field with most sampled pixels, on a grid of half its side."""
+def _typical(weight: Weight, window: int) -> tuple[slice, slice]:
+    """The window x window part of a field, on a grid of half its side, that is as dense as around the median
+    sample: the rim of a Lissajous figure is denser than what it is scanned for, and empty parts say nothing.
+    """
     ny, nx = weight.shape
     if max(ny, nx) <= window:
         return slice(0, ny), slice(0, nx)
@@ -104,4 +112,6 @@ def _densest(weight: Weight, window: int) -> tuple[slice, slice]:
         for y in range(0, max(ny - window // 2, 1), window // 2)
         for x in range(0, max(nx - window // 2, 1), window // 2)
     ]
-    return max(places, key=lambda place: np.count_nonzero(weight[place]))
+    samples = np.array([np.count_nonzero(weight[place]) for place in places])
+    order = np.argsort(samples / [weight[place].size for place in places], kind="stable")
+    return places[int(order[np.searchsorted(np.cumsum(samples[order]), samples.sum() / 2)])]

@@ -40,10 +40,19 @@ class Chosen:
     best: Candidate
     error: HeldOut | None
     """At held-out samples; None while nothing was compared."""
+    strength: float
+    """Of the best: that of its rung, or between two."""
     second: Candidate | None = None
     """Mixed in."""
     share: float = 0.0
     """Of the second."""
+
+    @property
+    def maker(self) -> Candidate:
+        """The best, on a ladder of its own where its strength is between two rungs."""
+        if self.strength == self.best.strength:
+            return self.best
+        return Candidate(Ladder(self.best.solver, (self.strength,)), 0)
 
     @property
     def name(self) -> str:
@@ -77,10 +86,9 @@ def decide(
         if holes.stretch > SLIGHT:
             return _for_smaller_holes(ladders, choice, trials, holes)
     if choice.second is None:
-        return Chosen(choice.best, choice.error)
-    return _mixed(
-        choice.best, choice.second, choice.error, mixture(trials.off(choice.best), trials.off(choice.second))
-    )
+        return Chosen(choice.best, choice.error, choice.strength)
+    found = mixture(trials.off(choice.best), trials.off(choice.second))
+    return _mixed(Chosen(choice.best, choice.error, choice.strength), choice.second, found)
 
 
 class _Trials:
@@ -171,13 +179,14 @@ def _for_smaller_holes(ladders: Sequence[Ladder], choice: Choice, trials: _Trial
     by = sorted(smaller, key=lambda candidate: _mean_log(smaller[candidate]))
     best = by[0]
     second = next((one for one in by if one.ladder != best.ladder), None)
+    alone = Chosen(best, trials.error(best), best.strength)
     if second is None:
-        return Chosen(best, trials.error(best))
+        return alone
     lead = _mean_log(smaller[second]) - _mean_log(smaller[best])
     if holes.is_beyond and lead < UNDECIDED:
         level = np.float32(np.exp(-lead / 2))
         smaller[second] = replace(smaller[second], off=smaller[second].off * level)
-    return _mixed(best, second, trials.error(best), mixture(smaller[best], smaller[second]))
+    return _mixed(alone, second, mixture(smaller[best], smaller[second]))
 
 
 def _smaller(candidate: Candidate, trials: _Trials, holes: _Holes) -> Misses:
@@ -193,7 +202,8 @@ def _mean_log(misses: Misses) -> float:
     return float(np.mean(np.log(np.maximum(squares, 1e-300))))
 
 
-def _mixed(best: Candidate, second: Candidate, error: HeldOut, found: Mixture) -> Chosen:
-    if not found.share:
-        return Chosen(best, error)
-    return Chosen(best, replace(error, squares=error.squares * found.remains), second, found.share)
+def _mixed(alone: Chosen, second: Candidate, found: Mixture) -> Chosen:
+    if alone.error is None or not found.share:
+        return alone
+    error = replace(alone.error, squares=alone.error.squares * found.remains)
+    return replace(alone, error=error, second=second, share=found.share)

@@ -131,6 +131,26 @@ def test_a_bout_is_three_solves_at_most():
         assert len(tried) <= 3
 
 
+def test_a_strength_may_be_between_two_rungs():
+    """As near as a parabola through three scores, over the logarithm of the strength, tells."""
+    climbing = Ladder(Named("a"), (0.0, 0.1, 0.2, 0.4, 0.8, 1.6), 2)
+
+    def trial_with(best):
+        def trial(candidate, fold):
+            off = np.log2(max(candidate.strength, 0.05) / best)
+            return error(float(np.exp(0.2 * off**2)))
+
+        return trial
+
+    for best in (0.2, 0.23, 0.3, 0.5, 0.8):
+        found = choose([climbing], trial_with(best), folds=5)
+        assert found.strength == pytest.approx(best)
+        assert abs(np.log2(found.best.strength / best)) <= 0.5
+    for best in (0.1, 1.6):  # beside 0, which has no logarithm, and at the end
+        found = choose([climbing], trial_with(best))
+        assert found.strength == found.best.strength == best
+
+
 def test_alone_there_is_nothing_to_choose():
     contest = Contest([ladder("a", 1)])
     assert not contest.is_open
@@ -153,7 +173,8 @@ def test_a_ladder_rises(strengths, first):
 
 def test_the_best_without_some_solvers_and_how_far_it_is_behind():
     contest = Contest([ladder("a", 11, 2), ladder("b", 7, 1), ladder("c", 7, 1)])
-    assert str(contest.best_but({"a"})[0]) == "b at 1"  # nothing is known yet
+    other, behind = contest.best_but({"a"})
+    assert (str(other), behind) == ("b at 1", None)  # nothing is known yet
     for _ in range(8):
         fight(contest, bowl({"a": (1.0, 3), "b": (2.0, 3), "c": (4.0, 3)}), 4)
     assert contest.best_but(())[0] == contest.champion

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from livem.kernels.device import Device
 from livem.kernels.inpaint import devices
 from livem.kernels.inpaint.devices import Ladders, OnDevice, solver_on
-from livem.kernels.inpaint.ladders import ladders_for
+from livem.kernels.inpaint.ladders import THIN_PLATE, ladders_for
+from livem.kernels.inpaint.live import LiveInpainter, Plan
 from livem.kernels.inpaint.pyramid import PushPull
 from livem.kernels.inpaint.thin_plate import ThinPlate
+from livem.kernels.noise import NoiseModel
 
 CPU = Device("cpu", "CPU", "for a test")
 CARD = Device("cuda", "NVIDIA H100", "for a test")
@@ -97,6 +101,24 @@ def test_warming_up_compiles_cold_and_warm_solves():
     there = There()
     OnDevice(there, PushPull(), CARD).warm_up()
     assert there.calls == 2
+
+
+def test_the_last_word_is_the_processors():
+    """Whatever a device makes of the pictures before it: live and offline are the same, on any machine."""
+    there = There()
+    ladder = replace(ladders_for("thin_plate")[0], solver=OnDevice(there, ThinPlate(), CARD, 1))
+    rng = np.random.default_rng(0)
+    places = np.argwhere(rng.random((24, 24)) < 0.4)
+    values, found = rng.poisson(20, len(places)), []
+    for ladders in (lambda algorithm, strength: [ladder], ladders_for):
+        live = LiveInpainter((24, 24), 1, Plan("thin_plate", noise=NoiseModel()), ladders)
+        live.add(places, values)
+        live.refresh()
+        found.append(live.settle())
+    assert there.calls == 1
+    for name in ("image", "sigma", "held_out", "strength", "algorithm"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+    assert live.contest.champion.ladder == THIN_PLATE
 
 
 def test_what_does_not_fit_is_the_callers_error():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 
@@ -13,8 +12,10 @@ from hypothesis import strategies as st
 
 from livem.kernels.inpaint.choice import Contest, Ladder
 from livem.kernels.inpaint.cosine import SparseCosines
+from livem.kernels.inpaint.gaps import FEW, LEAST_REACH
 from livem.kernels.inpaint.ladders import THIN_PLATE
-from livem.kernels.inpaint.live import LiveInpainter, Plan
+from livem.kernels.inpaint.live import CENTRED, LAST, LiveInpainter, Plan
+from livem.kernels.inpaint.uncertainty import DRAWS
 from livem.kernels.noise import NoiseModel
 from livem.kernels.scan_patterns import PATTERNS
 
@@ -148,6 +149,8 @@ def test_few_samples_give_a_picture_as_far_as_they_reach(algorithm, positions, v
     shown = np.isfinite(estimate.image[0])
     assert shown[sampled].all()
     assert not shown[63, 63]
+    if estimate.sampled.sum() < FEW:
+        assert estimate.distance[shown].max() <= LEAST_REACH
     if len(set(values)) == 1:
         np.testing.assert_allclose(estimate.image[0][shown], 3.0, rtol=1e-5)
     else:
@@ -162,6 +165,7 @@ def test_what_has_no_place_or_no_value_is_counted():
     assert (added.counted, added.outside, added.not_finite) == (1, 3, 2)
     assert live.heard == 1
     np.testing.assert_allclose(live.settle().image, 1.0)
+    assert np.isnan(live.settle().error).all()
     only_bad = LiveInpainter(SHAPE, 1, QUIET)
     only_bad.add([[2, 2]], [np.nan])
     assert np.isnan(only_bad.settle().image).all()
@@ -172,14 +176,13 @@ def test_old_samples_fade():
     live = LiveInpainter(SHAPE, 1, QUIET)
     live.add(positions, np.zeros(len(positions)))
     live.refresh()
-    live.fade(0.25)
-    live.refresh()
+    live.forget_where(0.25)
     live.add(positions, np.ones(len(positions)))
     np.testing.assert_allclose(live.refresh().image, 0.8, rtol=1e-4)
     for _ in range(8):
-        live.fade(0.25)
-    live.refresh()
+        live.forget_where(0.25)
     assert not live.refresh().sampled.any()
+    assert live.heard == 2 * len(positions)
 
 
 def test_an_image_given_anew_forgets_the_one_before():
@@ -254,19 +257,6 @@ def test_channels_share_a_choice():
     np.testing.assert_allclose(estimate.image[1], 1e4 - 50 * estimate.image[0], rtol=2e-3)
 
 
-def test_samples_that_come_after_a_fade_do_not_fade() -> None:
-    """Ten passes before the first picture: the newest counts fully."""
-    places = np.argwhere(np.ones((16, 16)))
-    live = LiveInpainter((16, 16))
-    for level in range(10):
-        live.fade(math.exp(-1))
-        live.add(places, np.full(len(places), float(level)))
-    weight = live.refresh().weight
-    np.testing.assert_allclose(weight, 1 / (1 - math.exp(-1)), rtol=0.01)
-    assert live.estimate is not None
-    assert live.estimate.samples == 10 * 256
-
-
 def test_another_image_forgets_what_was_known_of_the_former_one() -> None:
     rng = np.random.default_rng(0)
     places = np.argwhere(rng.random((48, 48)) < 0.4)
@@ -335,3 +325,51 @@ def test_a_picture_without_another_solver_takes_what_it_takes():
     for block in np.array_split(np.arange(len(values)), 6):
         live.add(positions[block], values[block])
         assert live.refresh().algorithm == "thin plate"
+
+
+class Watched:
+    """A thin plate that keeps the budgets it is given."""
+
+    name, version, warm = "watched", 1, True
+
+    def __init__(self):
+        self.budgets = []
+
+    def solve(self, data, weight, start=None, strength=0.0, budget=None):
+        self.budgets.append(budget)
+        return THIN_PLATE.solver.solve(data, weight, start, strength, budget)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_last_word_whose_time_is_up_is_still_a_whole_one(whole):
+    """Each solve of the picture ends at once, and one draw tells its noise."""
+    positions, values = scan(whole=whole)
+    last, others = [], []
+    for seconds in (0.0, 600.0):
+        live = LiveInpainter(SHAPE, 1, Plan(noise=NoiseModel(), reach=1e9))
+        solver = Watched()
+        live.contest = Contest([Ladder(solver, (0.3,))])
+        live.add(positions, values)
+        estimate = live.settle(seconds)
+        assert np.isfinite(estimate.image).all()
+        assert np.isfinite(estimate.sigma).all()
+        assert estimate.settled
+        last.append([budget.seconds for budget in solver.budgets if budget.tolerance == LAST.tolerance])
+        others.append(len(solver.budgets) - len(last[-1]))
+    assert last[0] == [0.0] * (1 if whole else 1 + CENTRED)
+    assert 0 < sum(last[1]) <= 600
+    assert others[1] - others[0] == DRAWS - 1
+
+
+def test_where_samples_were_held_out_is_told():
+    """A field whose left half is scanned more densely than most of it."""
+    rng = np.random.default_rng(0)
+    chance = np.where(np.arange(600) < 256, 0.03, 0.02) * (np.arange(600) < 512)
+    places = np.argwhere(rng.random((256, 600)) < chance)
+    live = LiveInpainter((256, 600), 1, replace(QUIET, algorithm="push_pull"))
+    live.add(places, np.ones(len(places)))
+    live.refresh()
+    ponder(live)
+    y0, x0, y1, x1 = live.refresh().held_out_in
+    assert (y0, y1, x1 - x0) == (0, 256, 256)
+    assert x0 == 128
