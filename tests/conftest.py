@@ -10,6 +10,9 @@ import psutil
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before any test imports Qt: no windows pop up
+# For the processes that tests run in (`-n`), as in a session: BLAS threads that wait for each other made tests of
+# small products of matrices take four times the processor time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from livem.stream.segment import PREFIX, Owner, reclaim
 
