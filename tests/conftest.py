@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before any test imports Qt: no windows pop up
-# For the processes that tests run in (`-n`), as in a session: BLAS threads that wait for each other made tests of
+# For the processes that tests run in (`-n`), as in a session: BLAS threads, which wait for each other, make
 # small products of matrices take four times the processor time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

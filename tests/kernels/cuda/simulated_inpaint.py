@@ -27,8 +27,17 @@ from livem.kernels.inpaint.thin_plate import ThinPlate
 
 assert config.ENABLE_CUDASIM, "NUMBA_ENABLE_CUDASIM=1 has to be set before numba is imported"
 
-FEW = Budget(iterations=3, tolerance=1e-5)
+FEW = Budget(iterations=2, tolerance=1e-5)
 """Enough to see every kernel's mistake: from the second on each image depends on all of them."""
+
+
+@pytest.fixture(autouse=True)
+def _short_turns():
+    """The simulator looks all the time whether its thread has ended, which else waits 5 ms for each turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +61,13 @@ def a_plate(threads: int = 1, blocks: int = 1, **how: Any) -> CudaThinPlate:
 @pytest.mark.parametrize(
     ("shape", "strength"),
     [
-        *(((1, 9, 6), strength) for strength in (0.0, 0.5)),
-        *(((2, 5, 6), strength) for strength in (0.0, 5.0)),
+        *(((1, ny, 5), strength) for ny, strength in ((5, 0.0), (9, 0.5))),
+        *(((2, 5, 3), strength) for strength in (0.0, 5.0)),
         *((shape, 0.5) for shape in ((1, 1, 7), (1, 6, 1), (1, 2, 2), (1, 1, 1))),
     ],
 )
 def test_the_device_agrees_with_the_processor(shape, strength):
-    plate = a_plate(blocks=2 if min(shape[1:]) > 4 else 1)
+    plate = a_plate(blocks=2 if max(shape[1:]) > 4 else 1)
     assert_alike(plate, *samples(shape, counts=True), strength=strength, budget=FEW)
 
 
@@ -83,6 +92,7 @@ def test_images_of_any_shape_agree(shape, strength, share, counts, how, seed):
 
 
 def test_till_the_end_with_several_threads():
+    sys.setswitchinterval(5e-3)  # or both find no shared array, and each makes one
     found = assert_alike(a_plate(2), *samples((1, 5, 6)), budget=Budget(tolerance=1e-4))
     assert found.converged
     assert found.residual <= 1e-4
@@ -92,14 +102,14 @@ def test_till_the_end_with_several_threads():
 def test_from_a_start_with_the_same_buffers(strength):
     plate = a_plate()
     for seed in range(2):
-        data, weight = samples((1, 6, 5), seed=seed)
+        data, weight = samples((1, 3, 5), seed=seed)
         start = np.full_like(data, 38)
         assert_alike(plate, data, weight, start, strength, FEW)
 
 
 def test_strengths_weights_and_scales_of_all_sizes():
     plate = a_plate()
-    data, weight = samples((1, 5, 5), counts=True)
+    data, weight = samples((1, 3, 5), counts=True)
     for factor, dose, strength in ((1e12, 1.0, 1e9), (1e-12, 1e6, 1e-9), (1.0, 1e-6, 1e-4)):
         assert_alike(
             plate, data * np.float32(factor), weight * np.float32(dose), strength=strength, budget=FEW
@@ -107,11 +117,11 @@ def test_strengths_weights_and_scales_of_all_sizes():
 
 
 def test_a_free_plate():
-    assert_alike(a_plate(tension=0.0), *samples((1, 6, 6)), strength=1.0, budget=FEW, tension=0.0)
+    assert_alike(a_plate(tension=0.0), *samples((1, 5, 4)), strength=1.0, budget=FEW, tension=0.0)
 
 
 def test_samples_that_are_none():
-    data, weight = samples((2, 5, 6))
+    data, weight = samples((2, 4, 5))
     data[1].flat[np.flatnonzero(weight)[:2]] = np.nan, np.inf
     weight.flat[np.flatnonzero(weight)[2:4]] = -1, np.nan
     found = a_plate().solve(data, weight, None, 1.0, FEW)
@@ -131,7 +141,7 @@ def test_no_samples_one_and_equal_ones():
 
 
 def test_arrays_of_the_device_are_taken():
-    data, weight = samples((1, 4, 5))
+    data, weight = samples((1, 3, 4))
     on_card, dose, start = (cuda.to_device(array) for array in (data, weight, np.zeros_like(data)))
     found = a_plate().solve(on_card, dose, start, 0.5, FEW)
     expected = a_plate().solve(data, weight, np.zeros_like(data), 0.5, FEW)
