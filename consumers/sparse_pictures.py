@@ -74,7 +74,7 @@ def _goodness(group: Group, estimate: Estimate) -> dict[str, Any]:
     if np.isfinite(share := estimate.too_fine[group.channels].max()):
         figures["too_fine"] = float(share)
     if estimate.held_out_in != (0, 0, *estimate.weight.shape):
-        attrs["held_out_in"] = list(estimate.held_out_in)
+        figures["held_out_in"] = list(estimate.held_out_in)
     return figures
 
 
