@@ -52,9 +52,8 @@ def test_fault_12_recorder_killed_100_times(killed):
         if flushed or is_recording(path):
             read_back(path, flushed, expected)
             mended(path, flushed, expected)
-        else:  # killed while the structure was made
-            with pytest.raises(SourceError, match=path.name):
-                repair(path)
+        else:
+            assert is_refused_or_empty(path), path
         frames += flushed
     assert len(killed) == KILLS
     assert frames > KILLS
@@ -68,6 +67,15 @@ def read_back(path: Path, flushed: int, expected: list[bytes]) -> None:
     assert len(found) >= flushed
     assert found[:flushed] == [expected[i % PERIOD] for i in range(flushed)]
     assert all(payload in (b"", expected[i % PERIOD]) for i, payload in enumerate(found))
+
+
+def is_refused_or_empty(path: Path) -> bool:
+    """Killed while the structure was made, or between that and HDF5's mark of it (1 in 600)."""
+    try:
+        report = repair(path)
+    except SourceError as refusal:
+        return path.name in str(refusal)
+    return report.left_open and report.recorded == 0 and is_recording(path)
 
 
 def mended(path: Path, flushed: int, expected: list[bytes]) -> None:
