@@ -22,6 +22,7 @@ from ..kernels.inpaint.live import LiveInpainter, Plan, warm_up
 from ..kernels.inpaint.samples import SampleField
 from ..kernels.inpaint.solution import Budget
 from ..kernels.inpaint.wavelet import WaveletThresholds
+from ..kernels.noise import NoiseModel
 from .figures import Gate, Measured, Row, Spread, at_least, at_most
 from .inpaint_peers import BIHARMONIC, FISTA, fillers, missing
 from .inpaint_scenes import (
@@ -102,6 +103,7 @@ def measure(plan: Plans, folder: Path | None) -> Measured:
         speed(plan, folder),
         size(plan),
         memory(max(plan.sides)),
+        live_memory(min(512, max(plan.sides))),
         spiral(folder),
         regret(plan, folder),
         session(plan),
@@ -259,6 +261,39 @@ def memory(side: int) -> Part:
     return rows, [
         at_most("bytes a pixel: samples and thin plate", peaks["samples and thin plate"], BYTES_A_PIXEL)
     ]
+
+
+def live_memory(side: int) -> Part:
+    """The same of live pictures with everything: samples off the centres, standard deviations, a choice."""
+    rng = np.random.default_rng(0)
+    places, peaks = rng.uniform(0, side - 1, (side**2 // 4, 2)), {}
+    values = rng.poisson(20, len(places))
+    tracemalloc.start()
+    try:
+        live = LiveInpainter((side, side), 1, Plan(noise=NoiseModel()))
+
+        def pictures() -> None:
+            for part in (slice(0, None, 2), slice(1, None, 2)):
+                live.add(places[part], values[part])
+                live.refresh()
+
+        def errors() -> None:
+            while live.is_pondering:
+                live.ponder()
+
+        works: Mapping[str, Callable[[], object]] = {
+            "is made": pictures,
+            "is doubted": errors,
+            "is settled": live.settle,
+        }
+        for name, work in works.items():
+            tracemalloc.reset_peak()
+            work()
+            peaks[name] = tracemalloc.get_traced_memory()[1] / side**2
+    finally:
+        tracemalloc.stop()
+    where = f"{side}x{side}, random 25 %, all options"
+    return [_row(where, f"while a picture {name}", {"B/px": each}) for name, each in peaks.items()], []
 
 
 def _peak(work: Callable[[], object]) -> int:

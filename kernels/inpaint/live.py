@@ -252,6 +252,7 @@ class LiveInpainter:
         known = self._known()
         if not known.count:
             return self.refresh()
+        self._picture = self._sigma = self._doubt = None  # 12 bytes a pixel that are made anew
         questions = self._questions(known, WINDOW)
         ladders = on_processor(self.contest.ladders)
         chosen = self._chosen(ladders, questions, known)

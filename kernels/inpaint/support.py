@@ -81,7 +81,8 @@ def too_fine(image: Map, gap: Map) -> tuple[Mask, float]:
     known = image if finite.all() else image[finite]
     if not known.size:
         return np.zeros(image.shape, bool), 0.0
-    plane = np.where(finite, image - known.mean(), np.float32(0))
+    plane = image - known.mean()
+    plane[~finite] = 0
     highest = max(float(plane.max()), -float(plane.min()))
     if not highest:
         return np.zeros(image.shape, bool), 0.0
@@ -94,13 +95,20 @@ def too_fine(image: Map, gap: Map) -> tuple[Mask, float]:
 
 
 def _finer(plane: Map, gap: Map, radius: int, least: float) -> Mask:
-    """See `too_fine`; ``plane`` has no mean, ``least`` is a variance."""
+    """See `too_fine`; ``plane`` has no mean and is written over, ``least`` is a variance."""
     squares, slopes = np.empty_like(plane), np.empty_like(plane)
     _energies(plane, squares, slopes)
-    mean, square, slope = (mean_around(values, radius) for values in (plane, squares, slopes))
-    variance = square - mean * mean
+    mean = mean_around(plane, radius)
+    variance = mean_around(squares, radius, plane)  # in the memory of what is no longer wanted
+    slope = mean_around(slopes, radius, squares)
+    mean *= mean
+    variance -= mean
     with np.errstate(invalid="ignore", over="ignore"):  # an infinite gap where nothing varies
-        finer: Mask = (variance > least) & (slope * gap * gap > np.float32(math.pi**2) * variance)
+        slope *= gap
+        slope *= gap
+    finer: Mask = variance > least
+    variance *= np.float32(math.pi**2)
+    finer &= slope > variance
     return finer
 
 

@@ -34,6 +34,8 @@ REMEMBERED = 8192
 """Held-out samples that count, the newest; 16 bytes each and channel."""
 LARGEST = 1e18
 """Difference by noise whose square still fits float32 nine times."""
+STRIP = 64
+"""Rows whose variances are added at a time: in float64 those of all would take 32 bytes a pixel."""
 FEWEST = 30
 """Held-out samples without which nothing is said about holes; each group of distances has more."""
 
@@ -67,7 +69,9 @@ class Spread:
 
     def variance(self) -> Image:
         """(c, ny, nx) the mean over 3 x 3 pixels; 0 before the first picture."""
-        means = np.stack([mean_around(plane, 1) for plane in self._square])
+        means = np.empty_like(self._square)
+        for plane, mean in zip(self._square, means, strict=True):
+            mean_around(plane, 1, mean)
         return np.maximum(means, 0, out=means)  # beside huge squares running sums may end below 0
 
     def forget(self) -> None:
@@ -193,10 +197,12 @@ def standard_deviation(
     shape : of the picture.
     spread, holes : None where unknown: that part is then left out.
     """
-    variance = np.zeros(shape) if holes is None else holes.at(distance)
-    if spread is not None:
-        variance += spread.variance()
-    return np.sqrt(variance, out=variance).astype(np.float32)
+    sigma = np.zeros(shape, np.float32) if spread is None else spread.variance()
+    for begin in range(0, shape[1], STRIP):
+        rows = slice(begin, begin + STRIP)
+        known = 0.0 if holes is None else holes.at(distance[rows])
+        sigma[:, rows] = np.sqrt(sigma[:, rows] + known)
+    return sigma
 
 
 def _within(square: FloatArray, noise: FloatArray) -> FloatArray:
