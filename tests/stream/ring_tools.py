@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -15,8 +14,6 @@ from livem.stream.ring_writer import BlockHeader, RingWriter, trailer_bytes
 from livem.stream.series import Series, SeriesKey
 
 EPOCH = bytes(range(8))
-SYSTEMS = ("linux", "elsewhere") if sys.platform == "linux" else ("elsewhere",)
-"""Where shared memory is a file that we make, and where it is multiprocessing's, as on Windows and macOS."""
 
 
 def a_series(number: int = 0, shape=(4, 8), dtype: str = "uint16", **more) -> Series:

@@ -6,17 +6,29 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import resource_tracker
+from typing import Any
 
 from livem.stream import segment as segment_module
 from livem.stream.segment import Segment
 
 BYTES = 1 << 20
+SYSTEMS = ("linux", "elsewhere") if sys.platform == "linux" else ("elsewhere",)
+"""Where shared memory is a file that we make, and where it is multiprocessing's, as on Windows and macOS."""
+OURS = {"linux": "livem-", "elsewhere": "lvm-"}
+"""How names begin: sessions of this machine remove what begins like theirs and has no owner they know."""
 
 
-def use(system: str) -> None:
-    """Shared memory as it is on "linux", or "elsewhere"."""
-    segment_module._ON_LINUX = system == "linux"
+def use(system: str, put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Shared memory as it is on "linux", or "elsewhere", from here on."""
+    put(segment_module, "_ON_LINUX", system == "linux")
+    put(segment_module, "PREFIX", OURS[system])
+
+
+def used() -> str:
+    """Which of them it is."""
+    return "linux" if segment_module._ON_LINUX else "elsewhere"
 
 
 def make_and_die() -> None:
@@ -31,8 +43,7 @@ def make_and_die() -> None:
 def own_and_share() -> None:
     """A child attaches, writes and ends; the memory stays until its owner closes it."""
     segment = Segment.create(BYTES)
-    system = "linux" if segment_module._ON_LINUX else "elsewhere"
-    child = multiprocessing.get_context("spawn").Process(target=write_seven, args=(system, segment.name))
+    child = multiprocessing.get_context("spawn").Process(target=write_seven, args=(used(), segment.name))
     child.start()
     child.join()
     Segment.attach(segment.name, BYTES).close()

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from livem.errors import LeaseExpiredError, PipelineError, RingError
 from livem.stream import ring_reader
-from livem.stream import segment as segment_module
 from livem.stream.policy import Policy
 from livem.stream.ring import ReaderSpec, Ring
 from livem.stream.ring_layout import E_PROCESSED, R_GATES, R_WAITING, merge_dropped
@@ -27,7 +26,8 @@ from livem.stream.segment import Owner
 from livem.stream.series import Scan
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ring_tools import SYSTEMS, Feeder, a_series, drain_events, frame_content, make_ring
+from ring_tools import Feeder, a_series, drain_events, frame_content, make_ring
+from segment_children import SYSTEMS, use, used
 
 MIB = 1 << 20
 
@@ -36,7 +36,7 @@ MIB = 1 << 20
 def ring(request, monkeypatch, tmp_path):
     """Makes rings as they are on this system, and as they are elsewhere."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(segment_module, "_ON_LINUX", request.param == "linux")
+    use(request.param, monkeypatch.setattr)
     made: list[Ring] = []
 
     def make(nbytes: int = MIB, **policies: str) -> Ring:
@@ -286,8 +286,8 @@ def test_policies_print_as_they_parse():
 # -- processes and crashes ---------------------------------------------------------------------------
 
 
-def write_many(on_linux: bool, port, frames: int) -> None:
-    segment_module._ON_LINUX = on_linux
+def write_many(system: str, port, frames: int) -> None:
+    use(system)
     feeder = Feeder(RingWriter(port))
     feeder.start(a_series(shape=(64, 64)))
     for i in range(0, frames, 4):
@@ -299,7 +299,7 @@ def test_two_processes_lossless(ring):
     r = ring(4 * MIB, vd="lossless")
     reader = RingReader(r.reader_port("vd"))
     process = multiprocessing.get_context("spawn").Process(
-        target=write_many, args=(segment_module._ON_LINUX, r.writer_port(), 4000)
+        target=write_many, args=(used(), r.writer_port(), 4000)
     )
     process.start()
     seen: list[int] = []
@@ -314,8 +314,8 @@ def test_two_processes_lossless(ring):
     assert seen == list(range(4000))
 
 
-def read_and_hang(on_linux: bool, port, started) -> None:
-    segment_module._ON_LINUX = on_linux
+def read_and_hang(system: str, port, started) -> None:
+    use(system)
     reader = RingReader(port)
     while True:
         event = reader.next()
@@ -335,9 +335,7 @@ def test_fault_09_a_killed_reader_resumes_where_it_was(ring):
         feeder.frames(i, 1)
     spawn = multiprocessing.get_context("spawn")
     started = spawn.Event()
-    process = spawn.Process(
-        target=read_and_hang, args=(segment_module._ON_LINUX, r.reader_port("vd"), started)
-    )
+    process = spawn.Process(target=read_and_hang, args=(used(), r.reader_port("vd"), started))
     process.start()
     assert started.wait(30)
     os.kill(process.pid, signal.SIGKILL)

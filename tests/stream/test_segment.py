@@ -17,7 +17,7 @@ from livem.stream.ring_writer import RingWriter
 from livem.stream.segment import Owner, Segment, reclaim
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ring_tools import SYSTEMS
+from segment_children import OURS, SYSTEMS, use
 
 MIB = 1 << 20
 
@@ -26,7 +26,7 @@ MIB = 1 << 20
 def system(request, monkeypatch, tmp_path):
     """Its name; for children the registry of owners is in the environment."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(segment_module, "_ON_LINUX", request.param == "linux")
+    use(request.param, monkeypatch.setattr)
     return request.param
 
 
@@ -53,7 +53,7 @@ def test_an_attached_segment_must_be_a_ring(system):
 def test_fault_21_segments_of_dead_owners_are_reclaimed(system):
     done = run("make_and_die", system)
     name = done.stdout.strip()
-    assert name.startswith("livem-"), done.stderr
+    assert name.startswith(OURS[system]), done.stderr
     Segment.attach(name, MIB).close()
     mine = Segment.create(MIB)
     reclaimed = reclaim()
@@ -70,7 +70,7 @@ def test_an_attacher_leaves_no_trace_when_it_ends(system, tmp_path):
     """Before Python 3.13 it would remove the memory, or the tracker complain of a removal."""
     done = run("own_and_share", system)
     assert (done.stdout.split(), done.stderr) == (["0", "7"], "")
-    assert not list(tmp_path.rglob("livem-*"))
+    assert not list(tmp_path.rglob(f"{OURS[system]}*"))
 
 
 def test_names_are_short_enough_for_macos(monkeypatch):
@@ -87,7 +87,7 @@ def test_no_room_elsewhere_is_a_clear_error(monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr(segment_module, "_ON_LINUX", False)
+    use("elsewhere", monkeypatch.setattr)
     monkeypatch.setattr(segment_module, "_Shared", full)
     with pytest.raises(RingError, match="no room for 1 MiB of shared memory: make the ring smaller"):
         Segment.create(MIB)
