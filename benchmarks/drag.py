@@ -107,6 +107,7 @@ def dragged(plan: Plan, case: Case) -> Dragged:
         hand = stack.enter_context(Partner(drag, session.hub.addresses.control))
         hand.hear()
         session.start()
+        serve(session, lambda: session.accounts.entered()[0] > 0, "no frame came")
         hand.tell(tables)
         serve(session, lambda: hand.has_spoken(0.0), "the drag was not over")
         seen = hand.hear()
