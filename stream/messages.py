@@ -45,6 +45,7 @@ class Reason(StrEnum):
     BAD_TIME = "bad_time"
     BAD_SIZES = "bad_sizes"
     BAD_POSITIONS = "bad_positions"
+    BAD_TABLE = "bad_table"
     PAYLOAD_SIZE = "payload_size"
     FRAME_TOO_LARGE = "frame_too_large"
     BAD_PAYLOAD = "bad_payload"

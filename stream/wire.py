@@ -7,6 +7,7 @@ sockets or the ring, and nothing is allocated beyond a few times the header's ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,11 @@ import numpy.typing as npt
 
 from .announcement import read_series, series_map
 from .messages import (
+    COUNTRATE,
     DEFAULT_LIMITS,
+    FLATFIELD,
+    PIXEL_MASK,
+    TABLES,
     End,
     FrameBatch,
     Limits,
@@ -56,6 +61,7 @@ MAX_HEADER_ARRAY = 1024
 """msgpack reserves 8 bytes an element at every one of up to 1,024 nested levels before it sees one: 8 MiB
 with this, 82 MiB measured with 65,535. So at most 1,024 encoded frames a message; raw ones have no sizes."""
 MAX_HEADER_MAP = 256
+TABLE_DTYPES = {PIXEL_MASK: "<u4", FLATFIELD: "<f4", COUNTRATE: "<f4"}
 
 Header = Mapping[str, Any]
 Parts = Sequence["ReadableBuffer"]
@@ -204,8 +210,28 @@ def _read_end(header: Header, key: SeriesKey, parts: Parts, limits: Limits) -> E
 
 
 def _read_start(header: Header, key: SeriesKey, parts: Parts, limits: Limits) -> Start:
-    _single_part(parts)
-    return Start(read_series(header, key, limits))
+    series = read_series(header, key, limits)
+    shapes = header.get("tables", {})
+    if type(shapes) is not dict or any(name not in TABLES for name in shapes):
+        refuse(Reason.BAD_TABLE, "'tables'", shapes, f"a map from {', '.join(TABLES)} to shapes")
+    if len(parts) != 1 + len(shapes):
+        wanted = f"{1 + len(shapes)} (the header and its tables)"
+        refuse(Reason.BAD_PARTS, "the number of parts", len(parts), wanted)
+    named = zip(shapes.items(), parts[1:], strict=True)
+    return Start(series, {name: _table(name, shape, part, series) for (name, shape), part in named})
+
+
+def _table(name: str, shape: Any, part: ReadableBuffer, series: Series) -> npt.NDArray[Any]:
+    if type(shape) is not list or not 1 <= len(shape) <= 2 or any(type(n) is not int or n < 1 for n in shape):
+        refuse(Reason.BAD_TABLE, f"the shape of {name!r}", shape, "one or two integers above 0")
+    if name != COUNTRATE and tuple(shape) != series.shape:
+        refuse(Reason.BAD_TABLE, f"the shape of {name!r}", shape, f"that of a frame, {list(series.shape)}")
+    size, wanted = memoryview(part).nbytes, 4 * math.prod(shape)
+    if size != wanted:
+        refuse(Reason.BAD_TABLE, f"the size of {name!r}", size, f"{wanted} bytes: 4 for each of {shape}")
+    view: npt.NDArray[Any] = np.frombuffer(part, TABLE_DTYPES[name])  # type: ignore[call-overload]
+    view.flags.writeable = False
+    return view.reshape(shape)
 
 
 def _single_part(parts: Parts) -> None:
@@ -220,15 +246,26 @@ _READERS: dict[str, _Reader] = {"frames": _read_frames, "start": _read_start, "e
 # -- encoding --------------------------------------------------------------------------------------------
 
 
-def encode_start(series: Series) -> list[bytes]:
+def encode_start(series: Series, tables: Mapping[str, npt.NDArray[Any]] | None = None) -> list[bytes]:
     """The message that announces a series.
+
+    Parameters
+    ----------
+    series : Series
+    tables : mapping, optional
+        Arrays of the detector by `messages.TABLES`' names: pixel mask and flatfield (h, w), count rates of
+        one or two dimensions.
 
     Raises
     ------
     ValueError
         When a receiver would refuse it (its words are in the message).
     """
-    parts = [_pack(_common("start", series.key) | series_map(series))]
+    header, tables = _common("start", series.key) | series_map(series), tables or {}
+    if tables:
+        header["tables"] = {name: list(array.shape) for name, array in tables.items()}
+    parts = [_pack(header)]
+    parts += [array.astype(TABLE_DTYPES.get(name, "<f4")).tobytes() for name, array in tables.items()]
     answer = decode(parts)
     if isinstance(answer, Rejected):
         raise ValueError(f"series {series.key} cannot be announced: {answer.detail}")

@@ -41,7 +41,7 @@ def assert_told(account: dict[str, Any], tables: dict[str, np.ndarray]) -> None:
         np.testing.assert_array_equal(told, table)
 
 
-def test_consumers_see_the_tables_of_both_streams_live_and_replayed(tmp_path, monkeypatch):
+def test_consumers_see_the_tables_of_both_streams_live_replayed_and_sent_again(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     sent = [some_tables(1), some_tables(2)]
     detector = Detector()
@@ -67,6 +67,8 @@ def test_consumers_see_the_tables_of_both_streams_live_and_replayed(tmp_path, mo
     plan = replay_plan(ReplayOptions(path, speed=float("inf")))
     (again,) = run(path, tmp_path / "again", PIPELINE, plan=plan)["series"]
     assert_told(again, sent[0])
+    (sent_again,) = run(path, tmp_path / "live", PIPELINE)["series"]
+    assert_told(sent_again, sent[0])
     kept = open_recording(second["recordings"][0])
     assert {name: np.atleast_2d(table).tolist() for name, table in kept.tables().items()} == {
         name: table.tolist() for name, table in sent[1].items()

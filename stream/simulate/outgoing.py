@@ -128,7 +128,7 @@ def series_messages(
         raise SourceError(f"encoding {encoding!r} cannot be sent; there are {', '.join(SENDABLE)}")
     series = announce(acquisition, key, encoding, repeat)
     try:
-        yield Outgoing(tuple(encode_start(series)), key, 0, 0, "start")
+        yield Outgoing(tuple(encode_start(series, acquisition.tables())), key, 0, 0, "start")
     except ValueError as error:
         raise SourceError(f"{acquisition.name}: {error}") from error
     blobs = blobs or BlobCache(acquisition.bank)

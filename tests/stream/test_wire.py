@@ -140,6 +140,28 @@ def test_received_arrays_are_read_only_views_and_sent_arrays_are_not_copied() ->
     assert not batch.positions.flags.writeable
 
 
+def test_tables_of_the_detector_travel_with_the_announcement() -> None:
+    series, rng = Series(KEY, (3, 5), "uint16"), np.random.default_rng(0)
+    sent = {
+        "pixel_mask": rng.integers(0, 9, (3, 5), np.uint32),
+        "countrate": rng.random((2, 7), np.float32),
+        "flatfield": rng.random((3, 5), np.float32),
+    }
+    parts = wire.encode_start(series, sent)
+    start = wire.decode(parts)
+    assert isinstance(start, Start)
+    assert start.series == series
+    assert list(start.tables) == list(sent)
+    for name, table in start.tables.items():
+        assert table.dtype == sent[name].dtype
+        assert np.shares_memory(table, np.frombuffer(parts[1 + list(sent).index(name)], np.uint8))
+        np.testing.assert_array_equal(table, sent[name])
+    with pytest.raises(ValueError, match=r"the shape of 'flatfield' is \[3, 4\]"):
+        wire.encode_start(series, {"flatfield": np.ones((3, 4), np.float32)})
+    with pytest.raises(ValueError, match="'tables' is"):
+        wire.encode_start(series, {"dark": np.ones((3, 5), np.float32)})
+
+
 def test_numpy_values_in_meta_travel_as_plain_ones() -> None:
     meta = {"pixel_size": np.float64(0.5), "gains": np.arange(3), "flag": np.bool_(True)}
     message = wire.decode(wire.encode_start(Series(KEY, (1, 1), "uint8", meta=meta)))
@@ -227,6 +249,10 @@ REFUSED_STARTS = [
     (Reason.BAD_META, {"meta": {"offset": True}}),
     (Reason.BAD_META, {"meta": {"title": 3}}),
     (Reason.FRAME_TOO_LARGE, {"shape": [MAX_DIM, MAX_DIM]}),
+    (Reason.BAD_TABLE, {"tables": ["pixel_mask"]}),
+    (Reason.BAD_TABLE, {"tables": {"dark": [4, 6]}}),
+    (Reason.BAD_TABLE, {"tables": {b"flatfield": [4, 6]}}),
+    (Reason.BAD_PARTS, {"tables": {"flatfield": [4, 6]}}),
 ]
 
 
@@ -299,6 +325,12 @@ def test_refused_frames_name_what_they_concern(reason: Reason, changes: dict[str
         (Reason.PAYLOAD_SIZE, [pack(FRAMES), b""], KEY),
         (Reason.BAD_POSITIONS, [pack(FRAMES), PAYLOAD, bytes(15)], KEY),
         (Reason.BAD_POSITIONS, [pack(FRAMES), PAYLOAD, b""], KEY),
+        (Reason.BAD_PARTS, [pack(START), b"one more"], KEY),
+        (Reason.BAD_TABLE, [pack(edited(START, tables={"pixel_mask": [1, 1]})), bytes(4)], KEY),
+        (Reason.BAD_TABLE, [pack(edited(START, tables={"countrate": [1 << 40, 1 << 40]})), bytes(4)], KEY),
+        (Reason.BAD_TABLE, [pack(edited(START, tables={"countrate": [2, 0]})), b""], KEY),
+        (Reason.BAD_TABLE, [pack(edited(START, tables={"countrate": [1, 1, 1]})), bytes(4)], KEY),
+        (Reason.BAD_TABLE, [pack(edited(START, tables={"countrate": 1})), bytes(4)], KEY),
     ],
 )
 def test_fault_04_a_truncated_or_hostile_header_is_refused(
