@@ -20,6 +20,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
         "inpaint": "livem.benchmarks.inpaint:run",
+        "denoise": "livem.benchmarks.denoise:run",
         "replay": "livem.benchmarks.replay:run",
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",

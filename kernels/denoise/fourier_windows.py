@@ -48,14 +48,15 @@ class FourierWindows:
         side, step, taper = self.side, self.step, _taper(self.side)
         mean = np.float32(frame.mean())
         plane = padded(frame - mean, side, step)
-        places = np.lib.stride_tricks.sliding_window_view(plane, (side, side))[::step, ::step]
-        across = places.shape[1]
-        waves = fft.rfft2((places * taper).reshape(-1, side, side), workers=1)
-        counts = np.empty(len(waves), np.float32)
-        _threshold(waves, np.float32(threshold * np.sqrt((taper * taper).sum())), counts)
-        windows = fft.irfft2(waves, s=(side, side), workers=1)
+        bound = np.float32(threshold * np.sqrt((taper * taper).sum()))
         sums = np.zeros((3, *plane.shape), np.float32)
-        _overlap(windows, counts, taper, across, step, sums)
+        places = np.lib.stride_tricks.sliding_window_view(plane, (side, side))[::step, ::step]
+        counts = np.empty(places.shape[1], np.float32)
+        for k, row in enumerate(places):  # all rows at once: page faults of the memory take as long
+            waves = fft.rfft2(row * taper, workers=1)
+            _threshold(waves, bound, counts)
+            windows = fft.irfft2(waves, s=(side, side), workers=1)
+            _overlap(windows, counts, taper, step, sums[:, k * step : k * step + side])
         sums[0] += mean * sums[1]
         sums[2] *= np.float32(FOLLOWS)
         return Part.inside(sums, side - step, frame.shape)
@@ -84,19 +85,17 @@ def _threshold(waves: Waves, threshold: float, counts: Plane) -> None:
         counts[i] = count
 
 
-@njit("void(f4[:,:,::1], f4[::1], f4[:,::1], i8, i8, f4[:,:,::1])", nogil=True, cache=True)
-def _overlap(windows: Windows, counts: Plane, taper: Plane, across: int, step: int, sums: Windows) -> None:
-    """Adds windows, ``across`` of them a row, to ``sums`` (3, h, w)."""
-    pixels = np.float32(taper.size)
+@njit("void(f4[:,:,::1], f4[::1], f4[:,::1], i8, f4[:,:,:])", nogil=True, cache=True)
+def _overlap(windows: Windows, counts: Plane, taper: Plane, step: int, sums: Windows) -> None:
+    """Adds a row of windows to ``sums`` (3, side, w)."""
     for i in range(len(windows)):
-        top, left = i // across * step, i % across * step
-        weight, freedom = np.float32(1) / (np.float32(1) + counts[i]), counts[i] / pixels
+        weight, freedom = np.float32(1) / (np.float32(1) + counts[i]), counts[i] / np.float32(taper.size)
         for y in range(taper.shape[0]):
             row, arch = windows[i, y], taper[y]
-            values, weights, freedoms = sums[0, top + y], sums[1, top + y], sums[2, top + y]
+            values, weights, freedoms = sums[0, y], sums[1, y], sums[2, y]
             for x in range(row.size):
                 own = weight * arch[x]
                 square = own * arch[x]
-                values[left + x] += own * row[x]
-                weights[left + x] += square
-                freedoms[left + x] += square * freedom
+                values[step * i + x] += own * row[x]
+                weights[step * i + x] += square
+                freedoms[step * i + x] += square * freedom

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..inpaint.pyramid import push_pull
 from ..noise import NoiseModel
 from .classical import CLASSICAL
-from .cosine_windows import CosineWindows
+from .cosine_windows import FOLLOWS_AGAIN, CosineWindows
 from .fourier_windows import FourierWindows
 from .neighbours import AlikeNeighbours
 from .overlap import Estimate, Plane
@@ -28,7 +28,8 @@ LEAST_SIDE = 8
 """px."""
 BRIGHTEST = 2e9
 """Stabilised: 1e18 electrons, more than float32 can tell apart."""
-SMALL, MEDIUM, SPARSE = CosineWindows(8, 2), CosineWindows(16, 4), CosineWindows(16, 8)
+SPARSE = CosineWindows(16, 8)
+SMALL, MEDIUM, LARGE = CosineWindows(8, 2), CosineWindows(16, 4), CosineWindows(32, 8)
 CELLS, CRYSTALS = FourierWindows(64, 32), FourierWindows(128, 64)
 ALIKE = AlikeNeighbours()
 
@@ -64,7 +65,9 @@ def _fine(frame: Plane) -> Plane:
 
 def _full(frame: Plane) -> Plane:
     cosines = _cosines(frame)
-    return mixture(frame, [cosines, *_waves(frame), ALIKE.mean(frame, cosines.values)])
+    pilot = cosines.values
+    again = LARGE.shrunk(frame, pilot, FOLLOWS_AGAIN).estimate()
+    return mixture(frame, [cosines, again, *_waves(frame), ALIKE.mean(frame, pilot)])
 
 
 def _waves(frame: Plane) -> list[Estimate]:
@@ -80,10 +83,10 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
     {
         level.name: level
         for level in (
-            Level("quick", _quick, 30, "cosines, one stage"),
-            Level("lattice", _lattice, 150, "and waves for crystals"),
-            Level("fine", _fine, 430, "cosines in two stages, and waves"),
-            Level("full", _full, 600, "and neighbours that look alike"),
+            Level("quick", _quick, 15, "cosines, one stage"),
+            Level("lattice", _lattice, 130, "and waves for crystals"),
+            Level("fine", _fine, 290, "cosines in two stages, and waves"),
+            Level("full", _full, 560, "and large windows, and neighbours that look alike"),
         )
     }
 )

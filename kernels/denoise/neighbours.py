@@ -24,7 +24,7 @@ truth is known."""
 class AlikeNeighbours:
     """Pixels at most ``reach`` rows and columns away."""
 
-    reach: int = 9
+    reach: int = 10
     furthest: float = 0.4
     """Mean squared difference of two patches, in variances of the noise, from which the weight is 0."""
 

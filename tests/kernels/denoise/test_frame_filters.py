@@ -42,8 +42,8 @@ def by_definition(frame, pilot, grid, filtered, taper):
 
 
 @seed(1)
-@given(SIDES, SIDES, st.sampled_from([(8, 2), (8, 4), (8, 8), (16, 4), (16, 8)]))
-@settings(deadline=None, max_examples=8)
+@given(SIDES, SIDES, st.sampled_from([(8, 2), (8, 4), (8, 8), (16, 4), (16, 8), (32, 16)]))
+@settings(deadline=None, max_examples=10)
 def test_cosines_are_their_definition(ny, nx, grid):
     frame, pilot = frame_of(ny, nx), frame_of(ny, nx, 1)
     taper, windows = np.outer(*[np.kaiser(grid[0], TAPER)] * 2), CosineWindows(*grid)

@@ -1,0 +1,61 @@
+"""The benchmark of single frames on tiny ones: it gives its table, nothing is asked of speed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livem.benchmarks import SUITE, denoise_peers
+from livem.benchmarks.denoise import BEST, Plan, measure
+from livem.benchmarks.denoise_scenes import PARTICLES, CountedFrame, frames_of, particles
+from livem.benchmarks.inpaint_scenes import GRAINS, data_folder, grains
+from livem.kernels.denoise.frames import LEVELS, FrameFilter
+
+
+def test_it_is_in_the_suite():
+    assert SUITE["denoise"] == "livem.benchmarks.denoise:run"
+
+
+def test_its_table_without_real_images_and_peers():
+    measured = measure(Plan((5.0,), 1, 1, side=64, peers=False), None)
+    assert "LIVEM_BENCH_DATA" in measured["title"]
+    assert {row["scene"] for row in measured["rows"]} >= {GRAINS, PARTICLES, "CPU ms a frame"}
+    assert all(set(LEVELS) <= set(row) for row in measured["rows"])
+    assert all(row[BEST] > row["counts"] for row in measured["rows"][:-1])
+    names = [gate["name"] for gate in measured["gates"]]
+    assert len(set(names)) == len(names) == 2
+
+
+def test_a_frame_has_its_dose():
+    frame = CountedFrame.of(grains(128), 5.0)
+    assert frame.counts.mean() == pytest.approx(5, rel=0.02)
+    assert frame.db_of_counts(frame.scale * frame.truth) > 100
+
+
+def test_peers_take_noise_out():
+    frame = CountedFrame.of(particles(64), 5.0)
+    before = frame.db_of_counts(frame.counts)
+    for name, denoise in denoise_peers.denoisers().items():
+        if name != denoise_peers.BM3D:
+            assert frame.db(denoise(frame.stabilised)) > before + 3, name
+
+
+@pytest.mark.parametrize(
+    ("scene", "dose", "least"),
+    [("gold", 1, 19.8), ("gold", 20, 28.2), ("silicon", 1, 21.0), ("silicon", 5, 23.9)],
+)
+def test_real_images_are_as_good_as_was_measured(scene, dose, least):
+    scenes = frames_of(data_folder())
+    if scene not in scenes:
+        pytest.skip("LIVEM_BENCH_DATA names no folder with real images")
+    frame = CountedFrame.of(scenes[scene], dose)
+    assert frame.db_of_counts(FrameFilter()(frame.counts)) > least
+
+
+@pytest.mark.parametrize(
+    ("scene", "dose", "least"), [("lattice", 1, 30.5), ("grain boundary", 5, 31.8), ("particles", 5, 28.7)]
+)
+def test_simulated_scenes_are_as_good_as_was_measured(scene, dose, least):
+    """VST + BM3D: 30.0, 31.2 and 29.3 dB."""
+    frame = CountedFrame.of(np.asarray(frames_of(None)[scene]), dose)
+    assert frame.db_of_counts(FrameFilter()(frame.counts)) > least
