@@ -7,6 +7,7 @@ patches' distance: it ends, and needs no exponential.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from numba import njit
 
 from .overlap import Estimate, Plane
 
+BAND = 32
+"""Rows whose pairs are made before those of others: they stay in the cache."""
 FOLLOWS = 1.2
 """Divergence in that of weights taken as given: they follow the noise of the pilot. Fitted on pictures whose
 truth is known."""
@@ -22,10 +25,11 @@ truth is known."""
 
 @dataclass(frozen=True, slots=True)
 class AlikeNeighbours:
-    """Pixels at most ``reach`` rows and columns away."""
+    """Pixels of a disk around each."""
 
     reach: int = 10
-    furthest: float = 0.4
+    """px, radius of the disk; half a pixel more still counts."""
+    furthest: float = 0.37
     """Mean squared difference of two patches, in variances of the noise, from which the weight is 0."""
 
     def mean(self, frame: Plane, pilot: Plane) -> Estimate:
@@ -53,40 +57,63 @@ def _squares(here: Plane, there: Plane, out: Plane) -> None:
         out[x] = (a * a + b * b) + c * c
 
 
+@njit("void(f4[::1], f4[::1], f4[::1], f4[::1])", nogil=True, cache=True)
+def _add_row(shares: Plane, there: Plane, values: Plane, weights: Plane) -> None:
+    for x in range(shares.size):
+        values[x] += shares[x] * there[x]
+        weights[x] += shares[x]
+
+
+@njit("void(f4[:,::1], f4, f4[::1])", nogil=True, cache=True)
+def _weigh(squares: Plane, scale: float, shares: Plane) -> None:
+    """Biweights of three rows' squared differences."""
+    for x in range(shares.size):
+        left = np.float32(1) - scale * ((squares[0, x] + squares[1, x]) + squares[2, x])
+        left = max(np.float32(0), left)
+        shares[x] = left * left
+
+
+@njit(
+    "void(f4[:,::1], f4[:,::1], i8, i8, i8, i8, f4, f4[:,::1], f4[::1], f4[:,:,::1])", nogil=True, cache=True
+)
+def _add_pairs(
+    plane: Plane,
+    guide: Plane,
+    dy: int,
+    dx: int,
+    first: int,
+    last: int,
+    scale: float,
+    squares: Plane,
+    shares: Plane,
+    sums: npt.NDArray[np.float32],
+) -> None:
+    """Adds the pairs of the rows ``first`` to ``last`` - 1 with those (dy, dx) away, to both of them."""
+    left, right = max(0, -dx), min(plane.shape[1], plane.shape[1] - dx)
+    shares = shares[: right - left]
+    for y in range(first, last + 2):
+        here, there = guide[y, left : right + 2], guide[y + dy, left + dx : right + dx + 2]
+        _squares(here, there, squares[y % 3, : right - left])
+        top = y - 2
+        if top < first:
+            continue
+        _weigh(squares, scale, shares)
+        here, there = plane[top, left:right], plane[top + dy, left + dx : right + dx]
+        _add_row(shares, there, sums[0, top, left:right], sums[1, top, left:right])
+        below = top + dy
+        _add_row(shares, here, sums[0, below, left + dx : right + dx], sums[1, below, left + dx : right + dx])
+
+
 @njit("void(f4[:,::1], f4[:,::1], i8, f4, f4[:,:,::1])", nogil=True, cache=True)
 def _add_alike(plane: Plane, guide: Plane, reach: int, scale: float, sums: npt.NDArray[np.float32]) -> None:
     """Adds values and weights of all pairs; each is met once and serves both its pixels."""
     height, width = plane.shape
-    values, weights = sums[0], sums[1]
-    values += plane
-    weights += np.float32(1)
-    rows = np.empty((3, width), np.float32)
-    alike = np.empty(width, np.float32)
-    for dy in range(reach + 1):
-        for dx in range(-reach if dy else 1, reach + 1):
-            left, right = max(0, -dx), min(width, width - dx)
-            n = right - left
-            for y in range(height + 2 - dy):
-                _squares(
-                    guide[y, left : right + 2], guide[y + dy, left + dx : right + dx + 2], rows[y % 3, :n]
-                )
-                if y < 2:
-                    continue
-                top = y - 2
-                for x in range(n):
-                    share = max(
-                        np.float32(0), np.float32(1) - scale * ((rows[0, x] + rows[1, x]) + rows[2, x])
-                    )
-                    alike[x] = share * share
-                here, there = plane[top, left:right], plane[top + dy, left + dx : right + dx]
-                to_here, of_here = values[top, left:right], weights[top, left:right]
-                for x in range(n):
-                    to_here[x] += alike[x] * there[x]
-                    of_here[x] += alike[x]
-                to_there, of_there = (
-                    values[top + dy, left + dx : right + dx],
-                    weights[top + dy, left + dx : right + dx],
-                )
-                for x in range(n):
-                    to_there[x] += alike[x] * here[x]
-                    of_there[x] += alike[x]
+    sums[0] += plane
+    sums[1] += np.float32(1)
+    squares, shares = np.empty((3, width), np.float32), np.empty(width, np.float32)
+    for first in range(0, height, BAND):
+        for dy in range(reach + 1):
+            last = min(first + BAND, height - dy)
+            across = int(math.sqrt((reach + 0.5) ** 2 - dy * dy))
+            for dx in range(-across if dy else 1, across + 1):
+                _add_pairs(plane, guide, dy, dx, first, last, scale, squares, shares, sums)

@@ -73,6 +73,8 @@ def alike(plane: Any, guide: Any, reach: int, furthest: float, xp: Any = np) -> 
     values, weights = xp.zeros((ny, nx), dtype=xp.float64), xp.zeros((ny, nx), dtype=xp.float64)
     for dy in range(2 * reach + 1):
         for dx in range(2 * reach + 1):
+            if (dy - reach) ** 2 + (dx - reach) ** 2 > (reach + 0.5) ** 2:
+                continue
             distance = sum(
                 (guide[dy + i : dy + i + ny, dx + j : dx + j + nx] - _middle(guide, reach, i, j, ny, nx)) ** 2
                 for i in range(3)

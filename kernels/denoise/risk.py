@@ -17,7 +17,7 @@ from .overlap import Estimate, Plane
 
 CELL = 4
 """px, side of the cells that have weights of their own."""
-TEMPERATURE = 8.0
+TEMPERATURE = 7.0
 """Risk, over the area of the blur, that takes an estimate's weight down by e."""
 AREA = 200.0
 """px, of the blur: a Gaussian of standard deviation 4 px."""
