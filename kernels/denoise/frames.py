@@ -26,6 +26,8 @@ from .risk import mixture
 
 LEAST_SIDE = 8
 """px."""
+MARGIN = 64
+"""px a frame costs more a side, for the windows around it."""
 BRIGHTEST = 2e9
 """Stabilised: 1e18 electrons, more than float32 can tell apart."""
 SPARSE = CosineWindows(16, 8)
@@ -48,7 +50,7 @@ class Level:
 
     def cost_s(self, shape: tuple[int, int]) -> float:
         """CPU seconds of a frame."""
-        return 1e-9 * self.ns_per_pixel * shape[0] * shape[1]
+        return 1e-9 * self.ns_per_pixel * (shape[0] + MARGIN) * (shape[1] + MARGIN)
 
 
 def _quick(frame: Plane) -> Plane:
@@ -83,10 +85,10 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
     {
         level.name: level
         for level in (
-            Level("quick", _quick, 15, "cosines, one stage"),
-            Level("lattice", _lattice, 130, "and waves for crystals"),
-            Level("fine", _fine, 290, "cosines in two stages, and waves"),
-            Level("full", _full, 560, "and large windows, and neighbours that look alike"),
+            Level("quick", _quick, 8, "cosines, one stage"),
+            Level("lattice", _lattice, 65, "and waves for crystals"),
+            Level("fine", _fine, 150, "cosines in two stages, and waves"),
+            Level("full", _full, 305, "and large windows, and neighbours that look alike"),
         )
     }
 )
