@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.kernels.noise import NoiseModel, noise_of_image, noise_of_visits
+from livem.kernels.noise import NoiseModel, noise_of_image, noise_of_movie, noise_of_visits
 
 models = st.builds(
     NoiseModel,
@@ -163,3 +163,24 @@ def test_a_seed_gives_the_same_draws():
     first, again, other = (model.resample(total, visits, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("model", [NoiseModel(), NoiseModel(2.5, 100.0, 6.0), NoiseModel(0.4, -3.0, 0.1)])
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_movie_tells_its_noise(model, moving):
+    rng = np.random.default_rng(4)
+    electrons = np.array([scene(128) / 4] * 9)
+    if moving:
+        for i, frame in enumerate(electrons):
+            frame[20 + 3 * i : 50 + 3 * i, 30:70] *= 0.4
+    found = noise_of_movie(draw(model, electrons, rng), model.offset)
+    assert found.gain == pytest.approx(model.gain, rel=0.12 if moving else 0.06)
+    assert found.read_noise == pytest.approx(model.read_noise, abs=0.6 * model.gain)
+
+
+def test_a_movie_that_tells_no_noise_says_so():
+    with pytest.raises(ValueError, match="needs 2 of 32 x 32"):
+        noise_of_movie(np.ones((1, 64, 64)))
+    with pytest.raises(ValueError, match="only finite"):
+        noise_of_movie(np.full((2, 64, 64), np.nan))
+    assert noise_of_movie(np.full((2, 64, 64), 7.0)).read_noise < 1e-3
