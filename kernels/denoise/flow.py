@@ -54,6 +54,13 @@ def cell_flow(now: Image, before: Image) -> Field:
     return found
 
 
+def rigid_flow(shift: npt.ArrayLike, shape: tuple[int, int]) -> Field:
+    """(2, h, w) of which every pixel is ``shift``, px (y, x)."""
+    flow = np.empty((2, *shape), np.float32)
+    flow[:] = np.asarray(shift, np.float32)[:, None, None]
+    return flow
+
+
 def moved(image: Image, flow: Field) -> Image:
     """The image at ``pixel + flow``: cubic convolution (Keys, IEEE Trans. ASSP 29 (1981) 1153, a = -1/2).
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .flow import block_flow, moved
+from .flow import block_flow, moved, rigid_flow
 from .patches import Image, Patches, Stack, Sums
 
 FIRST, SECOND = Patches(8, 4), Patches(8, 2)
@@ -136,7 +136,7 @@ class MovieFilter:
         if self._last is not None and self._last.shape != frame.shape:
             self.reset()
         if self._last is not None and any(shift):
-            self._move(-np.broadcast_to(np.asarray(shift, np.float32)[:, None, None], (2, *frame.shape)))
+            self._move(-rigid_flow(shift, frame.shape))
         whole = self._completed(frame)
         if self._last is not None:
             self._follow(whole)
@@ -155,7 +155,6 @@ class MovieFilter:
 
     def _move(self, flow: npt.NDArray[np.float32]) -> None:
         assert self._last is not None
-        flow = np.ascontiguousarray(flow)
         self._raw.move(flow)
         self._clean.move(flow)
         self._last = moved(self._last, flow)
