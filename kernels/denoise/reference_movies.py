@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..noise import NoiseModel
 from .flow import CELL, DISTANCE, GAIN, REACH
 from .patches import FLOOR, THRESHOLD
+from .spikes import EXCESS, RATIO
 
 
 def cosines(side: int, xp: Any = np) -> Any:
@@ -124,3 +126,25 @@ def memory(frames: Sequence[Any], gain: float) -> Any:
         weights *= 1 - share
         weights[i] = share
     return weights
+
+
+def spikes(frame: Any, noise: NoiseModel, frames: float = 1.0, xp: Any = np) -> Any:
+    """See `spikes.find_spikes`: by the third brightest neighbour."""
+    height, width = frame.shape
+    found = xp.zeros((height, width), dtype=xp.bool)
+    base = 0.375 + (noise.read_noise / noise.gain) ** 2
+    electrons = (frame - noise.offset) / noise.gain
+    for y in range(height):
+        for x in range(width):
+            near = [
+                float(electrons[i, j])
+                for i in range(max(y - 2, 0), min(y + 3, height))
+                for j in range(max(x - 2, 0), min(x + 3, width))
+                if (i, j) != (y, x) and math.isfinite(electrons[i, j])
+            ]
+            if len(near) < 3 or not math.isfinite(electrons[y, x]):
+                continue
+            own, third = float(electrons[y, x]), sorted(near)[-3]
+            above = 2 * math.sqrt(max(own + base, 0)) - 2 * math.sqrt(max(third + base, 0))
+            found[y, x] = above > EXCESS / math.sqrt(frames) and own > RATIO * third
+    return found
