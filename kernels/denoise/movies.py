@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .flow import block_flow, moved, rigid_flow
 from .patches import Image, Patches, Stack, Sums
+from .workers import Workers
 
 FIRST, SECOND = Patches(8, 4), Patches(8, 2)
 GAINS = (0.5, 0.125)
@@ -83,10 +84,6 @@ class Memories:
             image += np.float32(weight) * (frame - image)
         self.frames += 1
 
-    def move(self, flow: npt.NDArray[np.float32]) -> None:
-        """Everything known moves: a pixel's past was at ``pixel + flow``."""
-        self.images = [moved(image, flow) for image in self.images]
-
     def _next_products(self) -> npt.NDArray[np.float64]:
         """Covariances of the noise in (frame, memories) once the next frame is known."""
         new = np.array([1.0, *self.weights()])
@@ -100,9 +97,14 @@ class MovieFilter:
     Frames are stabilised (`NoiseModel.stabilise`): float32, noise of variance 1, white. Pixels that are not
     finite are taken from the past, in the first frame from the mean. A frame that has little to do with those
     before begins anew; so does one of another shape.
+
+    Parameters
+    ----------
+    threads : that share a frame's work; the estimates are the same for any number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self._workers = Workers(threads)
         self._last: Image | None = None
         self.reset()
 
@@ -110,6 +112,10 @@ class MovieFilter:
     def frames(self) -> int:
         """Frames that the estimate rests on, at most."""
         return self._raw.frames
+
+    def close(self) -> None:
+        """End the threads; the filter is of no use then."""
+        self._workers.close()
 
     def reset(self) -> None:
         """Forget all frames."""
@@ -154,16 +160,17 @@ class MovieFilter:
         )
 
     def _move(self, flow: npt.NDArray[np.float32]) -> None:
+        """Everything known moves: a pixel's past was at ``pixel + flow``."""
         assert self._last is not None
-        self._raw.move(flow)
-        self._clean.move(flow)
-        self._last = moved(self._last, flow)
+        known = [self._last, *self._raw.images, *self._clean.images]
+        self._last, *images = self._workers.map(lambda image: moved(image, flow), known)
+        self._raw.images, self._clean.images = images[: len(images) // 2], images[len(images) // 2 :]
 
     def _follow(self, frame: Image) -> None:
         """Move the past to where it is now, or forget it."""
         assert self._last is not None
         sums = Sums.empty(frame.shape)
-        FIRST.cut(frame[None], np.ones(1, np.float32), sums)
+        FIRST.cut(frame[None], np.ones(1, np.float32), sums, self._workers)
         alone = sums.means()[0]
         flow = block_flow(alone, self._last)
         if flow.any():
@@ -175,10 +182,10 @@ class MovieFilter:
         layers, noise = self._raw.differences(frame), self._raw.noise()
         self._raw.add(frame)
         sums = Sums.empty(frame.shape)
-        FIRST.cut(layers, noise, sums)
+        FIRST.cut(layers, noise, sums, self._workers)
         pilot = self._clean.differences(sums.means()[0])
         sums = Sums.empty(frame.shape)
-        SECOND.weigh(layers, pilot, noise, sums)
+        SECOND.weigh(layers, pilot, noise, sums, self._workers)
         estimate = Estimate(*sums.means())
         self._clean.add(estimate.values)
         self._last = estimate.values

@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .workers import ALONE, Workers
+
 Image = npt.NDArray[np.float32]
 Stack = npt.NDArray[np.float32]
 """(n, h, w)"""
 Index = npt.NDArray[np.int32]
 
+BANDS = 4
 THRESHOLD = 2.7
 """Standard deviations that a cosine must exceed to stay; 3.2 lost 0.1 to 0.3 dB."""
 FLOOR = 0.01
@@ -54,7 +57,7 @@ class Patches:
     step: int
     """Divides the side."""
 
-    def cut(self, layers: Image, noise: Image, sums: Sums) -> None:
+    def cut(self, layers: Stack, noise: Image, sums: Sums, workers: Workers = ALONE) -> None:
         """Add to ``sums`` what is left when cosines below `THRESHOLD` times the noise are dropped.
 
         Parameters
@@ -62,9 +65,9 @@ class Patches:
         layers : (n, h, w) float32, whose sum is the image; the last holds its mean and keeps every patch's.
         noise : (n,) float32, standard deviation in each.
         """
-        self._shrink(layers, layers, noise, False, sums)
+        self._shrink(layers, layers, noise, False, sums, workers)
 
-    def weigh(self, layers: Image, pilot: Image, noise: Image, sums: Sums) -> None:
+    def weigh(self, layers: Stack, pilot: Stack, noise: Image, sums: Sums, workers: Workers = ALONE) -> None:
         """Add to ``sums`` what Wiener weights p^2 / (p^2 + noise^2) leave, p the cosines of ``pilot``.
 
         Parameters
@@ -72,18 +75,36 @@ class Patches:
         layers, noise : as for `cut`.
         pilot : like ``layers``, what they are believed to be without noise.
         """
-        self._shrink(layers, pilot, noise, True, sums)
+        self._shrink(layers, pilot, noise, True, sums, workers)
 
-    def _shrink(self, layers: Image, pilot: Image, noise: Image, weigh: bool, sums: Sums) -> None:
+    def _shrink(
+        self, layers: Stack, pilot: Stack, noise: Image, weigh: bool, sums: Sums, workers: Workers
+    ) -> None:
         height, width = layers.shape[1:]
         margin = self.side - self.step
         rows, columns = (_mirrored(n, margin, self.step) for n in (height, width))
         even, odd = _cosines(self.side)
+        window = _window(self.side)
+
+        def shrink(band: slice) -> Stack:
+            fields = np.zeros((3, band.stop - band.start, len(columns)), np.float32)
+            _shrink(layers, pilot, noise, weigh, rows[band], columns, even, odd, window, self.step, fields)
+            return fields
+
+        bands = self._bands(len(rows))
         fields = np.zeros((3, len(rows), len(columns)), np.float32)
-        _shrink(layers, pilot, noise, weigh, rows, columns, even, odd, _window(self.side), self.step, fields)
+        for band, part in zip(bands, workers.map(shrink, bands), strict=True):
+            fields[:, band] += part
         inside = fields[:, margin : margin + height, margin : margin + width]
         for total, field in zip((sums.values, sums.variances, sums.weights), inside, strict=True):
             total += field
+
+    def _bands(self, places: int) -> list[slice]:
+        """Places whose patches are shrunk together; as many for any number of threads, so that sums agree."""
+        tops = range(0, places - self.side + 1, self.step)
+        each = -(-len(tops) // BANDS)
+        parts = [tops[i : i + each] for i in range(0, len(tops), each)]
+        return [slice(part[0], part[-1] + self.side) for part in parts]
 
 
 @lru_cache(maxsize=32)

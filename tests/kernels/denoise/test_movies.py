@@ -131,3 +131,15 @@ def test_wrong_input_is_told():
         MovieFilter().add(np.ones(3, np.float32))
     with pytest.raises(ValueError, match="finite px"):
         MovieFilter().add(np.ones((8, 8), np.float32), (np.nan, 0.0))
+
+
+def test_any_number_of_threads_gives_the_same_estimates():
+    frames = MODEL.stabilise(counted(disks([(30, 30), (31, 32), (33, 31)], 8, 2.0)))
+    found = []
+    for threads in (1, 3):
+        movie = MovieFilter(threads)
+        found.append([movie.add(frame).values for frame in frames])
+        movie.close()
+    np.testing.assert_array_equal(*found)
+    with pytest.raises(ValueError, match="threads is 0"):
+        MovieFilter(0)
