@@ -1,4 +1,4 @@
-"""Threads that share the work on a frame. Kernels release the GIL; no result depends on how many there are."""
+"""Threads that share the work on a frame. Kernels release the GIL; results depend on no number of threads."""
 
 from __future__ import annotations
 
