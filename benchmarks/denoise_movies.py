@@ -27,6 +27,8 @@ from .inpaint_scenes import grains
 
 Movie = npt.NDArray[np.float32]
 """(n, h, w) electrons."""
+Rims = npt.NDArray[np.bool_]
+"""(n, h, w) pixels within BAND of a particle's rim."""
 
 GAIN_DB = 19.85
 """Above the raw frames: 37.3 dB where they have 17.45."""
@@ -86,7 +88,7 @@ def measure(plan: Plan) -> Measured:
     }
 
 
-def particles(scene: str, dose: float, frames: int, side: int, wander: float = 8.0) -> tuple[Movie, Movie]:
+def particles(scene: str, dose: float, frames: int, side: int, wander: float = 8.0) -> tuple[Movie, Rims]:
     """The simulated in situ movie: expected electrons, and which pixels are near a rim (n, h, w), bool.
 
     DARK: as it comes, ``dose`` electrons a pixel on the bright field, 1.25 where it is brightest. BRIGHT: the
@@ -101,7 +103,7 @@ def particles(scene: str, dose: float, frames: int, side: int, wander: float = 8
     return truth.astype(np.float32), rims
 
 
-def _rims(sim: InSitu, frames: int) -> Movie:
+def _rims(sim: InSitu, frames: int) -> Rims:
     y, x = np.mgrid[: sim.shape[0], : sim.shape[1]]
     rims = np.zeros((frames, *sim.shape), np.bool_)
     for row in sim.truth()["particles"]:
@@ -181,9 +183,9 @@ def bm3d(frames: Movie) -> tuple[Movie, float]:
 
 
 def drift(plan: Plan) -> Part:
-    """What a drift that is tracked costs against a field that is known to rest, and how well the drift is found in a crystal that rests.
+    """What a tracked drift costs against a field that is known to rest, and how well it is found.
 
-    Particles that diffuse have a drift of their own, so that theirs has no error that could be told.
+    The error is told in a crystal: particles that diffuse have a drift of their own.
     """
     rows: list[Row] = []
     gates: list[Gate] = []

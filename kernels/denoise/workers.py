@@ -1,4 +1,4 @@
-"""Threads that share the work on a frame. Kernels release the GIL; results depend on no number of threads."""
+"""Threads that share the work on a frame; results are the same for any number. Kernels release the GIL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Item, Found = TypeVar("Item"), TypeVar("Found")
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class Workers:
