@@ -1,9 +1,9 @@
 """Diffraction patterns as a few components, learnt while they come; how many is told by their noise.
 
 The singular vectors of all patterns so far are updated with each block (Ross, Lim, Lin & Yang, Int. J.
-Comput. Vis. 77 (2008) 125: the mean moves too). A component counts if its eigenvalue is above the edge of pure
-noise (Marchenko & Pastur, Math. USSR Sb. 1 (1967) 457), and as far as the spiked model says that it points the
-right way (Benaych-Georges & Nadakuditi, J. Multivar. Anal. 111 (2012) 120). Knows no scan.
+Comput. Vis. 77 (2008) 125: the mean moves too). A component counts if its eigenvalue is above the edge of
+pure noise (Marchenko & Pastur, Math. USSR Sb. 1 (1967) 457), and as far as the spiked model says that it
+points the right way (Benaych-Georges & Nadakuditi, J. Multivar. Anal. 111 (2012) 120). Knows no scan.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class DriftTracker:
             raise ValueError(f"frame is {frame.shape}: give (h, w)")
         known = np.isfinite(frame)
         level = np.float32(frame[known].mean()) if known.any() else np.float32(0)
-        whole = np.where(known, frame, level).astype(np.float32)
+        whole = np.array(np.where(known, frame, level), np.float32, order="C")
         if self._mean is None or self._mean.shape != frame.shape:
             self._mean = whole
             self._begin()

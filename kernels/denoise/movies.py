@@ -31,7 +31,7 @@ class Estimate:
     """What a movie filter believes after a frame."""
 
     values: Image
-    """(h, w) in the unit of the frames."""
+    """(h, w) in the unit of the frames; the filter reads it again, so it is not to be written to."""
     variance: Image
     """(h, w) of the noise left in it, in noise variances of a frame; lag and blur are not in it."""
 
@@ -152,12 +152,10 @@ class MovieFilter:
         """Without holes."""
         known = np.isfinite(frame)
         if known.all():
-            return np.ascontiguousarray(frame, np.float32)
-        if self._last is not None:
-            return np.where(known, frame, self._last).astype(np.float32)
-        return np.where(known, frame, np.float32(frame[known].mean() if known.any() else 0)).astype(
-            np.float32
-        )
+            return np.array(frame, np.float32, order="C")
+        level = frame[known].mean() if known.any() else 0.0
+        past = level if self._last is None else self._last
+        return np.array(np.where(known, frame, past), np.float32, order="C")
 
     def _move(self, flow: npt.NDArray[np.float32]) -> None:
         """Everything known moves: a pixel's past was at ``pixel + flow``."""

@@ -60,7 +60,7 @@ def find_spikes(frame: Image, noise: NoiseModel, frames: float = 1.0) -> Mask:
     found = np.zeros(frame.shape, np.bool_)
     base = 0.375 + (noise.read_noise / noise.gain) ** 2
     excess = EXCESS / float(np.sqrt(frames))
-    _find(np.ascontiguousarray(frame, np.float32), noise.gain, noise.offset, base, excess, found)
+    _find(np.array(frame, np.float32, order="C"), noise.gain, noise.offset, base, excess, found)
     return found
 
 

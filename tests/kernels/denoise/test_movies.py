@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from movie_scenes import counted, disks, mean_square
 
 from livem.kernels.denoise import reference_movies as reference
+from livem.kernels.denoise.drift import DriftTracker
 from livem.kernels.denoise.movies import GAINS, Memories, MovieFilter
+from livem.kernels.denoise.spikes import SpikeFilter
 from livem.kernels.noise import NoiseModel
 
 MODEL = NoiseModel()
@@ -124,6 +126,16 @@ def test_another_shape_begins_anew_and_small_frames_do():
     for shape in [(40, 30), (1, 1), (3, 50)]:
         assert movie.add(np.ones(shape, np.float32)).values.shape == shape
         assert movie.frames == 1
+
+
+def test_frames_of_the_ring_may_be_read_only_and_not_contiguous():
+    frame = np.random.default_rng(0).poisson(3, (40, 30)).astype(np.float32).T
+    frame.flags.writeable = False
+    movie, tracker, cleaner = MovieFilter(), DriftTracker(), SpikeFilter(MODEL)
+    for _ in range(2):
+        cleaned = cleaner.add(frame)
+        estimate = movie.add(frame, tracker.add(frame))
+    assert cleaned.values.shape == estimate.values.shape == (30, 40)
 
 
 def test_wrong_input_is_told():
