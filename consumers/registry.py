@@ -21,6 +21,7 @@ from .base import Consumer
 GROUP = "livem.consumers"
 """Entry point group under which other packages offer consumers."""
 BUILT_IN: Mapping[str, str] = {
+    "denoise": ".denoise:Denoise",
     "inpaint": ".inpaint:Inpaint",
     "preview": ".preview:Preview",
     "virtual_detectors": ".virtual_detectors:VirtualDetectors",
@@ -28,6 +29,7 @@ BUILT_IN: Mapping[str, str] = {
 
 
 BUILT_IN_POLICY: Mapping[str, str] = {
+    "denoise": "latest",
     "inpaint": "lossless",
     "preview": "latest",
     "virtual_detectors": "lossless",

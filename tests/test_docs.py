@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from livem.cli import COMMANDS
+from livem.consumers.denoise import Denoise
 from livem.consumers.detectors import KEYS
 from livem.consumers.inpaint import Inpaint
 from livem.consumers.inpaint_options import OPTIONS
@@ -53,7 +54,7 @@ def test_the_pipeline_page_names_every_key() -> None:
     names = {
         field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)
     }
-    for consumer in (Preview, VirtualDetectors, Inpaint):
+    for consumer in (Preview, VirtualDetectors, Inpaint, Denoise):
         names |= set(inspect.signature(consumer).parameters)
     names |= {*BUILT_IN, *KEYS, *(key for keys in KEYS.values() for key in keys)}
     assert not missing(names - {"params"}, "docs/pipeline.md")

@@ -207,8 +207,9 @@ def frame_factor(frame: Result) -> int:
 
 
 def calibration_of(result: Result) -> Calibration:
-    """Size of a pixel of the full frame, or of the scan."""
-    prefix = "pixel" if role_of(result) in ("frame", "pattern") else "scan"
+    """Size of a pixel of the full frame, or of the scan; of an image that was made of a frame, what it says."""
+    is_frame = role_of(result) in ("frame", "pattern") or "pixel_size" in result.attrs
+    prefix = "pixel" if is_frame else "scan"
     size = result.attrs.get("pixel_size" if prefix == "pixel" else "scan_step")
     unit = result.attrs.get(f"{prefix}_unit")
     if not isinstance(size, (int, float)) or not unit or not size > 0:

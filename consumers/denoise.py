@@ -1,0 +1,404 @@
+"""Live frames with less noise, marked as an estimate, and what was taken away beside them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PipelineError
+from ..kernels.denoise.drift import DriftTracker
+from ..kernels.denoise.frames import LEAST_SIDE, FrameFilter
+from ..kernels.denoise.movies import MovieFilter
+from ..kernels.denoise.residual import Residual, residual_of
+from ..kernels.denoise.spikes import SpikeFilter
+from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
+from ..stream.series import Series
+from .base import Consumer, Frames, Output
+from .dead_pixels import MASKING, Masking, PixelMask
+from .denoise_options import AUTO, MOVIE, OPTIONS, DenoiseOptions
+from .denoise_quality import Quality, Step, steps_for
+from .dose import counts_per_electron, number_of
+from .pool import default_threads
+
+Image = npt.NDArray[np.float32]
+
+QUEUE, QUEUE_BYTES = 64, 256 << 20
+"""What waits at most; older frames are passed over, and counted."""
+LOOKED_AT = 8
+"""Frames from whose scatter gain and read noise are taken."""
+NOISE = ("gain", "offset", "read_noise")
+CALIBRATION = ("pixel_size", "pixel_unit")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shots:
+    """Frames of a block, copied."""
+
+    indices: npt.NDArray[np.int64]
+    frames: npt.NDArray[Any]
+    """(n, h, w)"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The newest frame, and what was made of it."""
+
+    index: int
+    raw: Image
+    estimate: Image
+    residual: Residual
+    step: Step
+    spikes: int
+
+
+@dataclass(slots=True, eq=False)
+class _Chain:
+    """What a frame goes through at one quality; begun anew with every other."""
+
+    step: Step
+    noise: NoiseModel
+    spikes: SpikeFilter | None
+    drift: DriftTracker | None
+    movie: MovieFilter | None
+    single: FrameFilter | None
+
+    @classmethod
+    def of(cls, step: Step, noise: NoiseModel, options: DenoiseOptions) -> _Chain:
+        own = _binned_noise(noise, step.binning)
+        is_movie = step.method == MOVIE
+        return cls(
+            step,
+            own,
+            SpikeFilter(own) if options.spikes else None,
+            DriftTracker() if options.drift and is_movie else None,
+            MovieFilter(default_threads()) if is_movie else None,
+            None if is_movie else FrameFilter(own, step.method),
+        )
+
+    def run(self, index: int, frame: Image) -> Shown:
+        """A frame, NaN where it is not known."""
+        raw = binned(frame, self.step.binning)
+        cleaned = None if self.spikes is None else self.spikes.add(raw)
+        values = raw if cleaned is None else cleaned.values
+        estimate = self._estimate(values)
+        replaced = 0 if cleaned is None else cleaned.replaced
+        return Shown(index, raw, estimate, residual_of(values, estimate, self.noise), self.step, replaced)
+
+    def _estimate(self, values: Image) -> Image:
+        if self.single is not None:
+            return self.single(values)
+        assert self.movie is not None
+        known = np.isfinite(values)
+        if not known.any():
+            return np.full_like(values, np.nan)
+        stabilised = self.noise.stabilise(values)
+        stabilised[~known] = np.nan
+        shift = (0.0, 0.0) if self.drift is None else self.drift.add(stabilised)
+        return self.noise.unstabilise(self.movie.add(stabilised, shift).values)
+
+    def close(self) -> None:
+        if self.movie is not None:
+            self.movie.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Now:
+    """The open series."""
+
+    series: Series
+    mask: PixelMask
+    quality: Quality
+    noise: NoiseModel | None
+    """None until frames have told it."""
+    noise_from: str
+    waiting: deque[tuple[int, npt.NDArray[Any]]]
+    first: list[Image] = field(default_factory=list)
+    """The first frames, until the noise is known from them."""
+    chain: _Chain | None = None
+    shown: Shown | None = None
+    newest: int = -1
+    denoised: int = 0
+    passed_over: int = 0
+    is_worked: bool = False
+    """Whether somebody calls ``work``: else frames are denoised as they are merged, every one of them."""
+
+
+class Denoise(Consumer[Shots | None]):
+    """Takes the noise out of frames while they come.
+
+    Parameters
+    ----------
+    name : the consumer's name.
+    method, budget_ms, hz, gain, offset, read_noise, spikes, drift : see `DenoiseOptions`.
+    pixel_mask, dead_pixels : pixels that are not to be used, as of the preview.
+
+    Notes
+    -----
+    Every picture is marked as an estimate, and says by what method and quality, with which noise, and how
+    many frames were passed over. Beside it are the same frame as it was measured, and the residual with its
+    `correlation`: whether what was taken away is noise.
+    """
+
+    type_name: ClassVar[str] = "denoise"
+    default_policy: ClassVar[str] = "latest"
+    needs_order: ClassVar[bool] = True
+    works: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        name: str,
+        method: str = AUTO,
+        budget_ms: float = 40.0,
+        hz: float = 30.0,
+        gain: float | str = AUTO,
+        offset: float | str = AUTO,
+        read_noise: float | str = AUTO,
+        spikes: bool = True,
+        drift: bool = False,
+        pixel_mask: bool = True,
+        dead_pixels: Any = None,
+    ) -> None:
+        super().__init__(name)
+        self._where = f"consumer {name!r} (denoise)"
+        values = {
+            "method": method,
+            "budget_ms": budget_ms,
+            "hz": hz,
+            "gain": gain,
+            "offset": offset,
+            "read_noise": read_noise,
+            "spikes": spikes,
+            "drift": drift,
+        }
+        self._options = DenoiseOptions.parse(self._where, values)
+        self._masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
+        self._open: _Now | None = None
+        self._due_at = 0.0
+
+    def open(self, series: Series) -> None:
+        if min(series.shape) < LEAST_SIDE:
+            h, w = series.shape
+            raise PipelineError(
+                f"{self._where}: frames of {h}x{w} px cannot be denoised, the least is {LEAST_SIDE}x"
+                f'{LEAST_SIDE}; scan images can: type = "inpaint" with input, or leave this consumer out'
+            )
+        if self._open is not None and self._open.chain is not None:
+            self._open.chain.close()
+        noise, said_by = _noise_of(self._options, series)
+        waiting = deque[tuple[int, npt.NDArray[Any]]](maxlen=_queue_of(series))
+        self._open = _Now(series, self._masking.of(series), self._quality(series), noise, said_by, waiting)
+        self._due_at = 0.0
+
+    def process(self, frames: Frames) -> Shots | None:
+        return Shots(frames.indices.copy(), frames.data.copy()) if len(frames) else None
+
+    def merge(self, partial: Shots | None) -> Sequence[Output]:
+        if partial is None:
+            return ()
+        now = self._opened()
+        for index, frame in zip(partial.indices.tolist(), partial.frames, strict=True):
+            if index <= now.newest:
+                continue
+            now.newest = index
+            if len(now.waiting) == now.waiting.maxlen:
+                if now.is_worked:
+                    now.passed_over += 1
+                else:
+                    self._work_off(now, None)
+            now.waiting.append((index, frame))
+        return ()
+
+    def work_in(self) -> float | None:
+        if self._open is None or not self._open.waiting:
+            return None
+        return max(0.0, self._due_at - time.monotonic())
+
+    def work(self) -> Sequence[Output]:
+        now, began = self._opened(), time.monotonic()
+        now.is_worked = True
+        self._due_at = began + 1 / self._options.hz
+        self._work_off(now, began + 1e-3 * self._options.budget_ms)
+        return self._outputs(now)
+
+    def set(self, name: str, value: Any) -> bool:
+        """Change any parameter; the past of a movie is forgotten with the method."""
+        if name in MASKING:
+            self._masking = self._masking.changed(name, value)
+        elif name in OPTIONS:
+            self._options = self._options.changed(self._where, name, value)
+        else:
+            raise self.unknown_parameter(name)
+        if (now := self._open) is not None and name != "hz":
+            now.mask, now.quality = self._masking.of(now.series), self._quality(now.series)
+            if name in NOISE:
+                now.noise, now.noise_from = _noise_of(self._options, now.series)
+                now.first = []
+            self._end_chain(now)
+        return False
+
+    def parameters(self) -> Mapping[str, Any]:
+        return {**self._options.parameters, **self._masking.parameters}
+
+    def outputs(self) -> Sequence[Output] | None:
+        return None if self._open is None or self._open.shown is None else self._outputs(self._open)
+
+    def alarms(self) -> Sequence[str]:
+        alarm = self._open.mask.alarm if self._open else ""
+        return [f"{self._where}: {alarm}"] if alarm else []
+
+    def close(self) -> Sequence[Output]:
+        now = self._opened()
+        self._work_off(now, None)
+        return self._outputs(now)
+
+    def _opened(self) -> _Now:
+        if self._open is None:
+            raise RuntimeError(f"{self._where} got frames before open()")
+        return self._open
+
+    def _quality(self, series: Series) -> Quality:
+        steps = steps_for(self._options.method, series.shape, series.scan is not None)
+        return Quality(steps, series.shape, 1e-3 * self._options.budget_ms)
+
+    def _work_off(self, now: _Now, until: float | None) -> None:
+        """Denoise what waits; a movie frame by frame as far as the time goes, of others the newest alone.
+
+        Without a time: all of it.
+        """
+        if until is not None and now.quality.step.method != MOVIE:
+            now.passed_over += max(len(now.waiting) - 1, 0)
+            while len(now.waiting) > 1:
+                now.waiting.popleft()
+        while now.waiting:
+            index, frame = now.waiting.popleft()
+            began = time.monotonic()
+            now.shown = self._chain(now, values := self._values(now, frame)).run(index, values)
+            now.denoised += 1
+            if until is not None:
+                now.quality.took(time.monotonic() - began)
+                if time.monotonic() >= until:
+                    return
+
+    def _values(self, now: _Now, frame: npt.NDArray[Any]) -> Image:
+        """As float32, NaN where a pixel is dead."""
+        values = np.asarray(frame, np.float32)
+        live = now.mask.live
+        return values if live is None else np.where(live, values, np.float32(np.nan))
+
+    def _chain(self, now: _Now, values: Image) -> _Chain:
+        """For the next frame: the present one, unless quality or noise has changed."""
+        noise = now.noise
+        if noise is None or (now.noise_from == "frames" and len(now.first) < LOOKED_AT):
+            now.first.append(values)
+            if noise is None or len(now.first) == LOOKED_AT:
+                now.noise = noise = _told_by(now.first, self._options, now.series)
+                self._end_chain(now)
+        if now.chain is None or now.chain.step != now.quality.step:
+            self._end_chain(now)
+            now.chain = _Chain.of(now.quality.step, noise, self._options)
+        return now.chain
+
+    def _end_chain(self, now: _Now) -> None:
+        if now.chain is not None:
+            now.chain.close()
+            now.chain = None
+
+    def _outputs(self, now: _Now) -> Sequence[Output]:
+        shown = now.shown
+        if shown is None:
+            return ()
+        noise = now.noise or NoiseModel()
+        unit = str(now.series.meta.get("unit", "counts"))
+        place = {key: now.series.meta[key] for key in CALIBRATION if key in now.series.meta}
+        if isinstance(size := place.get("pixel_size"), int | float):
+            place["pixel_size"] = size * shown.step.binning
+        place |= {"index": shown.index, "factor": shown.step.binning}
+        attrs = {
+            **place,
+            "estimate": True,
+            "method": shown.step.method,
+            "quality": str(shown.step),
+            "is_reduced": now.quality.is_reduced,
+            "gain": noise.gain,
+            "offset": noise.offset,
+            "read_noise": noise.read_noise,
+            "noise_from": now.noise_from,
+            "spikes": shown.spikes,
+            "denoised": now.denoised,
+            "passed_over": now.passed_over,
+        }
+        told = {"spread": shown.residual.spread, "correlation": shown.residual.correlation}
+        attrs |= {f"residual_{name}": value for name, value in told.items() if np.isfinite(value)}
+        outputs = [
+            _picture("image", shown.estimate, unit, attrs),
+            _picture("raw", shown.raw, unit, place),
+            _picture("residual", shown.residual.values, "", attrs | {"estimate": False}),
+        ]
+        drift = now.chain.drift if now.chain is not None else None
+        if drift is not None and len(curve := drift.curve):
+            arrays = {"x": np.arange(len(curve)), "y": curve * shown.step.binning}
+            labels = {"x_label": "frame", "names": ["y", "x"]}
+            outputs.append(Output("drift", "curve", arrays, {"x": "", "y": "px"}, labels, hz=5.0))
+        return outputs
+
+
+def binned(frame: Image, side: int) -> Image:
+    """Means of side x side pixels, of those that are known; what does not make a whole one is left out."""
+    if side == 1:
+        return frame
+    h, w = (n // side for n in frame.shape)
+    parts = frame[: h * side, : w * side].reshape(h, side, w, side)
+    known = np.isfinite(parts)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, parts, 0).sum(axis=(1, 3), dtype=np.float64)
+    return np.asarray(np.where(count == side * side, total / np.maximum(count, 1), np.nan), np.float32)
+
+
+def _binned_noise(noise: NoiseModel, side: int) -> NoiseModel:
+    """Of a mean of side x side pixels."""
+    return NoiseModel(noise.gain / side**2, noise.offset, noise.read_noise / side)
+
+
+def _noise_of(options: DenoiseOptions, series: Series) -> tuple[NoiseModel | None, str]:
+    """By the pipeline or the series, and who says it; None where the frames have to tell."""
+    chosen = None if options.gain == AUTO else float(options.gain)
+    gain, said_by = counts_per_electron(chosen, series.meta)
+    if said_by == "assumed":
+        return None, "frames"
+    return NoiseModel(gain, *_rest(options, series)), "pipeline" if said_by == "parameter" else said_by
+
+
+def _queue_of(series: Series) -> int:
+    h, w = series.shape
+    return min(QUEUE, max(2, QUEUE_BYTES // (h * w * series.numpy_dtype.itemsize)))
+
+
+def _rest(options: DenoiseOptions, series: Series) -> tuple[float, float]:
+    """Offset and read noise: as the pipeline says, else the series, else 0."""
+    offset, read_noise = (
+        number_of(series.meta.get(name)) if value == AUTO else float(value)
+        for name, value in (("offset", options.offset), ("read_noise", options.read_noise))
+    )
+    return offset, max(read_noise, 0.0)
+
+
+def _told_by(frames: Sequence[Image], options: DenoiseOptions, series: Series) -> NoiseModel:
+    """From the scatter of the first frames; counted electrons where they do not tell."""
+    offset, _ = _rest(options, series)
+    try:
+        if len(frames) == 1:
+            return noise_of_image(frames[0], offset)
+        return noise_of_movie(np.stack(frames), offset)
+    except ValueError:
+        return NoiseModel(1.0, offset)
+
+
+def _picture(name: str, image: Image, unit: str, attrs: Mapping[str, Any]) -> Output:
+    arrays = {"image": image, "valid": np.isfinite(image)}
+    return Output(name, "image", arrays, {"image": unit}, attrs)

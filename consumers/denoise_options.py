@@ -1,0 +1,80 @@
+"""Parameters of live denoising, checked. Knows no frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import PipelineError
+from ..kernels.denoise.frames import METHODS
+from .detector_values import hint
+
+AUTO, MOVIE, FRAMES = "auto", "movie", "frames"
+CHOICE = (AUTO, MOVIE, FRAMES, *METHODS)
+HZ = (0.1, 100.0)
+BUDGET_MS = (1.0, 60_000.0)
+MOST = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiseOptions:
+    """What the user may change while frames arrive; replaced as a whole."""
+
+    method: str = AUTO
+    """"movie" uses the frames before; "frames" takes each alone, at the best level that is fast enough;
+    "auto": "movie" unless the series is a scan; or one method of `kernels.denoise.frames.METHODS`."""
+    budget_ms: float = 40.0
+    """Time for a frame; what needs more is done at a lower quality."""
+    hz: float = 30.0
+    """Pictures a second, at most."""
+    gain: float | str = AUTO
+    """Value of one electron; "auto": as the series says, else as the frames' scatter tells."""
+    offset: float | str = AUTO
+    read_noise: float | str = AUTO
+    spikes: bool = True
+    """Take X-ray hits and hot pixels out first."""
+    drift: bool = False
+    """Follow the drift of the field; of a movie."""
+
+    @classmethod
+    def parse(cls, where: str, values: Mapping[str, Any]) -> DenoiseOptions:
+        """PipelineError names the wrong one, its value and what it may be."""
+        options = cls(**values)
+        if options.method not in CHOICE:
+            raise PipelineError(f"{where}: method = {options.method!r}; {hint(str(options.method), CHOICE)}")
+        _number(where, "budget_ms", options.budget_ms, *BUDGET_MS)
+        _number(where, "hz", options.hz, *HZ)
+        _number(where, "gain", options.gain, 0.0, MOST, auto=True)
+        if options.gain == 0:
+            raise PipelineError(
+                f'{where}: gain = 0; it must be the value of one electron, above 0, or "auto"'
+            )
+        _number(where, "offset", options.offset, -MOST, MOST, auto=True)
+        _number(where, "read_noise", options.read_noise, 0.0, MOST, auto=True)
+        for name in ("spikes", "drift"):
+            if not isinstance(getattr(options, name), bool):
+                raise PipelineError(f"{where}: {name} = {getattr(options, name)!r}; it must be true or false")
+        return options
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """By name, as plain TOML values."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def changed(self, where: str, name: str, value: Any) -> DenoiseOptions:
+        """The same with one of them changed."""
+        return DenoiseOptions.parse(where, self.parameters | {name: value})
+
+
+OPTIONS = tuple(one.name for one in fields(DenoiseOptions))
+
+
+def _number(where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False) -> None:
+    if auto and value == AUTO:
+        return
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high:
+        or_auto = ', or "auto"' if auto else ""
+        raise PipelineError(f"{where}: {name} = {value!r}; it must be from {low:g} to {high:g}{or_auto}")
