@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "process": "Compute a live session's results from a file.",
     "pattern": "Plan the path of a probe, and write it for a scan generator.",
     "repair": "Mend recordings whose writer was killed, or that are damaged.",
+    "model": "Keep models that run on frames: add, list, show, remove.",
     "export": "Write the frames of a file in another format.",
     "send": "Be a detector: send a simulator or a file, faults included.",
     "view": "Open a window on a running session, here or elsewhere.",

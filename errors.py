@@ -23,6 +23,10 @@ class PipelineError(UsageError):
     """A pipeline file or a consumer's parameters that make no sense."""
 
 
+class ModelError(PipelineError):
+    """A model that is not in the store, is refused, does not fit the series, or failed."""
+
+
 class SourceError(UsageError):
     """A SOURCE that cannot be understood, opened or bound."""
 

@@ -1,0 +1,118 @@
+"""``livem model``: the store of models that may run in a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options as opt
+
+if TYPE_CHECKING:
+    from ..consumers.models.store import Entry
+
+
+@click.group()
+def command() -> None:
+    """Keep models that run on frames: add, list, show, remove.
+
+    A model runs only from the store, and only as it was added (SHA-256). Adding looks at its operators and
+    refuses files, networks and whatever is not known; nothing of it runs.
+
+    \b
+    Examples:
+      livem model add denoiser.pt
+      livem model list
+    """
+
+
+@command.command()
+@click.argument("file", type=opt.FILE)
+@click.option("--name", help="Its name in the store; default: what its manifest says.")
+@opt.as_json
+def add(file: Path, name: str | None, as_json: bool) -> None:
+    """Look at a model and keep a copy: .pt (TorchScript) or .pt2 (torch.export).
+
+    Its manifest is the same file with the suffix .toml, or livem.toml in the archive's extra files.
+    """
+    from ..consumers.models.store import Store
+
+    _show(Store().add(file, name), as_json)
+
+
+@command.command("list")
+@opt.as_json
+def list_models(as_json: bool) -> None:
+    """Show which models there are."""
+    from ..consumers.models.store import Store
+
+    store = Store()
+    entries = list(store)
+    if as_json:
+        from .exits import print_json
+
+        print_json({"folder": str(store.folder), "models": [_facts(entry) for entry in entries]})
+        return
+    for entry in entries:
+        manifest = entry.manifest
+        click.echo(f"{entry.name:<24}{manifest.version:<12}{manifest.output.kind:<10}{entry.sha256[:12]}")
+    if not entries:
+        click.echo(f"no models in {store.folder}; add one with `livem model add FILE`")
+
+
+@command.command()
+@click.argument("name")
+@opt.as_json
+def show(name: str, as_json: bool) -> None:
+    """Show a model's manifest, and check that its file is as it was added."""
+    from ..consumers.models.store import Store
+
+    entry = Store().find(name)
+    entry.load()
+    _show(entry, as_json)
+
+
+@command.command()
+@click.argument("name")
+@opt.as_json
+def remove(name: str, as_json: bool) -> None:
+    """Delete a model from the store."""
+    from ..consumers.models.store import Store
+
+    Store().remove(name)
+    if as_json:
+        from .exits import print_json
+
+        print_json({"removed": name})
+    else:
+        click.echo(f"{name}: removed")
+
+
+def _show(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        from .exits import print_json
+
+        print_json(_facts(entry))
+        return
+    click.echo(f"{entry.name}: {entry.bytes / 2**20:,.2f} MiB, SHA-256 {entry.sha256}")
+    for key, value in _facts(entry)["manifest"].items():
+        told = (
+            ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+            if isinstance(value, dict)
+            else value
+        )
+        if told:
+            click.echo(f"  {key:<15}{told}")
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "name": entry.name,
+        "path": str(entry.path),
+        "sha256": entry.sha256,
+        "bytes": entry.bytes,
+        "manifest": asdict(entry.manifest),
+    }

@@ -1,0 +1,177 @@
+"""The user's models: copied into one folder with their manifest and SHA-256, and loaded only from there.
+
+Knows files; a model's bytes are read once, and those that were hashed are those that run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from ...errors import ModelError
+from .archive import MOST_BYTES
+from .manifest import NAME, Manifest
+from .scan import MANIFEST, SUFFIXES, Scanned, scan
+
+VARIABLE = "LIVEM_MODELS"
+_RECORD, _MANIFEST = "record.json", "manifest.toml"
+MOST_TEXT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model in the store."""
+
+    name: str
+    path: Path
+    """The model's own file."""
+    sha256: str
+    """Of it, as it was when it was added."""
+    manifest: Manifest
+    bytes: int
+
+    def load(self) -> Scanned:
+        """Read the model, hold it against its SHA-256, and look at it again. Raises ModelError."""
+        where = f"model {self.name!r}"
+        data = _read(where, self.path, MOST_BYTES)
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise ModelError(
+                f"{where}: its file has SHA-256 {found[:12]}, it was added with {self.sha256[:12]}: "
+                "somebody has changed it; remove it, and add it again if you trust it"
+            )
+        return scan(where, data, self.path.suffix)
+
+
+def folder() -> Path:
+    """Where models are kept: what LIVEM_MODELS says, else in the user's data folder."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("livem")) / "models"
+
+
+class Store:
+    """Models in a folder; by default the user's."""
+
+    def __init__(self, where: Path | None = None) -> None:
+        self.folder = where or folder()
+
+    def names(self) -> list[str]:
+        """Of all models, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.folder.glob(f"*/{_RECORD}"))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.find, self.names())
+
+    def find(self, name: str) -> Entry:
+        """Raises ModelError where there is none of this name, or what was written of it cannot be read."""
+        place = self._place(name)
+        if not (place / _RECORD).is_file():
+            known = self.names()
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
+            raise ModelError(f"no model {name!r} in {self.folder}; {hint} (livem model add FILE)")
+        where = f"model {name!r}"
+        try:
+            record = json.loads(_read(where, place / _RECORD, MOST_TEXT))
+            suffix, sha256, size = record["suffix"], record["sha256"], record["bytes"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{where}: its record cannot be read ({error!r}); add it again") from error
+        if suffix not in SUFFIXES or not isinstance(sha256, str):
+            raise ModelError(f"{where}: its record makes no sense; add it again")
+        text = _read(where, place / _MANIFEST, MOST_TEXT)
+        if hashlib.sha256(text).hexdigest() != record.get("manifest_sha256"):
+            raise ModelError(f"{where}: its manifest was changed after it was added; add it again")
+        return Entry(name, place / f"model{suffix}", sha256, Manifest.parse(where, text.decode()), int(size))
+
+    def add(self, file: Path, name: str | None = None) -> Entry:
+        """Look at a model's file and keep a copy; a model of the same name is an error.
+
+        The manifest is FILE with the suffix .toml, or the member ``extra/livem.toml`` of its archive.
+
+        Raises
+        ------
+        ModelError
+            No such file, no manifest, or a model that is refused.
+        """
+        where = file.name
+        data = _read(where, file, MOST_BYTES)
+        scanned = scan(where, data, file.suffix.lower())
+        manifest_file = file.with_suffix(".toml")
+        if manifest_file.is_file():
+            text = _read(manifest_file.name, manifest_file, MOST_TEXT)
+        elif scanned.manifest is not None:
+            text = scanned.manifest.encode()
+        else:
+            raise ModelError(
+                f"{where}: no manifest; write {manifest_file.name} beside it (docs/models.md), or put it "
+                f"into the archive as {MANIFEST}"
+            )
+        manifest = Manifest.parse(manifest_file.name, _decoded(manifest_file.name, text))
+        name = name or manifest.name
+        place = self._place(name)
+        if place.exists():
+            raise ModelError(f"a model {name!r} is there already; remove it first, or give --name")
+        record = {
+            "suffix": file.suffix.lower(),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "manifest_sha256": hashlib.sha256(text).hexdigest(),
+            "bytes": len(data),
+            "file": file.name,
+        }
+        self._write(place, {f"model{record['suffix']}": data, _MANIFEST: text}, record)
+        return self.find(name)
+
+    def remove(self, name: str) -> None:
+        """Raises ModelError where there is none."""
+        place = self._place(name)
+        if not (place / _RECORD).is_file():
+            self.find(name)
+        shutil.rmtree(place)
+
+    def _place(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise ModelError(f"model name {name!r}; it must be 1 to 64 letters, digits, _ or -")
+        return self.folder / name
+
+    def _write(self, place: Path, files: dict[str, bytes], record: dict[str, object]) -> None:
+        """All of a model, or nothing."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryDirectory(prefix=".adding-", dir=self.folder) as draft:
+                for name, content in files.items():
+                    Path(draft, "new", name).parent.mkdir(exist_ok=True)
+                    Path(draft, "new", name).write_bytes(content)
+                Path(draft, "new", _RECORD).write_text(json.dumps(record))
+                Path(draft, "new").rename(place)
+        except OSError as error:
+            raise ModelError(f"the model cannot be kept in {self.folder}: {error}") from error
+
+
+def _read(where: str, path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ModelError(f"{where}: {path} cannot be read: {error.strerror or error}") from error
+    if len(data) > most:
+        raise ModelError(f"{where}: {path} has more than {most >> 20} MiB")
+    return data
+
+
+def _decoded(where: str, text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{where}: is no text: {error}") from error
