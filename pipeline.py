@@ -24,7 +24,7 @@ EDGE_KEYS = ("name", "type", "policy", "threads", "device")
 """Keys of a consumer's table that are not its own."""
 INPUT = "input"
 """Key of a consumer's table with the topic, or topics, of others that it takes instead of frames."""
-PATH_KEYS = ("path", "curve_key", "truth")
+PATH_KEYS = ("path", "curve_key", "truth", "models")
 """Values that are files: relative to the pipeline file."""
 COMPRESSIONS = ("as_received", "bslz4")
 RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer", "recorder", "karabo_out"})

@@ -19,9 +19,9 @@ from ..kernels.noise import NoiseModel
 from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
-from .dose import counts_per_electron, number_of
 from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
+from .series_noise import noise_of
 from .sparse_delay import Delay, delay_of
 from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
 from .sparse_pictures import distances, pictures
@@ -160,7 +160,7 @@ class Inpaint(Consumer[Samples | None]):
         warm_up()
         scan = scan_of(self._where, series)
         channels = 1 if self._inputs else channels_of(self._where, series)
-        noise = None if self._inputs else _noise_of(series)
+        noise = None if self._inputs else noise_of(series)
         live = LiveInpainter(scan.shape, channels, self._plan(noise), self._ladders)
         memory = memory_for(self._options, series, channels, noise)
         delay = Delay.of(self._where, self._delay, series)
@@ -318,12 +318,3 @@ class Inpaint(Consumer[Samples | None]):
             figures = {} if outputs else of_first
             outputs += pictures(group, estimate, {"refused": now.refused, **scale}, figures)
         return [*outputs, distances(estimate, scale)]
-
-
-def _noise_of(series: Series) -> NoiseModel | None:
-    """Where the series says how many counts an electron gives: numbers of a converter are no electrons."""
-    gain, said_by = counts_per_electron(None, series.meta)
-    if said_by != "series":
-        return None
-    offset, read_noise = (number_of(series.meta.get(name)) for name in ("offset", "read_noise"))
-    return NoiseModel(gain, offset, max(read_noise, 0.0))

@@ -24,6 +24,7 @@ BUILT_IN: Mapping[str, str] = {
     "denoise": ".denoise:Denoise",
     "inpaint": ".inpaint:Inpaint",
     "preview": ".preview:Preview",
+    "torchscript": ".torchscript:TorchScript",
     "virtual_detectors": ".virtual_detectors:VirtualDetectors",
 }
 
@@ -32,6 +33,7 @@ BUILT_IN_POLICY: Mapping[str, str] = {
     "denoise": "latest",
     "inpaint": "lossless",
     "preview": "latest",
+    "torchscript": "latest",
     "virtual_detectors": "lossless",
 }
 """Default policies of the built-in types: a session must know them and need not load the kernels for it."""

@@ -1,0 +1,226 @@
+"""The consumer `torchscript`: what it gives a model, makes of the answer, and does to one that fails.
+
+The model's process is replaced by a function here; test_with_torch.py in models/ has the real one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from model_tools import archive, manifest, write
+from scipy import ndimage
+
+from livem.consumers import torchscript as room
+from livem.consumers.base import Consumer
+from livem.consumers.models.store import VARIABLE, Store
+from livem.consumers.testing import (
+    ConsumerTests,
+    example_frames,
+    example_series,
+    pick,
+    run,
+    snapshot,
+    with_pixel_mask,
+)
+from livem.consumers.torchscript import TorchScript
+from livem.errors import ModelError, PipelineError
+from livem.kernels.noise import NoiseModel
+from livem.stream.series import Scan
+
+
+class Function:
+    """Stands for a model's process: the mean of the newest frame's 3 x 3 neighbours."""
+
+    seen: np.ndarray
+    fails = ""
+
+    def __init__(self, where, archive, suffix, limits) -> None:
+        self.limits = limits
+
+    def prepare(self, shape, expected) -> None:
+        if self.fails == "prepare":
+            raise ModelError("model 'tiny' fails")
+
+    def run(self, tiles, expected):
+        Function.seen = tiles.copy()
+        if self.fails == "run":
+            raise ModelError("model 'tiny' takes longer than 1 s")
+        if len(expected) == 2:
+            return tiles[:, :, 0, 0][:, : expected[1]]
+        found = np.stack([ndimage.uniform_filter(tile[-1], 3, mode="constant") for tile in tiles])
+        return np.repeat(found[:, None], expected[1], axis=1)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _no_process(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setattr(room, "ModelHost", Function)
+    monkeypatch.setattr(Function, "fails", "")
+
+
+@pytest.fixture
+def made(tmp_path):
+    def make(**tables: str) -> TorchScript:
+        if "tiny" in Store().names():
+            Store().remove("tiny")
+        Store().add(write(tmp_path, archive(), manifest(**tables)))
+        return TorchScript("m", "tiny")
+
+    return make
+
+
+class TestContract(ConsumerTests):
+    uses_pixel_mask = True
+    series = (
+        example_series(scan=Scan((4, 5))),
+        example_series(dtype="int32"),
+        example_series(scan=Scan((2, 5), repeats=2), dtype="float32"),
+    )
+    tables: ClassVar[dict[str, str]] = {"input": "frames = 3\ntile = 6\nhalo = 1\nmultiple_of = 2"}
+
+    @pytest.fixture(autouse=True)
+    def _model(self, made):
+        made(**self.tables)
+
+    def make(self) -> Consumer[Any]:
+        return TorchScript("m", "tiny")
+
+
+class TestContractOfVectors(TestContract):
+    tables: ClassVar[dict[str, str]] = {"output": 'kind = "vector"', "normalisation": 'kind = "anscombe"'}
+
+
+def last(consumer, frames=None, series=None):
+    series = series or example_series()
+    return run(consumer, series, [example_frames(series) if frames is None else frames])
+
+
+def test_the_model_sees_the_newest_frames_normalised_and_the_image_goes_back(made):
+    consumer = made(input="frames = 3", normalisation="offset = 2\nscale = 4")
+    frames = example_frames(example_series())
+    found = last(consumer, frames)
+    np.testing.assert_allclose(Function.seen[0], (frames.data[-3:] - 2.0) / 4)
+    expected = ndimage.uniform_filter((frames.data[-1] - 2.0) / 4, 3, mode="constant") * 4 + 2
+    np.testing.assert_allclose(found["image"]["arrays"]["image"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(found["raw"]["arrays"]["image"], frames.data[-1])
+    assert found["image"]["attrs"]["estimate"] is True
+    assert found["image"]["attrs"]["frames"] == [17, 18, 19]
+    assert len(found["image"]["attrs"]["sha256"]) == 12
+
+
+def test_counts_are_stabilised_by_what_the_series_says_of_them(made):
+    series = replace(example_series(), meta={"counts_per_electron": 3.0, "offset": 1.0, "read_noise": 0.5})
+    last(made(normalisation='kind = "anscombe"'), example_frames(series), series)
+    noise = NoiseModel(3.0, 1.0, 0.5)
+    np.testing.assert_array_equal(Function.seen[0, 0], noise.stabilise(example_frames(series).data[-1]))
+
+
+def test_at_the_beginning_the_first_frame_stands_for_those_before(made):
+    frames = pick(example_frames(example_series()), [4])
+    last(made(input="frames = 3"), frames)
+    np.testing.assert_array_equal(Function.seen[0], np.repeat(frames.data, 3, axis=0).astype(np.float32))
+
+
+def test_tiles_make_the_same_picture(made):
+    whole = last(made())["image"]["arrays"]["image"]
+    tiled = last(made(input="tile = 6\nhalo = 1"))["image"]
+    np.testing.assert_allclose(tiled["arrays"]["image"], whole, rtol=1e-6)
+    assert tiled["attrs"]["tiles"] > 1
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("mask", 1), ("heat_map", 3)])
+def test_pictures_of_other_kinds_have_their_own_unit(made, kind, channels):
+    found = last(made(output=f'kind = "{kind}"\nchannels = {channels}\nunits = "probability"'))[kind]
+    assert found["units"] == {"image": "probability"}
+    assert found["arrays"]["image"].shape == (12, 14) + (() if channels == 1 else (channels,))
+
+
+def test_pixels_that_are_not_finite_or_masked_are_filled(made):
+    series = example_series(dtype="float32")
+    data = example_frames(series).data.copy()
+    data[-1, 2, 3], data[-1, 0, 0] = np.nan, 1e9
+    mask = np.zeros(series.shape)
+    mask[0, 0] = 1
+    with with_pixel_mask(series, mask) as masked:
+        found = last(made(), replace(example_frames(masked), data=data), masked)
+    good = np.isfinite(data[-1]) & (mask == 0)
+    assert Function.seen[0, 0, 2, 3] == Function.seen[0, 0, 0, 0] == pytest.approx(data[-1][good].mean())
+    assert not found["image"]["arrays"]["valid"][0, 0]
+
+
+def test_a_model_that_fails_is_switched_off_marked_and_counted_until_it_is_enabled(made, monkeypatch):
+    consumer, series = made(), example_series()
+    frames = example_frames(series)
+    consumer.open(series)
+    consumer.merge(consumer.process(frames))
+    monkeypatch.setattr(Function, "fails", "run")
+    marked = snapshot(consumer.merge(consumer.process(frames)))
+    assert "longer than 1 s" in marked["image"]["attrs"]["off"]
+    assert not marked["image"]["arrays"]["valid"].any()
+    np.testing.assert_array_equal(marked["raw"]["arrays"]["image"], frames.data[-1])
+    with pytest.raises(ModelError, match=r"switched off.*enabled = true"):
+        consumer.merge(consumer.process(frames))
+    assert "switched off" in consumer.alarms()[0]
+    with pytest.raises(ModelError, match="switched off"):
+        consumer.open(series)
+    monkeypatch.setattr(Function, "fails", "")
+    consumer.set("enabled", True)
+    consumer.open(series)
+    assert "off" not in snapshot(consumer.merge(consumer.process(frames)))["image"]["attrs"]
+
+
+def test_a_model_that_does_not_get_ready_loses_the_series_but_not_those_of_another_size(made, monkeypatch):
+    consumer = made()
+    monkeypatch.setattr(Function, "fails", "prepare")
+    with pytest.raises(PipelineError, match="fails"):
+        consumer.open(example_series())
+    monkeypatch.setattr(Function, "fails", "")
+    consumer.open(example_series(shape=(20, 20)))
+    assert not consumer.alarms()
+
+
+def test_a_model_that_is_switched_off_says_so(made):
+    consumer, series = made(), example_series()
+    consumer.open(series)
+    consumer.set("enabled", False)
+    shown = snapshot(consumer.merge(consumer.process(example_frames(series))))
+    assert shown["image"]["attrs"]["off"] == "switched off"
+
+
+def test_frames_that_the_model_cannot_take_are_named(made):
+    with pytest.raises(PipelineError, match=r"12 x 14 px.*leaves nothing for tiles"):
+        made(input="height = 8\nwidth = 8\nhalo = 4").open(example_series())
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model": "other"},
+        {"model": 3},
+        {"timeout": 0},
+        {"timeout": True},
+        {"memory": float("nan")},
+        {"cores": 0},
+        {"enabled": 1},
+        {"models": 3},
+        {"pixel_mask": 2},
+    ],
+)
+def test_wrong_parameters_are_refused(made, params):
+    made()
+    with pytest.raises(PipelineError, match="'m'"):
+        TorchScript("m", **({"model": "tiny"} | params))
+
+
+def test_another_folder_of_models(made, tmp_path):
+    made()
+    Store(tmp_path / "lab").add(write(tmp_path, archive(), manifest("theirs")))
+    TorchScript("m", "theirs", str(tmp_path / "lab"))
+    with pytest.raises(PipelineError, match="no model 'theirs'"):
+        TorchScript("m", "theirs")
