@@ -22,6 +22,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "inpaint": "livem.benchmarks.inpaint:run",
         "denoise": "livem.benchmarks.denoise:run",
         "replay": "livem.benchmarks.replay:run",
+        "models": "livem.benchmarks.models:run",
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",

@@ -189,6 +189,15 @@ class TorchScript(Consumer[Newest | None]):
     def close(self) -> Sequence[Output]:
         return self._opened().outputs
 
+    @property
+    def pid(self) -> int | None:
+        """Of the model's process; None where there is none."""
+        return self._host.pid
+
+    def stop(self) -> None:
+        """End the model's process; the next series, or ``enabled``, starts it again."""
+        self._host.stop()
+
     def _opened(self) -> _Open:
         if self._open is None:
             raise RuntimeError(f"{self._where} got frames before open()")

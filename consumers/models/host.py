@@ -22,7 +22,7 @@ from ...stream.processes import be_quiet
 from .guest import WARM_UP_CALLS, run_guest
 
 Values = npt.NDArray[np.float32]
-START_S = 120.0
+START_S = 60.0
 """For importing torch: 2 s on a quiet machine."""
 WARM_UP_S = 20.0
 """For compiling, beside the time of a few frames."""
@@ -54,6 +54,10 @@ class ModelHost:
     @property
     def runs(self) -> bool:
         return self._process is not None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
     def prepare(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
         """Load and warm up for inputs (n, c, h, w); nothing where that was done for this shape.

@@ -21,7 +21,7 @@ _SCRIPT_MEMBERS = re.compile(
     r"code/.+\.py|data\.pkl|constants\.pkl|(data|constants)/\d+|(\.data/)?version|byteorder"
 )
 _LEFT_OUT = re.compile(
-    r"extra/.+|traced_inputs/.+|code/.+\.debug_pkl|\.format_version|\.storage_alignment|\.data/(?!version).+"
+    r"extra/.+|traced_inputs.*|code/.+\.debug_pkl|\.format_version|\.storage_alignment|\.data/(?!version).+"
 )
 """What a model runs without."""
 

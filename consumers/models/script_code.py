@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ...errors import ModelError
 from .operators import ATEN, PRIM, REFUSED_CALL, REFUSED_WORDS
 
-MOST_CODE = 4 << 20
+MOST_CODE = 2 << 20
 """Bytes; that of a large UNet is 100 KiB."""
 _TEXT = re.compile(r"[\n\x20-\x7e]*")
 _ATTRIBUTE = re.compile(r"\w+", re.ASCII)
@@ -182,8 +182,8 @@ class _Reader:
         if shadowed := bound & _KNOWN:
             raise self._refuse(node, f"its own meaning of {min(shadowed)!r}")
         for child in ast.walk(node):
-            if isinstance(child, ast.FunctionDef) and child is not node:
-                raise self._refuse(child, "a function in a function")
+            if isinstance(child, ast.FunctionDef | ast.ClassDef) and child is not node:
+                raise self._refuse(child, "a function or class in a function")
         self._walk(node, bound)
 
     def _walk(self, top: ast.AST, bound: set[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_tools import HEAD, PICKLE, archive, code
 
+from livem.consumers.models import script_code
 from livem.consumers.models.archive import unpack
 from livem.consumers.models.scan import scan
 from livem.errors import ModelError
@@ -54,6 +57,19 @@ BAD = {
     "compiled class": code("_0 = __torch__.torch.classes.dist.Store", "return x"),
     "thread": code("_0 = fork(x)", "return x"),
     "torch renamed": code("torch = x", "return torch"),
+    "as a default": HEAD
+    + f"  def forward(self: __torch__.M,\n    x: Tensor={READ}) -> Tensor:\n    return x\n",
+    "as a type": HEAD + "  def forward(self: __torch__.M,\n    x: Tensor) -> torch.save:\n    return x\n",
+    "as an argument by name": code(f"return torch.add(x, x, alpha={READ})"),
+    "in a class": HEAD + f"  a : Final[int] = {READ}\n",
+    "in a class's annotations": HEAD + f"  __annotations__[{READ}] = 3\n",
+    "through the archive's own name": code('return __torch__.from_file("a")'),
+    "all of the archive": code("y = __torch__", "return (y).relu(x)"),
+    "class in a function": code("class A:", "  pass", "return x"),
+    "walrus": code("return (y := x)"),
+    "texts put together": code('return getattr(x, "sa" "ve")'),
+    "two statements": code('y = x; torch.save(y, "a")', "return x"),
+    "interface": "class M(Interface):\n  pass\n",
     "lambda": code("f = lambda y: y", "return x"),
     "import": "import os\n" + code("return x"),
     "decorator": "@something\n" + code("return x"),
@@ -76,6 +92,14 @@ def test_what_torch_writes_passes(source):
 
 @pytest.mark.parametrize("source", BAD.values(), ids=BAD)
 def test_what_a_model_has_no_use_for_is_refused(source):
+    with pytest.raises(ModelError, match=r"m\.pt"):
+        scan("m.pt", archive(source), ".pt")
+
+
+@pytest.mark.parametrize("source", BAD.values(), ids=BAD)
+def test_the_syntax_alone_is_enough_to_refuse_it(source, monkeypatch):
+    """The words that are looked for in the text are a second wall, not the first."""
+    monkeypatch.setattr(script_code, "REFUSED_CALL", re.compile("(?!)"))
     with pytest.raises(ModelError, match=r"m\.pt"):
         scan("m.pt", archive(source), ".pt")
 

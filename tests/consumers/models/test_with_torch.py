@@ -218,7 +218,7 @@ def test_a_model_that_loops_for_ever_or_returns_nan_is_ended_and_can_be_started_
     source = code("y = x", *loop, "else:", "  pass", "return torch.sqrt(y)")
     one = host(scan("m.pt", archive(source), ".pt").archive)
     one.prepare(SHAPE, SHAPE)
-    pid = one._process.pid
+    pid = one.pid
     began = time.monotonic()
     with pytest.raises(ModelError, match="takes longer than 1 s"):
         one.run(np.full(SHAPE, 99, np.float32), SHAPE)
@@ -232,7 +232,7 @@ def test_a_model_that_loops_for_ever_or_returns_nan_is_ended_and_can_be_started_
 def test_a_process_that_dies_is_said_and_cleaned_up(host):
     one = host(scan("m.pt", archive(), ".pt").archive)
     one.prepare(SHAPE, SHAPE)
-    os.kill(one._process.pid, 9)
+    os.kill(one.pid, 9)
     with pytest.raises(ModelError, match="signal 9"):
         one.run(np.zeros(SHAPE, np.float32), SHAPE)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 32  # its limits, not ours
@@ -249,5 +249,5 @@ def test_a_whole_consumer_with_tiles_is_the_whole_frame(monkeypatch, tmp_path):
     for name in ("whole", "tiles"):
         consumer = TorchScript("m", name)
         shown.append(run(consumer, series, [example_frames(series)])["image"]["arrays"]["image"])
-        consumer._host.stop()
+        consumer.stop()
     np.testing.assert_allclose(shown[1], shown[0], rtol=1e-4, atol=1e-4)
