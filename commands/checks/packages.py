@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "torch": {"torch": "TorchScript models"},
     "dask": {"dask": "offline work in pieces", "distributed": "offline work on many machines"},
     "bench": {
+        "bm3d": "a peer in `livem bench denoise`",
         "iceoryx2": "a peer in `livem bench`",
         "opencv-python-headless": "peers of sparse scans",
         "scikit-image": "the same",
