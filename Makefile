@@ -31,9 +31,7 @@ lint: .venv/.dev ## ruff, mypy and the import contracts
 
 # Beside mypy, and once: in an empty cache every process of the first tests would compile all of them.
 kernels: .venv/.dev
-	$(BIN)/python -c "from livem.consumers import inpaint, preview, virtual_detectors, worker_loop; \
-	from livem.stream import ingest_loop; from livem.stream.recording import recorder_loop; \
-	from livem.stream.sources.dectris import source; from livem.stream.sources.merlin import source"
+	$(BIN)/python .ci/compile.py
 
 bench: .venv/.viewer ## Measure this machine against memcpy and the peers that are installed
 	$(BIN)/livem bench
