@@ -318,7 +318,7 @@ class Denoise(Consumer[Shots | None]):
         place = {key: now.series.meta[key] for key in CALIBRATION if key in now.series.meta}
         if isinstance(size := place.get("pixel_size"), int | float):
             place["pixel_size"] = size * shown.step.binning
-        place |= {"index": shown.index, "factor": shown.step.binning}
+        place |= {"of_frame": True, "index": shown.index, "factor": shown.step.binning}
         attrs = {
             **place,
             "estimate": True,

@@ -100,6 +100,9 @@ def test_calibration(make: Any) -> None:
     frame = make.frame(IMAGE, pixel_size=0.2, pixel_unit="mrad", scan_step=1.0, scan_unit="nm")
     assert calibration_of(frame) == Calibration(0.2, "mrad")
     assert calibration_of(make.scan("a.b", IMAGE, scan_step=0.5, scan_unit="nm")) == Calibration(0.5, "nm")
+    both = {"scan_step": 0.5, "scan_unit": "nm", "pixel_size": 0.2, "pixel_unit": "mrad"}
+    assert calibration_of(make.scan("a.b", IMAGE, **both)) == Calibration(0.5, "nm")
+    assert calibration_of(make.scan("a.b", IMAGE, of_frame=True, **both)) == Calibration(0.2, "mrad")
     assert calibration_of(make.scan("a.b", IMAGE, scan_step=float("nan"), scan_unit="nm")) == Calibration()
 
 

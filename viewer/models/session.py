@@ -208,7 +208,7 @@ def frame_factor(frame: Result) -> int:
 
 def calibration_of(result: Result) -> Calibration:
     """Size of a pixel of the full frame, or of the scan; what an image that was made of a frame says."""
-    is_frame = role_of(result) in ("frame", "pattern") or "pixel_size" in result.attrs
+    is_frame = role_of(result) in ("frame", "pattern") or result.attrs.get("of_frame") is True
     prefix = "pixel" if is_frame else "scan"
     size = result.attrs.get("pixel_size" if prefix == "pixel" else "scan_step")
     unit = result.attrs.get(f"{prefix}_unit")
