@@ -21,9 +21,10 @@ from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
 from .dead_pixels import MASKING, Masking, PixelMask
-from .denoise_options import AUTO, MOVIE, OPTIONS, DenoiseOptions
+from .denoise_options import MOVIE, OPTIONS, DenoiseOptions
 from .denoise_quality import Quality, Step, steps_for
 from .dose import counts_per_electron, number_of
+from .option_values import AUTO
 from .pool import default_threads
 
 Image = npt.NDArray[np.float32]

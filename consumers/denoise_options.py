@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from ..errors import PipelineError
 from ..kernels.denoise.frames import METHODS
 from .detector_values import hint
+from .option_values import AUTO, check_number
 
-AUTO, MOVIE, FRAMES = "auto", "movie", "frames"
+MOVIE, FRAMES = "movie", "frames"
 CHOICE = (AUTO, MOVIE, FRAMES, *METHODS)
 HZ = (0.1, 100.0)
 BUDGET_MS = (1.0, 60_000.0)
@@ -44,15 +44,15 @@ class DenoiseOptions:
         options = cls(**values)
         if options.method not in CHOICE:
             raise PipelineError(f"{where}: method = {options.method!r}; {hint(str(options.method), CHOICE)}")
-        _number(where, "budget_ms", options.budget_ms, *BUDGET_MS)
-        _number(where, "hz", options.hz, *HZ)
-        _number(where, "gain", options.gain, 0.0, MOST, auto=True)
+        check_number(where, "budget_ms", options.budget_ms, *BUDGET_MS)
+        check_number(where, "hz", options.hz, *HZ)
+        check_number(where, "gain", options.gain, 0.0, MOST, auto=True)
         if options.gain == 0:
             raise PipelineError(
                 f'{where}: gain = 0; it must be the value of one electron, above 0, or "auto"'
             )
-        _number(where, "offset", options.offset, -MOST, MOST, auto=True)
-        _number(where, "read_noise", options.read_noise, 0.0, MOST, auto=True)
+        check_number(where, "offset", options.offset, -MOST, MOST, auto=True)
+        check_number(where, "read_noise", options.read_noise, 0.0, MOST, auto=True)
         for name in ("spikes", "drift"):
             if not isinstance(getattr(options, name), bool):
                 raise PipelineError(f"{where}: {name} = {getattr(options, name)!r}; it must be true or false")
@@ -69,12 +69,3 @@ class DenoiseOptions:
 
 
 OPTIONS = tuple(one.name for one in fields(DenoiseOptions))
-
-
-def _number(where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False) -> None:
-    if auto and value == AUTO:
-        return
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high:
-        or_auto = ', or "auto"' if auto else ""
-        raise PipelineError(f"{where}: {name} = {value!r}; it must be from {low:g} to {high:g}{or_auto}")

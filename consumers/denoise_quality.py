@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..kernels.denoise.frames import LEVELS
-from .denoise_options import AUTO, FRAMES, MOVIE
+from .denoise_options import FRAMES, MOVIE
+from .option_values import AUTO
 
 MOVIE_NS = 600.0
 """A pixel of the movie filter, on one core; a first guess, as those of `LEVELS` are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..errors import PipelineError
 from ..kernels.inpaint.ladders import ALGORITHMS, AUTO
 from .detector_values import hint
+from .option_values import check_number
 
 MAX_REACH = 1e4
 MAX_STRENGTH = 1e9
@@ -42,11 +42,11 @@ class InpaintOptions:
             raise PipelineError(
                 f"{where}: algorithm = {options.algorithm!r}; {hint(str(options.algorithm), ALGORITHMS)}"
             )
-        _number(where, "strength", options.strength, 0.0, MAX_STRENGTH, auto=True)
-        _number(where, "reach", options.reach, 0.0, MAX_REACH, auto=True)
-        _number(where, "hz", options.hz, *HZ)
-        _number(where, "memory", options.memory, 0.0, 1e6, auto=True)
-        _number(where, "pass_samples", options.pass_samples, 0, MAX_PASS, whole=True)
+        check_number(where, "strength", options.strength, 0.0, MAX_STRENGTH, auto=True)
+        check_number(where, "reach", options.reach, 0.0, MAX_REACH, auto=True)
+        check_number(where, "hz", options.hz, *HZ)
+        check_number(where, "memory", options.memory, 0.0, 1e6, auto=True)
+        check_number(where, "pass_samples", options.pass_samples, 0, MAX_PASS, whole=True)
         if not isinstance(options.uncertainty, bool):
             raise PipelineError(f"{where}: uncertainty = {options.uncertainty!r}; it must be true or false")
         return options
@@ -87,18 +87,3 @@ def input_topics(where: str, value: Any) -> Sequence[str]:
     if len(set(topics)) < len(topics):
         raise PipelineError(f"{where}: input = {value!r} names a topic twice")
     return tuple(topics)
-
-
-def _number(
-    where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False, whole: bool = False
-) -> None:
-    if auto and value == AUTO:
-        return
-    kinds = int if whole else int | float
-    is_number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-    if not (is_number and low <= value <= high):
-        word = f'"{AUTO}" or ' if auto else ""
-        number = "a whole number" if whole else "a number"
-        raise PipelineError(
-            f"{where}: {name} = {value!r}; it must be {word}{number} from {low:g} to {high:g}"
-        )

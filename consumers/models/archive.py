@@ -52,6 +52,7 @@ def unpack(where: str, data: bytes) -> Members:
             infos = archive.infolist()
             _check_infos(where, infos)
             found = {info.filename: archive.read(info) for info in infos}
+    # NotImplementedError is zipfile's own: of a compression, or a version of zip, that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
         raise ModelError(f"{where}: its archive cannot be read: {error}; copy it again") from error
     folders = {name.partition("/")[0] for name in found}

@@ -1,0 +1,26 @@
+"""Values of consumers' parameters, checked: what several kinds of consumers ask for alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import PipelineError
+
+AUTO = "auto"
+
+
+def check_number(
+    where: str, name: str, value: Any, low: float, high: float, *, auto: bool = False, whole: bool = False
+) -> None:
+    """PipelineError, with the value and the limits, for what is no finite number from ``low`` to ``high``."""
+    if auto and value == AUTO:
+        return
+    kinds = int if whole else int | float
+    is_number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if not (is_number and low <= value <= high):
+        word = f'"{AUTO}" or ' if auto else ""
+        number = "a whole number" if whole else "a number"
+        raise PipelineError(
+            f"{where}: {name} = {value!r}; it must be {word}{number} from {low:g} to {high:g}"
+        )
