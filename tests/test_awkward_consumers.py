@@ -14,7 +14,7 @@ from livem.pipeline import Pipeline
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, identity_holds, load, run
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 VD = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
 
 

@@ -13,7 +13,7 @@ from livem.stream.series import SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.outgoing import announce
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_live_and_offline_pictures_are_the_same(tmp_path):

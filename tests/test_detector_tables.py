@@ -17,7 +17,7 @@ from livem.stream.messages import COUNTRATE, FLATFIELD, PIXEL_MASK
 from livem.stream.simulate.dectris_dialect import Dectris1, Dectris2
 from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PIPELINE = a_pipeline(consumers=[{"name": "tell", "type": "awkward_consumers:Telling"}])
 

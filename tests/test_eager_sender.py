@@ -17,7 +17,7 @@ from livem.stream.wire import encode_end, encode_frames, encode_start
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import identity_holds, step_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SLOW = """
 from pathlib import Path

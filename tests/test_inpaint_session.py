@@ -23,7 +23,7 @@ from livem.stream.results import Result
 from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 SPARSE = "sim:sparse?scan=64x72&fraction=0.3&spacing=9&dose=300"
 VIDEO = f"{SPARSE}&repeats=2"
 VD = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}

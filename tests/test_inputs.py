@@ -18,7 +18,7 @@ from livem.stream.simulate.catalogue import open_acquisition
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, identity_holds, load, run
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 VD = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
 SUMMING = {"name": "sums", "type": "awkward_consumers:Summing", "input": "vd.all"}
 

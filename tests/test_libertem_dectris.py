@@ -21,7 +21,7 @@ from session_tools import a_pipeline, identity_holds, load, run
 pytest.importorskip("libertem_live", reason="libertem-live is not installed: pip install libertem-live")
 pytest.importorskip("libertem_dectris", reason="libertem-dectris is not installed: pip install libertem-live")
 pytest.importorskip("flask", reason="flask, which the simulator needs, is not installed: pip install flask")
-pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 SCAN, SHAPE, SERIES = (12, 16), (64, 64), 34
 RINGS = {"bf": (0.0, 8.0), "abf": (8.0, 16.0), "adf": (16.0, 30.4)}

@@ -15,7 +15,7 @@ from livem.stream.results import Result
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import a_pipeline, step_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SCAN = "sim:4dstem?shape=64x64&scan=24x24"
 FIRST = {"kind": "disk", "radius": 5.0}

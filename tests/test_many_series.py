@@ -10,7 +10,7 @@ from livem.stream.files.recordings import open_recording
 from livem.stream.simulate.catalogue import open_acquisition
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_burst_of_60_short_series_loses_none(tmp_path):
     """Continuous acquisition: a file and results of its own for each, to the last bit."""
     url = "sim:4dstem?shape=16x16&scan=4x4"

@@ -20,8 +20,8 @@ from livem.stream.simulate.sender import Sender, SenderOptions, SendReport
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, identity_holds, load, nothing_left, run, step_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
-PATIENCE_S = 60.0
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+PATIENCE_S = 150.0
 TOTAL = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
 
 

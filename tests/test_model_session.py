@@ -12,7 +12,7 @@ from session_tools import TINY, a_pipeline, identity_holds, load, run
 from livem.consumers.models.store import VARIABLE, Store
 
 torch = pytest.importorskip("torch", reason="models need the extra [torch]")
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 VD = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
 HANGS = ("y = x", "if torch.gt(torch.Float(torch.max(x)), 1.):", "  while True:", "    y = torch.add(y, 1)")
 

@@ -12,7 +12,7 @@ from livem.session import Session, SessionOptions
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import a_pipeline, identity_holds, step_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_peer_fault_slow_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ detectors.half = { kind = "mask", path = "half.npy" }
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_modules_and_masks_beside_the_file_are_found(tmp_path, monkeypatch):
     folder = tmp_path / "experiment"
     folder.mkdir()

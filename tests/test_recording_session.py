@@ -29,7 +29,7 @@ from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, identity_holds, load, run, step_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 TOTAL = [{"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}]
 

@@ -23,7 +23,7 @@ from livem.stream.simulate.sender import SenderOptions, run_sender
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import a_pipeline, identity_holds, load, step_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 SCAN, SHAPE = (12, 16), (32, 48)
 DETECTORS = {

@@ -22,7 +22,7 @@ from livem.stream.simulate.catalogue import open_acquisition
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, a_pipeline, free_address, identity_holds, load, nothing_left, run, step_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_simulated_4d_scan_gives_exact_images_and_accounts(tmp_path):

@@ -13,7 +13,7 @@ from livem.pipeline import load
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import TINY, identity_holds, run
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SLOW = """
 from livem.consumers.virtual_detectors import VirtualDetectors

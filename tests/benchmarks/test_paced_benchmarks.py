@@ -13,7 +13,7 @@ from livem.benchmarks.partner import Partner
 from livem.benchmarks.zero_loss import FLAT_OUT, Exposures, Outcome
 from livem.stream.simulate.simplon_v1 import ImageWords
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_images_are_numbered_and_their_blobs_taken_in_turn() -> None:

@@ -7,7 +7,7 @@ import pytest
 from livem.benchmarks import replay
 from livem.benchmarks.replay import DECODING, READING, Spent
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_recording_is_played_over_and_over_and_all_its_frames_are_processed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from livem.benchmarks import restart
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 def test_each_process_comes_back():

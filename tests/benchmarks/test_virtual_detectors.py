@@ -24,7 +24,7 @@ from livem.benchmarks.virtual_detectors import BURST, COM_PX, JOBS, THREE, Case,
 from livem.errors import MissingDependencyError
 from livem.kernels.bslz4 import Status, decode_into
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 TINY = ScanPlan((16, 16), (64, 64), 0.3, unique=7)
 needs_peer = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in libertem_peer.NEEDED),

@@ -18,7 +18,7 @@ from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.compress import compress_bslz4
 
 COUNT, FLIPS = 40, 24
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def frames() -> np.ndarray:

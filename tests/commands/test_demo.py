@@ -31,7 +31,7 @@ SHOWN = {
 SMALLEST_PANE = 150
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_all_demos_are_exact_and_their_snapshots_show_their_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from session_tools import TINY, run
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PIPELINE = """
 [[consumers]]

@@ -22,7 +22,7 @@ from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from session_tools import a_pipeline, identity_holds, load, step_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 Start = Callable[..., Any]
 TOTALS = {"name": "vd", "type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
 

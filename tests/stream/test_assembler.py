@@ -414,7 +414,7 @@ def expected_images(data: np.ndarray, delivered: list[tuple[int, int]]) -> dict[
     return {"total": total, "com": com}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", range(10))
 def test_fault_03_identity_and_pixels_under_1000_random_fault_schedules(block):
     """The account is exact and the image is the one of the delivered frames, bit for bit."""

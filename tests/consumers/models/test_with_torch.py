@@ -24,7 +24,7 @@ from livem.consumers.torchscript import TorchScript
 from livem.errors import ModelError
 
 torch: Any = pytest.importorskip("torch", reason="models need the extra [torch]")
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(300)]
 SHAPE = (1, 1, 12, 14)
 LIMITS = Limits(seconds=1.0, memory=1 << 30)
 
