@@ -55,9 +55,9 @@ def list_models(as_json: bool) -> None:
         print_json({"folder": str(store.folder), "models": [_facts(entry) for entry in entries]})
         return
     for entry in entries:
-        manifest = entry.manifest
-        click.echo(f"{entry.name:<24}{manifest.version:<12}{manifest.output.kind:<10}{entry.sha256[:12]}")
-    if not entries:
+        about, origin = entry.manifest, "  shipped" if entry.shipped else ""
+        click.echo(f"{entry.name:<24}{about.version:<12}{about.output.kind:<10}{entry.sha256[:12]}{origin}")
+    if all(entry.shipped for entry in entries):
         click.echo(f"no models in {store.folder}; add one with `livem model add FILE`")
 
 
@@ -113,6 +113,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "name": entry.name,
         "path": str(entry.path),
         "sha256": entry.sha256,
+        "shipped": entry.shipped,
         "bytes": entry.bytes,
         "manifest": asdict(entry.manifest),
     }

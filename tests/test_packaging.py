@@ -108,7 +108,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     packed = {name for name in wheel.namelist() if not name.startswith("livem-")}
-    assert packed == {f"livem/{path.relative_to(ROOT)}" for path in sources()} | {"livem/py.typed"}
+    shipped = {path for path in (ROOT / "consumers" / "models" / "shipped").iterdir() if path.is_file()}
+    assert packed == {f"livem/{path.relative_to(ROOT)}" for path in {*sources(), *shipped}} | {
+        "livem/py.typed"
+    }
 
 
 def test_the_wheel_has_licence_entry_point_and_readme(wheel: zipfile.ZipFile) -> None:

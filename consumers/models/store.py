@@ -1,6 +1,7 @@
-"""The user's models: copied into one folder with their manifest and SHA-256, and loaded only from there.
+"""The user's models, copied into one folder with their manifest and SHA-256, and those that come with livem.
 
-Knows files; a model's bytes are read once, and those that were hashed are those that run.
+Models are loaded only from here. Knows files; a model's bytes are read once, and those that were hashed are
+those that run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ...errors import ModelError
+from . import shipped
 from .archive import MOST_BYTES
 from .manifest import NAME, Manifest
 from .scan import MANIFEST, SUFFIXES, Scanned, scan
@@ -27,7 +29,7 @@ MOST_TEXT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model in the store."""
+    """A model that may be loaded."""
 
     name: str
     path: Path
@@ -36,6 +38,8 @@ class Entry:
     """Of it, as it was when it was added."""
     manifest: Manifest
     bytes: int
+    shipped: bool = False
+    """It comes with livem."""
 
     def load(self) -> Scanned:
         """Read the model, hold it against its SHA-256, and look at it again. Raises ModelError."""
@@ -43,9 +47,10 @@ class Entry:
         data = _read(where, self.path, MOST_BYTES)
         found = hashlib.sha256(data).hexdigest()
         if found != self.sha256:
+            mend = "install livem again" if self.shipped else "remove it, and add it again if you trust it"
             raise ModelError(
                 f"{where}: its file has SHA-256 {found[:12]}, it was added with {self.sha256[:12]}: "
-                "somebody has changed it; remove it, and add it again if you trust it"
+                f"somebody has changed it; {mend}"
             )
         return scan(where, data, self.path.suffix)
 
@@ -60,16 +65,15 @@ def folder() -> Path:
 
 
 class Store:
-    """Models in a folder; by default the user's."""
+    """Models in a folder, by default the user's, and behind them those that come with livem."""
 
     def __init__(self, where: Path | None = None) -> None:
         self.folder = where or folder()
 
     def names(self) -> list[str]:
         """Of all models, sorted."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{_RECORD}"))
+        own = (path.parent.name for path in self.folder.glob(f"*/{_RECORD}"))
+        return sorted({*own, *shipped.names()})
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.find, self.names())
@@ -79,6 +83,8 @@ class Store:
         place = self._place(name)
         if not (place / _RECORD).is_file():
             known = self.names()
+            if name in known:
+                return _shipped(name)
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
             raise ModelError(f"no model {name!r} in {self.folder}; {hint} (livem model add FILE)")
@@ -121,6 +127,8 @@ class Store:
         manifest = Manifest.parse(manifest_file.name, _decoded(manifest_file.name, text))
         name = name or manifest.name
         place = self._place(name)
+        if name in shipped.names():
+            raise ModelError(f"a model {name!r} comes with livem; give another name: --name")
         if place.exists():
             raise ModelError(f"a model {name!r} is there already; remove it first, or give --name")
         record = {
@@ -134,10 +142,11 @@ class Store:
         return self.find(name)
 
     def remove(self, name: str) -> None:
-        """Raises ModelError where there is none."""
+        """Raises ModelError where there is none, or it comes with livem."""
         place = self._place(name)
         if not (place / _RECORD).is_file():
             self.find(name)
+            raise ModelError(f"model {name!r} comes with livem and cannot be removed")
         shutil.rmtree(place)
 
     def _place(self, name: str) -> Path:
@@ -157,6 +166,16 @@ class Store:
                 Path(draft, "new").rename(place)
         except OSError as error:
             raise ModelError(f"the model cannot be kept in {self.folder}: {error}") from error
+
+
+def _shipped(name: str) -> Entry:
+    where, recorded = f"shipped model {name!r}", shipped.recorded(name)
+    path = shipped.FOLDER / f"{name}.pt"
+    text = _read(where, path.with_suffix(".toml"), MOST_TEXT)
+    if hashlib.sha256(text).hexdigest() != recorded[".toml"]:
+        raise ModelError(f"{where}: its manifest was changed; install livem again")
+    manifest = Manifest.parse(where, _decoded(where, text))
+    return Entry(name, path, recorded[".pt"], manifest, path.stat().st_size, shipped=True)
 
 
 def _read(where: str, path: Path, most: int) -> bytes:

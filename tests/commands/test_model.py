@@ -10,12 +10,14 @@ from click.testing import CliRunner, Result
 from model_tools import archive, code, manifest, write
 
 from livem.cli import main
+from livem.consumers.models import shipped
 from livem.consumers.models.store import VARIABLE
 
 
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
 
 
 def model(*args: object) -> Result:

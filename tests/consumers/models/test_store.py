@@ -7,14 +7,31 @@ import hashlib
 import pytest
 from model_tools import archive, code, manifest, write
 
+from livem.consumers.models import shipped
 from livem.consumers.models import store as room
 from livem.consumers.models.store import VARIABLE, Store
 from livem.errors import ModelError
 
 
+@pytest.fixture(autouse=True)
+def _none_shipped(tmp_path, monkeypatch):
+    (tmp_path / "shipped").mkdir()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
+
+
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+def ship(name: str) -> None:
+    """Put a model among those that come with livem."""
+    write(shipped.FOLDER, archive(), manifest(name), name)
+    lines = (
+        f"{hashlib.sha256((shipped.FOLDER / file).read_bytes()).hexdigest()}  {file}\n"
+        for file in (f"{name}.pt", f"{name}.toml")
+    )
+    (shipped.FOLDER / f"{name}.sha256").write_text("".join(lines))
 
 
 def test_a_model_is_copied_with_its_manifest_and_its_hash(store, tmp_path):
@@ -87,3 +104,31 @@ def test_the_folder_is_the_users_or_what_the_environment_says(monkeypatch, tmp_p
     assert room.folder() == tmp_path
     monkeypatch.delenv(VARIABLE)
     assert room.folder().name == "models"
+
+
+def test_models_that_come_with_livem_are_there_without_being_added(store, tmp_path):
+    ship("given")
+    assert store.names() == ["given"]
+    entry = store.find("given")
+    assert entry.shipped
+    assert entry.load().archive
+    with pytest.raises(ModelError, match="cannot be removed"):
+        store.remove("given")
+    with pytest.raises(ModelError, match="comes with livem"):
+        store.add(write(tmp_path, archive(), manifest("given")))
+    own = store.add(write(tmp_path, archive(), manifest()))
+    assert not own.shipped
+    assert store.names() == ["given", "tiny"]
+
+
+def test_a_shipped_model_that_was_changed_does_not_load(store):
+    ship("given")
+    (shipped.FOLDER / "given.pt").write_bytes(archive(code("return torch.neg(x)")))
+    with pytest.raises(ModelError, match="somebody has changed it; install livem again"):
+        store.find("given").load()
+    (shipped.FOLDER / "given.toml").write_text(manifest("given", input="frames = 2"))
+    with pytest.raises(ModelError, match="manifest was changed"):
+        store.find("given")
+    (shipped.FOLDER / "given.sha256").write_text("")
+    with pytest.raises(ModelError, match="record is damaged"):
+        store.find("given")
