@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Keep models that run on frames: add, list, show, remove.
+    """Keep models that run on frames: add, list, show, remove; train those that come with livem.
 
     A model runs only from the store, and only as it was added (SHA-256). Adding looks at its operators and
     refuses files, networks and whatever is not known; nothing of it runs.
@@ -87,6 +87,36 @@ def remove(name: str, as_json: bool) -> None:
         print_json({"removed": name})
     else:
         click.echo(f"{name}: removed")
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after this time at the latest."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--out", type=opt.DIRECTORY, required=True, help="Folder for the model, its manifest and its SHA-256."
+)
+def train(name: str, minutes: float | None, device: str, out: Path) -> None:
+    """Train a model that comes with livem anew, on simulated data.
+
+    The same seeds each time: without --minutes the same weights come out on the same processor and torch.
+
+    \b
+    Example:
+      livem model train movie-denoiser --out trained
+    """
+    import math
+    from importlib import import_module
+
+    from ..consumers.models import training
+
+    if name not in training.RECIPES:
+        raise click.UsageError(f"no recipe {name!r}; there are: {', '.join(training.RECIPES)}")
+    recipe = import_module(training.RECIPES[name], training.__name__)
+    sha256 = recipe.make(out, minutes or math.inf, device, click.echo)
+    click.echo(f"{out / name}.pt: SHA-256 {sha256}")
 
 
 def _show(entry: Entry, as_json: bool) -> None:

@@ -51,6 +51,32 @@ class UNet(nn.Module):
         return self.out(x)
 
 
+class MovieDenoiser(nn.Module):
+    """(n, frames, H, W) stabilised counts, the newest frame last, to (n, 1, H, W): the newest without noise.
+
+    The frames' mean, smoothed over `SMOOTH` px, is taken away and added again: what the UNet sees has one
+    scale at every dose, and its padding of zeros is the level of the field. It works on pixels in blocks
+    of 2 x 2 as channels (Shi et al., CVPR 2016, 1874, the other way round), for a wide view at little cost.
+    H and W divide by SMOOTH.
+    """
+
+    SMOOTH = 16
+
+    def __init__(self, frames: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.unet = UNet(4 * frames, 4, width, depth)
+
+    @property
+    def halo(self) -> int:
+        """px, as of `UNet`; the level is that of a square and of those beside it."""
+        return 2 * self.unet.halo + 2 * self.SMOOTH
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = functional.avg_pool2d(x.mean(1, keepdim=True), self.SMOOTH)
+        level = functional.interpolate(mean, scale_factor=float(self.SMOOTH), mode="bilinear")
+        return level + functional.pixel_shuffle(self.unet(functional.pixel_unshuffle(x - level, 2)), 2)
+
+
 def _pair(before: int, after: int) -> nn.Sequential:
     first, second = nn.Conv2d(before, after, 3, padding=1), nn.Conv2d(after, after, 3, padding=1)
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
