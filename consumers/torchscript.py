@@ -16,6 +16,7 @@ from ..kernels.noise import NoiseModel
 from ..stream.series import IndexArray, Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import Masking, PixelMask
+from .models.adapting import Adapted, Adapting
 from .models.host import Limits, ModelHost
 from .models.manifest import Manifest
 from .models.store import Store
@@ -66,6 +67,8 @@ class TorchScript(Consumer[Newest | None]):
     cores : threads of one call.
     enabled : false switches the model off; true starts it again after it failed.
     pixel_mask : give the model the mean of live pixels where the detector's mask says not to use one.
+    adapt : let a model of images go on learning from the frames it is shown, in a process of its own and
+        without any truth (`models.adaptation`); false goes back to its own weights.
 
     Notes
     -----
@@ -88,6 +91,7 @@ class TorchScript(Consumer[Newest | None]):
         cores: int = 1,
         enabled: bool = True,
         pixel_mask: bool = True,
+        adapt: bool = False,
     ) -> None:
         super().__init__(name)
         self._where = f"consumer {name!r} (torchscript)"
@@ -97,7 +101,7 @@ class TorchScript(Consumer[Newest | None]):
             )
         self._masking = Masking.parse(self._where, pixel_mask, None)
         self._timeout = self._number("timeout", timeout, 0.001, 600.0)
-        self._enabled = self._switch(enabled)
+        self._enabled = self._switch("enabled", enabled)
         if type(cores) is not int or not 1 <= cores <= 256:
             raise PipelineError(f"{self._where}: cores = {cores!r}; it must be a whole number from 1 to 256")
         room = int(self._number("memory", memory, 0.1, 1024.0) * 2**30)
@@ -108,7 +112,8 @@ class TorchScript(Consumer[Newest | None]):
             raise ModelError(f"{self._where}: {error}") from error
         self._manifest: Manifest = entry.manifest
         limits = Limits(self._timeout, room, cores)
-        self._host = ModelHost(f"model {model!r}", scanned.archive, entry.path.suffix, limits)
+        self._archive, self._suffix = scanned.archive, entry.path.suffix
+        self._host = ModelHost(f"model {model!r}", self._archive, self._suffix, limits)
         self._sha256 = entry.sha256
         self._model = model
         self._fault = ""
@@ -116,6 +121,10 @@ class TorchScript(Consumer[Newest | None]):
         self._faulty = (0, 0)
         """The shape of tiles with which it failed: with another it is tried again."""
         self._open: _Open | None = None
+        self._adapting: Adapting | None = None
+        self._adapted = Adapted()
+        self._adapt = self._switch("adapt", adapt)
+        self._check_adapting()
 
     def open(self, series: Series) -> None:
         self._open = None
@@ -133,16 +142,17 @@ class TorchScript(Consumer[Newest | None]):
         if self._enabled:
             self._prepare(grid)
         self._open = now
+        self._keep_adapting()
 
     def process(self, frames: Frames) -> Newest | None:
         if not len(frames):
             return None
-        newest = slice(-self._manifest.input.frames, None)
+        newest = slice(-self._kept, None)
         return Newest(frames.indices[newest].copy(), frames.data[newest].astype(np.float32))
 
     def process_encoded(self, encoded: Encoded) -> tuple[Newest | None, npt.NDArray[np.int8]] | None:
         """Only the newest frames are decoded."""
-        first = max(0, len(encoded) - self._manifest.input.frames)
+        first = max(0, len(encoded) - self._kept)
         decoded = encoded.decoded(first, len(encoded))
         status = np.zeros(len(encoded), np.int8)
         status[first:][~np.isin(encoded.indices[first:], decoded.indices)] = Status.CORRUPT.code
@@ -152,22 +162,28 @@ class TorchScript(Consumer[Newest | None]):
         now = self._opened()
         if partial is None or not len(partial.indices):
             return now.outputs
-        wanted = self._manifest.input.frames
-        now.newest = partial if now.newest is None else now.newest.joined(partial, wanted)
+        now.newest = partial if now.newest is None else now.newest.joined(partial, self._kept)
         if self._fault:
             raise ModelError(self._off_text())
+        self._follow_adapter(now, now.newest)
         now.outputs = self._estimate(now, now.newest) if self._enabled else self._empty(now, "switched off")
         return now.outputs
 
     def set(self, name: str, value: Any) -> bool:
-        """Change ``enabled`` or ``timeout``."""
+        """Change ``enabled``, ``adapt`` or ``timeout``."""
         if name == "timeout":
             self._timeout = self._number(name, value, 0.001, 600.0)
             self._host.limits = Limits(self._timeout, self._host.limits.memory, self._host.limits.cores)
             return False
+        if name == "adapt":
+            self._adapt = self._switch(name, value)
+            self._check_adapting()
+            self._end_adapting()
+            self._keep_adapting()
+            return False
         if name != "enabled":
             raise self.unknown_parameter(name)
-        self._enabled = self._switch(value)
+        self._enabled = self._switch(name, value)
         self._fault = ""
         if not self._enabled:
             self._host.stop()
@@ -176,7 +192,7 @@ class TorchScript(Consumer[Newest | None]):
         return False
 
     def parameters(self) -> Mapping[str, Any]:
-        return {"enabled": self._enabled, "timeout": self._timeout}
+        return {"enabled": self._enabled, "adapt": self._adapt, "timeout": self._timeout}
 
     def outputs(self) -> Sequence[Output] | None:
         return None if self._open is None or not self._open.outputs else self._open.outputs
@@ -184,7 +200,13 @@ class TorchScript(Consumer[Newest | None]):
     def alarms(self) -> Sequence[str]:
         masking = self._open.mask.alarm if self._open else ""
         off = self._off_text() if self._fault else ""
-        return [text for text in (off, f"{self._where}: {masking}" if masking else "") if text]
+        ended = self._adapting.error if self._adapting else ""
+        said = (
+            off,
+            f"{self._where}: {masking}" if masking else "",
+            f"{self._where} adapts no more: {ended}; adapt = true starts it again" if ended else "",
+        )
+        return [text for text in said if text]
 
     def close(self) -> Sequence[Output]:
         return self._opened().outputs
@@ -195,8 +217,72 @@ class TorchScript(Consumer[Newest | None]):
         return self._host.pid
 
     def stop(self) -> None:
-        """End the model's process; the next series, or ``enabled``, starts it again."""
+        """End the model's process and the adapter's; the next series, or a ``set``, starts them again."""
+        if self._adapting is not None:
+            self._adapting.stop()
+            self._adapting = None
         self._host.stop()
+
+    @property
+    def _kept(self) -> int:
+        """Frames that are remembered: what the model sees, and what it adapts to."""
+        return self._manifest.input.frames + self._adapt
+
+    def _check_adapting(self) -> None:
+        """PipelineError for a model that cannot adapt."""
+        of_images = self._manifest.output.kind == "image" and self._manifest.normalisation.kind == "anscombe"
+        if self._adapt and not (of_images and self._suffix == ".pt"):
+            self._adapt = False
+            raise PipelineError(
+                f"{self._where}: adapt = true needs a TorchScript model of images whose normalisation is "
+                f"'anscombe'; {self._model!r} is {self._suffix}, {self._manifest.output.kind}, "
+                f"{self._manifest.normalisation.kind}"
+            )
+
+    def _keep_adapting(self) -> None:
+        """Start the adapter where there is none; it stays from series to series."""
+        if not self._adapt or self._open is None or self._adapting is not None:
+            return
+        given, grid = self._manifest.input, self._open.grid
+
+        def make(weights: bytes) -> ModelHost:
+            return self._with_weights(grid, weights)
+
+        room = self._host.limits.memory
+        self._adapting = Adapting(self._archive, given.frames, given.multiple_of, room, make)
+
+    def _end_adapting(self) -> None:
+        """The model's own weights again."""
+        if self._adapting is not None:
+            self._adapting.stop()
+            self._adapting = None
+        if self._adapted.steps:
+            own = ModelHost(f"model {self._model!r}", self._archive, self._suffix, self._host.limits)
+            self._take_over(own, Adapted())
+            if self._open is not None and self._enabled:
+                self._prepare(self._open.grid)
+
+    def _with_weights(self, grid: Grid, weights: bytes) -> ModelHost:
+        """Another process of the model, warmed up; called in the adapter's thread."""
+        host = ModelHost(f"model {self._model!r}", self._archive, self._suffix, self._host.limits, weights)
+        host.prepare((1, self._manifest.input.frames, *grid.tile_shape), self._expected(grid))
+        return host
+
+    def _take_over(self, host: ModelHost, adapted: Adapted) -> None:
+        before, self._host, self._adapted = self._host, host, adapted
+        before.stop()
+
+    def _follow_adapter(self, now: _Open, newest: Newest) -> None:
+        """Between two frames: other weights if there are any, and these frames to learn from."""
+        if self._adapting is None or not self._enabled:
+            return
+        if (adoption := self._adapting.adoption()) is not None:
+            self._take_over(adoption.host, adoption.adapted)
+            self._prepare(now.grid)
+        if len(newest.frames) == self._kept:
+            self._adapting.offer(
+                newest.indices, lambda: self._normalised(_filled(newest.frames, now.mask.live), now)
+            )
 
     def _opened(self) -> _Open:
         if self._open is None:
@@ -222,8 +308,9 @@ class TorchScript(Consumer[Newest | None]):
 
     def _estimate(self, now: _Open, newest: Newest) -> Sequence[Output]:
         """What the model makes of the newest frames; an empty picture where it fails."""
-        raw = _filled(newest.frames, now.mask.live)
-        tiles = now.grid.cut(self._normalised(_at_least(raw, self._manifest.input.frames), now))
+        seen = self._manifest.input.frames
+        raw = _filled(newest.frames[-seen:], now.mask.live)
+        tiles = now.grid.cut(self._normalised(_at_least(raw, seen), now))
         try:
             found = self._host.run(tiles, self._expected(now.grid))
         except ModelError as error:
@@ -278,12 +365,17 @@ class TorchScript(Consumer[Newest | None]):
 
     def _attrs(self, now: _Open) -> dict[str, Any]:
         """What every estimate says of itself."""
-        indices = [] if now.newest is None else [int(index) for index in now.newest.indices]
+        seen = slice(-self._manifest.input.frames, None)
+        indices = [] if now.newest is None else [int(index) for index in now.newest.indices[seen]]
+        adapted = {"adapted": self._adapted.text} if self._adapted.steps else {}
+        sha256 = (self._adapted.sha256 or self._sha256)[:12]
         return {
             "estimate": True,
-            "algorithm": f"model {self._model} {self._sha256[:12]}",
+            "algorithm": ", ".join(filter(None, (f"model {self._model} {sha256}", self._adapted.text))),
             "model": self._model,
-            "sha256": self._sha256[:12],
+            "sha256": sha256,
+            **adapted,
+            **(self._adapting.attrs() if self._adapting is not None else {}),
             "version": self._manifest.version,
             "kind": self._manifest.output.kind,
             "frames": indices,
@@ -297,9 +389,9 @@ class TorchScript(Consumer[Newest | None]):
             )
         return float(value)
 
-    def _switch(self, value: Any) -> bool:
+    def _switch(self, name: str, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise PipelineError(f"{self._where}: enabled = {value!r}; it must be true or false")
+            raise PipelineError(f"{self._where}: {name} = {value!r}; it must be true or false")
         return value
 
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import psutil
 
 from .operators import NODE_KINDS
+from .weights import Weights
 
 WARM_UP_CALLS = 3
 """TorchScript compiles in the first two calls of a shape."""
@@ -43,7 +44,7 @@ def run_guest(pipe: Connection, cores: int, memory: int) -> None:
     memory : bytes beside what torch itself takes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")  # TorchScript is deprecated, and what users have
     try:
         guest: Any = _Guest(pipe, cores, memory)
@@ -62,7 +63,8 @@ def run_guest(pipe: Connection, cores: int, memory: int) -> None:
             _say(pipe, error=f"{type(error).__name__}: {_first_line(error)}")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Body of a thread: the process does not outlive its parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -74,21 +76,21 @@ class _Guest:
         self._pipe = pipe
         self._torch: Any = import_module("torch")
         self._torch.set_num_threads(cores)
-        nothing = self._torch.zeros(1, 8, 32, 32)  # its libraries look at the processor, in files
-        self._torch.nn.functional.conv2d(nothing, self._torch.zeros(8, 8, 3, 3))
+        look_at_processor(self._torch)
         self._memory = memory
         self._model: Any = None
         self._random = np.random.default_rng(0)
         self._inbox = np.empty(0, np.float32)
 
-    def load(self, suffix: str) -> None:
-        """The model whose archive follows."""
-        torch, archive = self._torch, io.BytesIO(self._pipe.recv_bytes())
+    def load(self, suffix: str, weights: bytes = b"") -> None:
+        """The model whose archive follows; with other weights, where they are given."""
+        torch, archive = self._torch, self._pipe.recv_bytes()
         if suffix == ".pt":
-            model = torch.jit.load(archive, map_location="cpu").eval()
-            _check_graph(model)
+            model = scripted(torch, archive)
         else:
-            model = torch.export.load(archive).module()
+            model = torch.export.load(io.BytesIO(archive)).module()
+        if weights:
+            put(torch, model, Weights.unpacked(weights))
         close_doors(self._memory)
         with torch.inference_mode():
             model = model.to(memory_format=torch.channels_last)
@@ -120,6 +122,24 @@ class _Guest:
             if output.dtype.is_complex:
                 raise TypeError(f"the model returns {output.dtype}; it must return real numbers")
             return np.ascontiguousarray(output.to(torch.float32).numpy())
+
+
+def look_at_processor(torch: Any) -> None:
+    """Its libraries do that in files, once: before no file can be opened."""
+    torch.nn.functional.conv2d(torch.zeros(1, 8, 32, 32), torch.zeros(8, 8, 3, 3))
+
+
+def scripted(torch: Any, archive: bytes) -> Any:
+    """A TorchScript model whose graph was looked at; raises ValueError for an operator that is refused."""
+    model = torch.jit.load(io.BytesIO(archive), map_location="cpu").eval()
+    _check_graph(model)
+    return model
+
+
+def put(torch: Any, model: Any, weights: Weights) -> None:
+    """Other weights into a model; raises where names or shapes are not its own."""
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in weights.tensors().items()}
+    model.load_state_dict(tensors, strict=True)
 
 
 def close_doors(memory: int) -> None:

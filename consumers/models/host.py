@@ -42,9 +42,10 @@ class Limits:
 class ModelHost:
     """One model in one process. Every error is a ModelError, and the process is gone then."""
 
-    def __init__(self, where: str, archive: bytes, suffix: str, limits: Limits) -> None:
-        """``archive`` was scanned; ``where`` is for messages."""
+    def __init__(self, where: str, archive: bytes, suffix: str, limits: Limits, weights: bytes = b"") -> None:
+        """``archive`` was scanned; ``where`` is for messages; packed ``weights`` replace its own."""
         self._where, self._archive, self._suffix, self.limits = where, archive, suffix, limits
+        self._weights = weights
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         self._shape: tuple[int, ...] = ()
@@ -113,7 +114,8 @@ class ModelHost:
         self._process.start()
         theirs.close()
         self._understood(self._heard(START_S))
-        self._ask(START_S, np.frombuffer(self._archive, np.uint8), do="load", suffix=self._suffix)
+        archive = np.frombuffer(self._archive, np.uint8)
+        self._ask(START_S, archive, do="load", suffix=self._suffix, weights=self._weights)
 
     def _ask(self, seconds: float, data: npt.NDArray[Any] | None = None, **request: Any) -> dict[str, Any]:
         assert self._pipe is not None

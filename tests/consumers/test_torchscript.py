@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from livem.consumers import torchscript as room
 from livem.consumers.base import Consumer
+from livem.consumers.models.adapting import Adapted, Adoption
 from livem.consumers.models.store import VARIABLE, Store
 from livem.consumers.testing import (
     ConsumerTests,
@@ -37,7 +38,7 @@ class Function:
     seen: np.ndarray
     fails = ""
 
-    def __init__(self, where, archive, suffix, limits) -> None:
+    def __init__(self, where, archive, suffix, limits, weights=b"") -> None:
         self.limits = limits
 
     def prepare(self, shape, expected) -> None:
@@ -224,3 +225,82 @@ def test_another_folder_of_models(made, tmp_path):
     TorchScript("m", "theirs", str(tmp_path / "lab"))
     with pytest.raises(PipelineError, match="no model 'theirs'"):
         TorchScript("m", "theirs")
+
+
+class Beside:
+    """Stands for an adapter: remembers what it is offered, and has a host ready when told so."""
+
+    made: ClassVar[list[Beside]] = []
+
+    def __init__(self, archive, inputs, multiple, memory, make) -> None:
+        self.inputs, self.multiple, self.clips, self.ready, self.ended = inputs, multiple, [], None, False
+        self.error = ""
+        Beside.made.append(self)
+
+    def offer(self, indices, frames) -> None:
+        self.clips.append((indices, frames()))
+
+    def adoption(self):
+        ready, self.ready = self.ready, None
+        return ready
+
+    def attrs(self):
+        return {"adapting": "0 steps"}
+
+    def stop(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def adapters(monkeypatch):
+    monkeypatch.setattr(room, "Adapting", Beside)
+    monkeypatch.setattr(Beside, "made", [])
+    return Beside.made
+
+
+ADAPTS = {"input": "frames = 3", "normalisation": 'kind = "anscombe"'}
+
+
+def test_adapting_is_off_until_it_is_asked_for(made, adapters):
+    consumer = made(**ADAPTS)
+    assert "adapting" not in last(consumer)["image"]["attrs"]
+    assert consumer.parameters()["adapt"] is False
+    consumer.set("adapt", True)
+    assert len(adapters) == 1
+    frames = example_frames(example_series())
+    shown = last(consumer, frames)
+    ((indices, clip),) = adapters[0].clips
+    assert indices.tolist() == [16, 17, 18, 19]
+    np.testing.assert_array_equal(clip, NoiseModel().stabilise(frames.data[-4:]))
+    np.testing.assert_array_equal(Function.seen[0], clip[1:])
+    assert shown["image"]["attrs"]["frames"] == [17, 18, 19]
+    consumer.set("adapt", False)
+    assert adapters[0].ended
+
+
+def test_other_weights_say_so_and_go_when_adapting_ends(made, adapters):
+    consumer = made(**ADAPTS)
+    consumer.set("adapt", True)
+    before = last(consumer)["image"]["attrs"]
+    adapters[0].ready = Adoption(Function("", b"", "", None), Adapted(60, 0.5, 0.1, "f" * 64))
+    after = last(consumer)["image"]["attrs"]
+    assert after["sha256"] == "f" * 12 != before["sha256"]
+    assert after["adapted"] == "adapted 60 steps, +0.50 ± 0.10 dB held-out"
+    assert after["algorithm"] == f"model tiny {'f' * 12}, {after['adapted']}"
+    adapters[0].error = "no answer within 60 s"
+    assert "adapts no more: no answer" in consumer.alarms()[0]
+    consumer.set("adapt", False)
+    assert last(consumer)["image"]["attrs"]["sha256"] == before["sha256"]
+    assert consumer.alarms() == []
+
+
+@pytest.mark.parametrize("tables", [{}, {"output": 'kind = "mask"', "normalisation": 'kind = "anscombe"'}])
+def test_a_model_that_cannot_adapt_says_why(made, adapters, tables):
+    consumer = made(**tables)
+    with pytest.raises(PipelineError, match="adapt = true needs a TorchScript model of images"):
+        consumer.set("adapt", True)
+    with pytest.raises(PipelineError, match="adapt = 1; it must be true or false"):
+        consumer.set("adapt", 1)
+    with pytest.raises(PipelineError, match="adapt = true needs"):
+        TorchScript("m", "tiny", adapt=True)
+    assert adapters == []
