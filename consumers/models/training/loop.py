@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -75,10 +75,20 @@ def train(
         A loss that is not finite.
     """
     torch = _torch()
-    torch.set_num_threads(plan.threads)
-    torch.manual_seed(plan.seed)
-    torch.use_deterministic_algorithms(plan.device == "cpu")
-    model = network().to(plan.device, memory_format=torch.channels_last).train()
+    with _steady(torch, plan):
+        return _train(torch, network(), examples, loss, figure, plan, tell)
+
+
+def _train(
+    torch: Any,
+    network: Any,
+    examples: Iterator[Any],
+    loss: Callable[[Any, Any], Any],
+    figure: Callable[[Any], float],
+    plan: Plan,
+    tell: Callable[[str], None],
+) -> tuple[Any, Outcome]:
+    model = network.to(plan.device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.Adam(model.parameters(), plan.rate)
     half = plan.half if plan.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported() else 0.0
     best, kept = -math.inf, model.state_dict()
@@ -106,6 +116,20 @@ def train(
     model = model.cpu().eval()
     model.load_state_dict(kept)
     return model, Outcome(step, best)
+
+
+@contextmanager
+def _steady(torch: Any, plan: Plan) -> Iterator[None]:
+    """Seeded, with this many threads, in an order that is always the same; as it was before afterwards."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(plan.seed)
+    torch.use_deterministic_algorithms(plan.device == "cpu")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
 
 
 def _rate(plan: Plan, step: int, share: float) -> float:
