@@ -36,7 +36,7 @@ class Manner:
     batch: int = 4
     side: int = 64
     """px of the crops that it learns from."""
-    clips: int = 48
+    clips: int = 32
     """The newest that are learnt from."""
     hold_out: int = 4
     """Every so many clips one is held out."""
@@ -50,8 +50,8 @@ class Manner:
     """Standard errors beyond which better is better, and worse worse."""
     least_db: float = 0.1
     """Gains over those in use below this are not worth starting another process."""
-    field: int = 512
-    """px of a frame's middle that are looked at, at most."""
+    field: int = 384
+    """px of a frame's middle that are looked at, at most: then all clips have 113 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,6 +221,8 @@ class Adaptation:
     def _registered(self, indices: npt.NDArray[np.int64], frames: Values) -> Clip:
         """The last frame moved to where the field was in the one before; and its noise."""
         frames = np.stack([self._cut(frame) for frame in frames])
+        if indices[-1] <= self._seen:  # another series
+            self._drift, self._seen = DriftTracker(), -1
         for index, frame in zip(indices.tolist(), frames, strict=True):
             if index > self._seen:
                 self._shifts.append(self._drift.add(frame))

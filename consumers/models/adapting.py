@@ -182,7 +182,9 @@ class Adapting:
         if weights is not None:
             adapted = Adapted(int(told["steps"]), told["decibels"], told["error"], weights.sha256)
         with self._room:
-            before, self._adoption = self._adoption, Adoption(host, adapted)
+            before = Adoption(host, adapted) if self._ended else self._adoption
+            if not self._ended:
+                self._adoption = Adoption(host, adapted)
         if before is not None:
             before.host.stop()
 

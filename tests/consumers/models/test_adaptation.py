@@ -127,6 +127,8 @@ def test_the_next_frame_is_held_against_where_the_field_was():
     moved = np.mean((clip.target - truth[28])[inside, inside] ** 2)
     assert moved < 0.3 * np.mean((truth[29] - truth[28])[inside, inside] ** 2)
     assert 0.003 < clip.noise < 0.015
+    one.add(np.arange(INPUTS + 1), frames[: INPUTS + 1])
+    assert len(one._drift.curve) == INPUTS + 1, "the field of another series begins anew"
 
 
 def test_the_gain_of_known_errors():
