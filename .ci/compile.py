@@ -4,6 +4,7 @@ from livem.consumers.denoise import Denoise
 from livem.consumers.inpaint import Inpaint
 from livem.consumers.preview import Preview
 from livem.consumers.virtual_detectors import VirtualDetectors
+from livem.kernels import marks  # noqa: F401 - and tails, which it takes from: drawn by every window
 from livem.stream import ingest_loop  # noqa: F401 - its kernels have signatures: importing compiles them
 from livem.stream.recording import recorder_loop  # noqa: F401
 from livem.stream.series import Scan, Series, SeriesKey

@@ -32,6 +32,7 @@ PILLS: Mapping[Tone, str] = {"plain": IDLE, "good": GOOD, "warn": WARN, "bad": B
 # background and black is left out.
 DETECTOR_COLOURS = ("#56b4e9", "#e69f00", "#00b184", "#f0e442", "#cc79a7", "#d55e00", "#6f9bff")
 CURVE_COLOURS = DETECTOR_COLOURS
+TRACK_COLOURS = DETECTOR_COLOURS
 
 STYLE = f"""
 QWidget {{ background: {WINDOW}; color: {TEXT}; font-size: 9.5pt; }}
@@ -63,6 +64,17 @@ QFrame#bar QPushButton:checked, QFrame#pane QPushButton:checked {{
 QFrame#bar QPushButton:disabled {{ color: {MUTED}; }}
 QFrame#series {{ background: {PANEL}; border: 1px solid {BORDER}; border-radius: 6px; }}
 QFrame#series QLabel {{ background: transparent; }}
+QTableView, QTreeWidget {{ background: {PANEL}; alternate-background-color: {WINDOW}; border: none; }}
+QTableView::item:selected, QTreeWidget::item:selected {{ background: {IDLE}; color: #ffffff; }}
+QHeaderView::section {{
+    background: {WINDOW}; color: {MUTED}; border: none; border-bottom: 1px solid {BORDER}; padding: 3px 6px;
+}}
+QScrollBar {{ background: {PANEL}; border: none; margin: 0; }}
+QScrollBar:vertical {{ width: 9px; }}
+QScrollBar:horizontal {{ height: 9px; }}
+QScrollBar::handle {{ background: {BORDER}; border-radius: 4px; min-height: 24px; min-width: 24px; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: {PANEL}; }}
 QMenu {{ background: {PANEL}; border: 1px solid {BORDER}; }}
 QMenu::item:selected {{ background: {BORDER}; }}
 QMenu::item:disabled {{ color: {MUTED}; }}

@@ -28,6 +28,7 @@ from .panels.record_bar import RecordBar
 from .panels.scan_images import ScanImagesPanel
 from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
+from .panels.tracking import TrackingPanel
 from .panels.transport import TransportBar
 
 SIZE = (1400, 900)
@@ -76,6 +77,7 @@ class ViewerWindow(QMainWindow):
         self.frame = FramePanel(self.session, self.commands, self._clock)
         self.images = ScanImagesPanel(self.session)
         self.curves = CurvesPanel(self.session)
+        self.tracking = TrackingPanel(self.session)
         self.series = SeriesBar(self.session)
         for panel in (self.frame, self.images):
             panel.asked.connect(self._open_menu)
@@ -88,7 +90,7 @@ class ViewerWindow(QMainWindow):
         self.banner.hide()
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._analyses = _splitter(Qt.Orientation.Vertical, self.images, self.curves)
+        self._analyses = _splitter(Qt.Orientation.Vertical, self.images, self.curves, self.tracking)
         self._right = _column(self.series, self._analyses)
         self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._right)
         self._pages = QStackedWidget()
@@ -150,6 +152,7 @@ class ViewerWindow(QMainWindow):
 
     def settle(self) -> None:
         """Take what there is and draw it as it will stay: for snapshots."""
+        self.tracking.settle()
         self._take(self._clock())
         for pane in self.panes:
             pane.settle()
@@ -190,6 +193,7 @@ class ViewerWindow(QMainWindow):
             self.pacing.shown += 1
         self.images.update_from(now)
         self.curves.update_from()
+        self.tracking.update_from(now)
         self.series.update_from(self.session)
         self.record.show_recording(self.session.status.recording)
         self.transport.show_playback(self.session.status.playback)
@@ -237,8 +241,10 @@ class ViewerWindow(QMainWindow):
         self.frame.setVisible(sections.frame)
         self.images.setVisible(sections.images)
         self.curves.setVisible(sections.curves)
-        self._analyses.setVisible(sections.images or sections.curves)
-        self._right.setVisible(sections.images or sections.curves)
+        self.tracking.setVisible(sections.tracks)
+        beside = sections.images or sections.curves or sections.tracks
+        self._analyses.setVisible(beside)
+        self._right.setVisible(beside)
         self._panels.setSizes([1000 * share for share in sections.columns()])
         self._analyses.setSizes([1000 * share for share in sections.rows()])
 

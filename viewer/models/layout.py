@@ -34,20 +34,19 @@ class Sections:
     frame: bool
     images: bool
     curves: bool
+    tracks: bool = False
 
     def columns(self) -> tuple[int, int]:
         """Shares of (frame side, analysis side)."""
         if not self.frame:
             return (0, 1)
-        if self.images:
+        if self.images or self.tracks:
             return (9, 11)
         return (2, 1) if self.curves else (1, 0)
 
-    def rows(self) -> tuple[int, int]:
-        """Shares of (scan images, curves) on the analysis side."""
-        if self.images and self.curves:
-            return (3, 1)
-        return (1, 0) if self.images else (0, 1)
+    def rows(self) -> tuple[int, int, int]:
+        """Shares of (scan images, curves, particles) on the analysis side."""
+        return (3 * self.images, int(self.curves), 3 * self.tracks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from .bright_field import BrightField, bright_field, is_pattern
 from .detectors import RAW, DetectorBook, detector_topic
 from .layout import UNCALIBRATED, Calibration, Sections
 from .status import Status, parse_status
+from .tracking import TrackingBook
 
 Role = Literal["frame", "pattern", "image", "curve", "status", "other"]
 
@@ -56,6 +57,7 @@ class Session:
         self._newest: SeriesKey | None = None
         self.status = Status()
         self.detectors = DetectorBook()
+        self.tracking = TrackingBook()
         self.archive = Archive()
         self.browser = Browser(self.archive, lambda: self._newest)
         self.raw = False
@@ -76,6 +78,7 @@ class Session:
                 self._forget_other_shapes(result)
                 self._latest[topic] = result
                 self.detectors.see(topic, result.attrs)
+                self.tracking.see(result)
         return frozenset(results)
 
     def keep(self, finals: Iterable[Result]) -> None:
@@ -97,6 +100,9 @@ class Session:
         whole = topic if gone is None else detector_topic(topic, gone.attrs)
         if all(detector_topic(other, result.attrs) != whole for other, result in self._latest.items()):
             self.detectors.forget(whole)
+        consumer = topic.partition(".")[0]
+        if all(other.partition(".")[0] != consumer for other in self._latest):
+            self.tracking.forget(consumer)
 
     @property
     def newest(self) -> SeriesKey | None:
@@ -128,7 +134,8 @@ class Session:
     @property
     def curves(self) -> tuple[Result, ...]:
         """Curves of the series that is shown."""
-        return tuple(r for r in self._shown if role_of(r) == "curve")
+        owns = self.tracking.owns
+        return tuple(r for r in self._shown if role_of(r) == "curve" and not owns(r.topic))
 
     @property
     def _shown(self) -> Iterable[Result]:
@@ -157,7 +164,8 @@ class Session:
     @property
     def sections(self) -> Sections:
         """Which parts of the window have something to show."""
-        return Sections(self.frame is not None, bool(self.images), bool(self.curves))
+        tracks = self.tracking.particles is not None and self.browser.shown is None
+        return Sections(self.frame is not None, bool(self.images), bool(self.curves), tracks)
 
     def is_stale(self, result: Result) -> bool:
         """Whether nothing will renew a result, though it is shown as if: its series is past, or the session
@@ -178,6 +186,8 @@ class Session:
         newest = self._newest
         if series is None or (newest and series.epoch == newest.epoch and series.number < newest.number):
             return
+        if series != newest:
+            self.tracking.begin()
         self._newest = series
 
 

@@ -13,9 +13,8 @@ from ...stream.results import Result
 from .. import theme
 from ..models.numbers import count_text, value_text
 from ..models.session import Session
+from .plots import add_line, plain_plot, set_ranges
 
-MARGIN = 0.06
-"""Room above and below a curve, in shares of its height."""
 SPACING = 8
 
 
@@ -27,18 +26,8 @@ class CurvePane(QFrame):
         self.setObjectName("pane")
         self._past = False
         self.title = theme.named(QLabel(title), "title")
-        self.plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
-        self.plot.getPlotItem().hideButtons()
-        # pyqtgraph makes seven menus without an owner for every plot: they would outlive it.
-        menu = self.plot.getPlotItem().ctrlMenu
-        menu.setParent(self.plot, menu.windowFlags())
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self.plot = plain_plot()
         self.lines: list[pg.PlotDataItem] = []
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
-            axis.setPen(theme.BORDER)
-            axis.setTextPen(theme.MUTED)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 6)
         layout.addWidget(self.title)
@@ -52,7 +41,7 @@ class CurvePane(QFrame):
         self._have_lines(channels.shape[1])
         for line, values in zip(self.lines, channels.T, strict=True):
             line.setData(x, values)
-        self._set_ranges(x, channels)
+        set_ranges(self.plot, x, channels)
         self._label(result, channels)
 
     def set_past(self, past: bool) -> None:
@@ -67,20 +56,7 @@ class CurvePane(QFrame):
         while len(self.lines) > count:
             self.plot.removeItem(self.lines.pop())
         while len(self.lines) < count:
-            colour = theme.CURVE_COLOURS[len(self.lines) % len(theme.CURVE_COLOURS)]
-            line = self.plot.plot(pen=pg.mkPen(colour, width=1), connect="finite")
-            # "peak" keeps the extremes that a plain stride would lose.
-            line.setDownsampling(auto=True, method="peak")
-            line.setClipToView(True)
-            self.lines.append(line)
-
-    def _set_ranges(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
-        horizontal, vertical = _span(x), _span(y)
-        if horizontal is None or vertical is None:
-            return
-        room = MARGIN * (vertical[1] - vertical[0])
-        self.plot.setXRange(*horizontal, padding=0.0)
-        self.plot.setYRange(vertical[0] - room, vertical[1] + room, padding=0.0)
+            self.lines.append(add_line(self.plot, len(self.lines)))
 
     def _label(self, result: Result, y: npt.NDArray[Any]) -> None:
         units = result.units
@@ -96,14 +72,6 @@ def _said(result: Result, y: npt.NDArray[Any]) -> str:
     last = y[-1][np.isfinite(y[-1])] if len(y) else y
     values = ", ".join(value_text(float(v)) for v in last.ravel())
     return f"{values} {result.units.get('y', '')}"
-
-
-def _span(values: npt.NDArray[Any]) -> tuple[float, float] | None:
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return None
-    low, high = float(finite.min()), float(finite.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 class CurvesPanel(QWidget):

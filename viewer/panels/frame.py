@@ -17,6 +17,7 @@ from ..models.session import Session, frame_shape
 from .detector_overlay import DetectorOverlay, colour_of
 from .disk_circle import DiskCircle
 from .image_pane import ImagePane
+from .particle_overlay import ParticleOverlay
 
 Clock = Callable[[], float]
 
@@ -42,6 +43,8 @@ class FramePanel(QWidget):
         self.circle = DiskCircle()
         self.pane.view.box.addItem(self.circle, ignoreBounds=True)
         self.pane.view.asked.connect(self._ask)
+        self.particles = ParticleOverlay(self.pane.view)
+        self.pane.view.picked.connect(self._pick)
         self.mean = QPushButton("mean")
         self.mean.setCheckable(True)
         self.mean.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -55,6 +58,7 @@ class FramePanel(QWidget):
         layout.addWidget(self.pane)
         QShortcut(QKeySequence("M"), self, self.toggle_mask)
         QShortcut(QKeySequence("P"), self, self.toggle_pattern)
+        QShortcut(QKeySequence("T"), self, self.toggle_tracks)
 
     def update_from(self, changed: frozenset[str], now: float) -> bool:
         """Take what changed; True when a new live frame came."""
@@ -63,6 +67,7 @@ class FramePanel(QWidget):
             return False
         self._choose_colours()
         self._show_detectors(now)
+        self.particles.show_tracks(self._session.tracking)
         disk = self._session.bright_field
         self.circle.show_disk(disk)
         self.mean.setVisible(pattern is not None)
@@ -77,6 +82,10 @@ class FramePanel(QWidget):
         if shown is self._session.frame:
             return frame_picture(shown, self._session.bright_field)
         return pattern_picture(shown)
+
+    def toggle_tracks(self) -> None:
+        """Show or hide what a tracker has found."""
+        self.particles.set_visible(not self.particles.visible)
 
     def toggle_pattern(self) -> None:
         """The mean pattern, or the live frame again."""
@@ -113,6 +122,11 @@ class FramePanel(QWidget):
         self._session.detectors.held = topic
         if topic is not None:
             self.changing.emit()
+
+    def _pick(self, y: float, x: float) -> None:
+        """A click on a particle marks it, one beside all of them none."""
+        if self._session.tracking.particles is not None and self.particles.visible:
+            self._session.tracking.mark(self.particles.at(y, x))
 
     def _ask(self, y: float, x: float, where: QPoint) -> None:
         topic = self.overlay.at((y, x))

@@ -34,6 +34,8 @@ class PictureView(pg.GraphicsView):
     pointed = Signal(float, float)
     """The mouse is over (y, x), in view units."""
     left = Signal()
+    picked = Signal(float, float)
+    """The left button was clicked at (y, x), in view units."""
     asked = Signal(float, float, QPoint)
     """The right button was clicked at (y, x), in view units, and there on the screen."""
     zoomed = Signal()
@@ -131,8 +133,10 @@ class PictureView(pg.GraphicsView):
         self.pointed.emit(point.y(), point.x())
 
     def _mouse_clicked(self, event: Any) -> None:
+        point = self.box.mapSceneToView(event.scenePos())
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.picked.emit(point.y(), point.x())
         if event.button() == Qt.MouseButton.RightButton:
-            point = self.box.mapSceneToView(event.scenePos())
             where = self.mapToGlobal(self.mapFromScene(event.scenePos()))
             self.asked.emit(point.y(), point.x(), where)
 
