@@ -14,16 +14,19 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from . import theme
+from .colour import Transfer
 from .models.chips import chips, lost_warning
 from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.pacing import Pacing
 from .models.session import Session
 from .models.transport import parse_playback
+from .models.view_history import ViewHistory
 from .panels.curves import CurvesPanel
 from .panels.detector_menu import open_menu
 from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
+from .panels.linked_views import LinkedViews
 from .panels.record_bar import RecordBar
 from .panels.scan_images import ScanImagesPanel
 from .panels.series_bar import SeriesBar
@@ -31,6 +34,8 @@ from .panels.status_bar import StatusBar
 from .panels.tracking import TrackingPanel
 from .panels.transport import TransportBar
 
+ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Transfer]]
+"""By pane: the part that the user looks at, and how values become tones."""
 SIZE = (1400, 900)
 MARGIN = 8
 NOTICE_SECONDS = 6.0
@@ -62,6 +67,8 @@ class ViewerWindow(QMainWindow):
         self.commands = commands or NoCommands()
         self.session = Session()
         self.pacing = Pacing()
+        self.linked = LinkedViews()
+        self.history: ViewHistory[ViewState] = ViewHistory()
         self._clock = clock
         self._notice = ("", 0.0)
         self._build()
@@ -125,7 +132,11 @@ class ViewerWindow(QMainWindow):
             ("PgUp", self.session.browser.older),
             ("PgDown", self.session.browser.newer),
             ("L", self.session.browser.live),
+            ("Ctrl+Z", self.undo_view),
             ("R", self.toggle_raw),
+            ("S", lambda: self.frame.comparison.toggle("swipe")),
+            ("B", lambda: self.frame.comparison.toggle("blink")),
+            ("X", lambda: self.frame.comparison.toggle("difference")),
             ("K", self.record.keep_last),
         ):
             QShortcut(QKeySequence(keys), self, action)
@@ -145,6 +156,7 @@ class ViewerWindow(QMainWindow):
         self._take(begin)
         for pane in self.panes:
             pane.animate(begin)
+        self.history.note(self._view_state(), begin)
         self.pacing.spent(self._clock() - begin)
         interval = int(self.pacing.interval * 1000)
         if interval != self._timer.interval():
@@ -161,6 +173,19 @@ class ViewerWindow(QMainWindow):
         """Show every picture as a whole."""
         for pane in self.panes:
             pane.view.fit()
+
+    def undo_view(self) -> None:
+        """Take the last change of zoom, place or transfer back."""
+        for name, (part, transfer) in (self.history.back() or {}).items():
+            if (pane := self._named_panes().get(name)) is not None:
+                pane.view.show_part(part)
+                pane.set_transfer(transfer)
+
+    def _view_state(self) -> ViewState:
+        return {name: (pane.view.part, pane.transfer) for name, pane in self._named_panes().items()}
+
+    def _named_panes(self) -> dict[str, ImagePane]:
+        return {"": self.frame.pane, **self.images.panes}
 
     def toggle_contrast_lock(self) -> None:
         """Keep all levels as they are, or let them follow again."""
@@ -192,6 +217,7 @@ class ViewerWindow(QMainWindow):
         if self.frame.update_from(changed, now):
             self.pacing.shown += 1
         self.images.update_from(now)
+        self.linked.link(self.panes)
         self.curves.update_from()
         self.tracking.update_from(now)
         self.series.update_from(self.session)

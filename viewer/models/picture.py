@@ -43,6 +43,9 @@ class Picture:
     too_fine: npt.NDArray[np.bool_] | None = None
     """(ny, nx) where an estimate is finer than its samples tell; None = no estimate, or not known."""
 
+    of_frame: bool = False
+    """Whether its pixels are those of the detector, and not of a scan."""
+
     @property
     def is_vector(self) -> bool:
         return self.image.ndim == 3
@@ -105,6 +108,7 @@ def _detector_picture(result: Result, title: str, parts: list[str], disk: Bright
         frame_factor(result),
         _calibration(result, disk),
         None if known is None or known.all() else ~known,
+        of_frame=True,
     )
 
 
@@ -166,6 +170,7 @@ def scan_picture(result: Result, past: bool) -> Picture:
         is_signed=signed,
         sampled=_mask(result, "sampled"),
         too_fine=_mask(result, "too_fine"),
+        of_frame=result.attrs.get("of_frame") is True,
     )
 
 

@@ -110,6 +110,11 @@ class Session:
         return self._newest
 
     @property
+    def latest(self) -> Iterable[Result]:
+        """The newest of every topic that is not of an earlier series."""
+        return (result for result in self._latest.values() if not self.is_past(result))
+
+    @property
     def frame(self) -> Result | None:
         """The live frame: of the newest series; should several consumers publish one, always the same."""
         frames = [r for r in self._latest.values() if role_of(r) == "frame"]

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ...stream.results import Result
 from ..models.commands import Commands
+from ..models.comparison import Comparison
 from ..models.contrast import FRAME_RULE
 from ..models.geometry import Geometry
 from ..models.picture import Picture, frame_picture, pattern_picture
@@ -37,6 +38,7 @@ class FramePanel(QWidget):
         self._clock = clock
         self._diffraction = False
         self._drawn: tuple[object, ...] = ()
+        self.comparison = Comparison()
         self.pane = ImagePane("grey", FRAME_RULE)
         self.overlay = DetectorOverlay(self.pane.view)
         self.pane.view.box.addItem(self.overlay, ignoreBounds=True)
@@ -45,6 +47,7 @@ class FramePanel(QWidget):
         self.pane.view.asked.connect(self._ask)
         self.particles = ParticleOverlay(self.pane.view)
         self.pane.view.picked.connect(self._pick)
+        self.pane.view.swiped.connect(self._swipe)
         self.mean = QPushButton("mean")
         self.mean.setCheckable(True)
         self.mean.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -73,10 +76,23 @@ class FramePanel(QWidget):
         self.mean.setVisible(pattern is not None)
         shown = pattern if pattern is not None and self.mean.isChecked() else frame
         self.pane.set_veiled(self._session.is_lost_or_past(shown))
-        if self._drawn != (shown, disk):
-            self._drawn = (shown, disk)
-            self.pane.show_picture(self._picture(shown), now)
+        self.comparison.see(self._session.latest)
+        state = (shown, disk) if not self.comparison.is_on else self.comparison.state(now)
+        if self._drawn != state:
+            self._drawn = state
+            self._show(shown, now)
         return frame.topic in changed
+
+    def _show(self, shown: Result, now: float) -> None:
+        compared = self.comparison.picture(now)
+        self.pane.show_beside(self.comparison.beside(), self.comparison.share)
+        if compared is None:
+            self.pane.show_picture(self._picture(shown), now)
+        else:
+            self.pane.show_picture(compared, now, self.comparison.levels_of)
+
+    def _swipe(self, share: float) -> None:
+        self.comparison.share = share
 
     def _picture(self, shown: Result) -> Picture:
         if shown is self._session.frame:

@@ -43,6 +43,8 @@ class ImagePane(QFrame):
         self._rule, self._plain_colours, self._signed = rule, colours, False
         self.transfer: Transfer = "linear"
         self.picture: Picture | None = None
+        self._beside: Picture | None = None
+        self._share = 0.5
         self.drawn = 0
         """How often the picture was drawn."""
         self.view = PictureView()
@@ -114,13 +116,13 @@ class ImagePane(QFrame):
             self.style().unpolish(self)
             self.style().polish(self)
 
-    def show_picture(self, picture: Picture, now: float) -> None:
-        """Take a picture; it is drawn by the next `animate`."""
+    def show_picture(self, picture: Picture, now: float, levels_of: Picture | None = None) -> None:
+        """Take a picture; it is drawn by the next `animate`, with the levels of another one if given."""
         before, self.picture = self.picture, picture
         if before is None or before.image.shape != picture.image.shape:
             self.contrast.restart()
         self._set_signed(picture.is_signed)
-        self._see(picture, now)
+        self._see(levels_of or picture, now)
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)
         self.title.setText(picture.title)
@@ -139,6 +141,12 @@ class ImagePane(QFrame):
         self.contrast.settle()
         if self.picture is not None:
             self._draw(self.picture)
+
+    def show_beside(self, picture: Picture | None, share: float) -> None:
+        """Another picture of the same pixels right of a line, at a share of the width; None: no more."""
+        if (picture, share) != (self._beside, self._share):
+            self._beside, self._share = picture, share
+            self._dirty = True
 
     def lock_contrast(self, locked: bool) -> None:
         """Keep the levels, or let them follow again."""
@@ -169,10 +177,21 @@ class ImagePane(QFrame):
         else:
             blind = area_blind(picture.blind, valid, shrink)
             self.view.draw(to_indices(image, valid, levels, self.transfer, blind), self._table, unit)
+        self._draw_beside(shrink)
         self.view.smooth(self.view.units_per_screen_pixel() > BARELY * unit)
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
         self.bar.set_reach(*self.view.visible_rows())
         self.view.place_beside(self.bar)
+
+    def _draw_beside(self, shrink: int) -> None:
+        """With the levels, the colours and the size of the picture that it is held against."""
+        other = self._beside
+        if other is None:
+            self.view.draw_beside(None, self._table, 1.0, self._share)
+            return
+        image, valid = area_mean(other.image, other.valid, shrink)
+        indices = to_indices(image, valid, self.contrast.levels, self.transfer)
+        self.view.draw_beside(indices, self._table, float(other.factor * shrink), self._share)
 
     def _shrink(self, picture: Picture) -> int:
         """Picture pixels to average along one drawn pixel, so that a drawn one covers a screen pixel."""

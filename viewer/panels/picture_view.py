@@ -22,6 +22,7 @@ EDGE = 14.0
 BAR_THICKNESS = 4.0
 ASIDE = 80
 """Screen pixels kept free at the right of a fitted picture, for its colour bar."""
+SWIPE, SWIPE_HELD = "#ffffff", "#f2a93b"
 LOST_DIM = 150
 """Opacity of the veil over pictures that are no longer live."""
 
@@ -40,6 +41,10 @@ class PictureView(pg.GraphicsView):
     """The right button was clicked at (y, x), in view units, and there on the screen."""
     zoomed = Signal()
     """The view shows another range, or has another size."""
+    moved = Signal()
+    """It was zoomed or moved by hand."""
+    swiped = Signal(float)
+    """The line between two pictures was dragged to this share of the width."""
 
     def __init__(self) -> None:
         super().__init__(background=theme.PANEL)
@@ -48,6 +53,15 @@ class PictureView(pg.GraphicsView):
         self.image = pg.ImageItem()
         self.image.setAutoDownsample(False)
         self.box.addItem(self.image)
+        self.beside = pg.ImageItem()
+        self.beside.setAutoDownsample(False)
+        self.beside.setZValue(1)
+        self.line = pg.InfiniteLine(angle=90, movable=True, pen=pg.mkPen(SWIPE, width=2), hoverPen=SWIPE_HELD)
+        self.line.setZValue(12)
+        for item in (self.beside, self.line):
+            self.box.addItem(item, ignoreBounds=True)
+            item.hide()
+        self.line.sigDragged.connect(self._swipe)
         self.calibration = Calibration()
         self.decorations: list[Decoration] = []
         self.veiled = False
@@ -66,6 +80,24 @@ class PictureView(pg.GraphicsView):
             self.image.setImage(pixels, levels=(0, 255), lut=table, autoLevels=False)
         h, w = pixels.shape[:2]
         self.image.setRect(QRectF(-0.5, -0.5, w * unit, h * unit))
+
+    def draw_beside(
+        self, pixels: npt.NDArray[np.uint8] | None, table: npt.NDArray[np.uint8], unit: float, share: float
+    ) -> None:
+        """Draw palette indices (ny, nx) over the picture, right of a line at this share of its width; or no
+        more. The line stands between two pixels."""
+        self.beside.setVisible(pixels is not None)
+        self.line.setVisible(pixels is not None)
+        if pixels is None:
+            return
+        h, w = pixels.shape
+        column = min(max(round(share * w), 0), w - 1)
+        self.beside.setImage(pixels[:, column:], levels=(0, 255), lut=table, autoLevels=False)
+        self.beside.setRect(QRectF(-0.5 + column * unit, -0.5, (w - column) * unit, h * unit))
+        self.line.setPos(share * self._extent[1] - 0.5)
+
+    def _swipe(self, line: pg.InfiniteLine) -> None:
+        self.swiped.emit(min(max((line.value() + 0.5) / max(self._extent[1], 1), 0.0), 1.0))
 
     def smooth(self, smooth: bool) -> None:
         """Blend neighbours where more than one picture pixel falls on a screen pixel; else show squares."""
@@ -86,6 +118,23 @@ class PictureView(pg.GraphicsView):
         left = -0.5 - ((width - ASIDE) * unit - w) / 2
         top = -0.5 - (height * unit - h) / 2
         self.box.setRange(QRectF(left, top, width * unit, height * unit), padding=0.0)
+
+    def look_at(self, part: QRectF) -> None:
+        """Show a part of the picture, in view units, until `fit`."""
+        self._fitted = False
+        self.box.setRange(part, padding=0.0)
+
+    def show_part(self, part: tuple[float, float, float, float] | None) -> None:
+        """Look at what `part` said, or at all."""
+        if part is None:
+            self.fit()
+        else:
+            self.look_at(QRectF(*part))
+
+    @property
+    def part(self) -> tuple[float, float, float, float] | None:
+        """Left, top, width and height of what the user looks at; None while all of the picture is fitted."""
+        return None if self._fitted else self.box.viewRect().getRect()
 
     def units_per_screen_pixel(self) -> float:
         """View units along one pixel of the screen."""
@@ -142,6 +191,7 @@ class PictureView(pg.GraphicsView):
 
     def _zoomed_by_hand(self) -> None:
         self._fitted = False
+        self.moved.emit()
 
     def _range_changed(self) -> None:
         self.zoomed.emit()

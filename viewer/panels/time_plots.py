@@ -94,7 +94,8 @@ class TimePlots(QFrame):
         self._stack.setSpacing(8)
 
     def show_history(self, history: History | None, happenings: Sequence[Happening]) -> None:
-        """Take what changed; without a history the last one stays."""
+        """Take what changed; there is nothing to see without a history."""
+        self.setVisible(history is not None)
         if history is None or (history, len(happenings)) == self._shown:
             return
         self._shown = (history, len(happenings))
