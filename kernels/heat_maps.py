@@ -29,6 +29,9 @@ PIXEL = 0.28
 """px^2 by which the highest pixel, lower than the true top, makes the variance of a wide Gaussian seem larger
 (measured)."""
 
+REACH = 2.0
+"""Widths of a peak within which a lower one may be noise upon it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
@@ -58,8 +61,10 @@ class Peaks:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def find_peaks(heat: HeatMap, threshold: float, radius: float = 1.5) -> Peaks:
+def find_peaks(heat: HeatMap, threshold: float, radius: float = 1.5, valley: float = 0.8) -> Peaks:
     """Pixels above ``threshold`` that no other within ``radius`` exceeds, each with what belongs to it.
+
+    A peak that no ``valley`` parts from a higher one within `REACH` of its widths is a part of that.
 
     Of equal pixels the first is the peak. Regions grow from all peaks at once, through the four sides of
     pixels; where they meet, a pixel belongs to the peak that is fewer steps away. Place and width of small
@@ -71,11 +76,12 @@ def find_peaks(heat: HeatMap, threshold: float, radius: float = 1.5) -> Peaks:
     heat : (h, w) float32, C-contiguous; a pixel that is not finite is no peak and belongs to none.
     threshold : score that a peak has to exceed, >= 0.
     radius : px, how near the higher of two peaks suppresses the lower (>= 1).
+    valley : share of the lower peak's score below which the map falls on the line between two (0 to 1).
 
     Raises
     ------
     ValueError
-        A negative threshold, a radius below 1 px, an array of other dimensions.
+        A negative threshold, a radius below 1 px, a valley that is no share, an array of other dimensions.
     """
     if heat.ndim != 2:
         raise ValueError(f"the heat map is {heat.shape}: give one plane (h, w)")
@@ -83,18 +89,28 @@ def find_peaks(heat: HeatMap, threshold: float, radius: float = 1.5) -> Peaks:
         raise ValueError(f"threshold is {threshold}: give a score of 0 or more")
     if not 1 <= radius < math.inf:
         raise ValueError(f"radius is {radius}: give 1 px or more")
+    if not 0 <= valley <= 1:
+        raise ValueError(f"valley is {valley}: give a share from 0 to 1")
     heat = np.ascontiguousarray(heat, np.float32)
     h, w = heat.shape
     found = np.empty(((h + 1) // 2) * ((w + 1) // 2), np.int32)
     count = _peaks(heat, threshold, disk(radius), found)
-    places = found[:count]
-    sums = np.zeros((count, 4))
-    _grow(heat, places, np.full(heat.size, -1, np.int32), np.empty(heat.size, np.int32), sums)
-    table = np.empty((3, count))
-    _measure(heat, places, sums, table)
-    y, x, variance = table
+    places, table = _measured(heat, found[:count])
+    kept = np.ones(count, np.bool_)
+    _join(heat, places, table, valley, kept)
+    if not kept.all():
+        places, table = _measured(heat, places[kept])
+    y, x, variance, area = table
     width = np.sqrt(variance).astype(np.float32)
-    return Peaks(y, x, heat.reshape(-1)[places], sums[:, 0].astype(np.float32), width)
+    return Peaks(y, x, heat.reshape(-1)[places], area.astype(np.float32), width)
+
+
+def _measured(heat: HeatMap, places: Pixels) -> tuple[Pixels, npt.NDArray[np.float64]]:
+    """The places as they are, and (4, n) y, x, variance, area."""
+    sums, table = np.zeros((len(places), 4)), np.empty((4, len(places)))
+    _grow(heat, places, np.full(heat.size, -1, np.int32), np.empty(heat.size, np.int32), sums)
+    _measure(heat, places, sums, table)
+    return places, table
 
 
 def disk(radius: float) -> npt.NDArray[np.int64]:
@@ -197,7 +213,7 @@ def _paraboloid(heat: HeatMap, y: int, x: int) -> tuple[float, float, float]:
 def _measure(
     heat: HeatMap, places: Pixels, sums: npt.NDArray[np.float64], table: npt.NDArray[np.float64]
 ) -> None:
-    """y, x and variance of each peak."""
+    """y, x, variance and area of each peak."""
     w = heat.shape[1]
     for k in range(places.size):
         y, x = places[k] // w, places[k] % w
@@ -207,4 +223,37 @@ def _measure(
         if variance == 0:
             dy, dx = sums[k, 2] / sums[k, 1], sums[k, 3] / sums[k, 1]
             variance = max(sums[k, 1] / (heat[y, x] * VOLUME_OF_LEVEL) - PIXEL, 0.0)
-        table[0, k], table[1, k], table[2, k] = y + dy, x + dx, variance
+        table[0, k], table[1, k], table[2, k], table[3, k] = y + dy, x + dx, variance, sums[k, 0]
+
+
+@njit("b1(f4[:,::1], i8, i8, i8, i8, f8)", nogil=True, cache=True)
+def _parted(heat: HeatMap, y: int, x: int, v: int, u: int, level: float) -> bool:
+    """Whether a pixel on the line from (y, x) to (v, u) is not above the level."""
+    steps = max(abs(v - y), abs(u - x))
+    for step in range(1, steps):
+        dy = (2 * (v - y) * step + steps) // (2 * steps)
+        dx = (2 * (u - x) * step + steps) // (2 * steps)
+        if not heat[y + dy, x + dx] > level:
+            return True
+    return False
+
+
+@njit("void(f4[:,::1], i4[::1], f8[:,::1], f8, b1[::1])", nogil=True, cache=True)
+def _join(
+    heat: HeatMap, places: Pixels, table: npt.NDArray[np.float64], valley: float, kept: npt.NDArray[np.bool_]
+) -> None:
+    """Unmarks peaks that are part of a higher one. Those of a row follow each other, and rows, too."""
+    w = heat.shape[1]
+    flat = heat.reshape(-1)
+    for i in range(places.size):
+        y, x, square = places[i] // w, places[i] % w, REACH * REACH * table[2, i]
+        for way in (-1, 1):
+            j = i + way
+            while 0 <= j < places.size:
+                dy, dx = places[j] // w - y, places[j] % w - x
+                if dy * dy > square:
+                    break
+                lower = flat[places[j]] < flat[places[i]] or (flat[places[j]] == flat[places[i]] and j > i)
+                if lower and kept[j] and dy * dy + dx * dx <= square:
+                    kept[j] = _parted(heat, y, x, y + dy, x + dx, valley * flat[places[j]])
+                j += way

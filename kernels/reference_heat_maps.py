@@ -7,18 +7,48 @@ from typing import Any
 
 import numpy as np
 
-from .heat_maps import LEVEL, NARROW, PIXEL, VOLUME_OF_LEVEL
+from .heat_maps import LEVEL, NARROW, PIXEL, REACH, VOLUME_OF_LEVEL
 
 SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-def peaks(heat: Any, threshold: float, radius: float, xp: Any = np) -> Any:
+def peaks(heat: Any, threshold: float, radius: float, valley: float, xp: Any = np) -> Any:
     """(n, 5) float64: y, x, score, area, width of the peaks of ``heat`` (h, w): `heat_maps.find_peaks`."""
     finite = xp.isfinite(heat)
     values = xp.where(finite, xp.astype(heat, xp.float64), -math.inf)
-    owner = _regions(values, _highest(values, threshold, radius, xp), xp)
-    rows = [_row(values, owner, k, xp) for k in range(int(xp.max(owner, axis=None)) + 1)]
+    highest = _highest(values, threshold, radius, xp)
+    tops, rows = _measured(values, highest, xp)
+    for top in [top for top in tops if _is_part(values, top, tops, rows, valley)]:
+        highest[top] = False
+    rows = _measured(values, highest, xp)[1]
     return xp.asarray(rows, dtype=xp.float64) if rows else xp.zeros((0, 5), dtype=xp.float64)
+
+
+def _measured(values: Any, highest: Any, xp: Any) -> tuple[list[tuple[int, int]], list[list[float]]]:
+    """Pixels of the peaks, and a row of figures of each."""
+    owner = _regions(values, highest, xp)
+    tops = [(int(y), int(x)) for y, x in zip(*xp.nonzero(highest), strict=True)]
+    return tops, [_row(values, owner, k, top, xp) for k, top in enumerate(tops)]
+
+
+def _is_part(
+    values: Any, top: tuple[int, int], tops: list[tuple[int, int]], rows: list[list[float]], valley: float
+) -> bool:
+    """Whether no valley parts a peak from a higher one that is near in its widths."""
+    score = float(values[top])
+    for other, row in zip(tops, rows, strict=True):
+        way = top[0] - other[0], top[1] - other[1]
+        higher = row[2] > score or (row[2] == score and other < top)
+        if not higher or way[0] ** 2 + way[1] ** 2 > (REACH * row[4]) ** 2:
+            continue
+        steps = max(abs(way[0]), abs(way[1]))
+        line = [
+            tuple(at + (2 * d * step + steps) // (2 * steps) for at, d in zip(other, way, strict=True))
+            for step in range(1, steps)
+        ]
+        if all(float(values[at]) > valley * score for at in line):
+            return True
+    return False
 
 
 def _highest(values: Any, threshold: float, radius: float, xp: Any) -> Any:
@@ -53,12 +83,10 @@ def _regions(values: Any, highest: Any, xp: Any) -> Any:
     return owner
 
 
-def _row(values: Any, owner: Any, k: int, xp: Any) -> list[float]:
+def _row(values: Any, owner: Any, k: int, top: tuple[int, int], xp: Any) -> list[float]:
     ys, xs = xp.nonzero(owner == k)
     own = xp.stack([values[int(y), int(x)] for y, x in zip(ys, xs, strict=True)])
-    score = float(xp.max(own))
-    first = int(xp.argmax(own))
-    y, x = int(ys[first]), int(xs[first])
+    (y, x), score = top, float(values[top])
     excess = own - float(np.float32(LEVEL * score))
     total, area = float(xp.sum(excess)), int(own.shape[0])
     found = _paraboloid(values, y, x, xp) if area < NARROW else None

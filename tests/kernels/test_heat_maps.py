@@ -33,9 +33,11 @@ def bumps(places, widths, heights, shape=(64, 64)) -> np.ndarray:
     arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=LEVELS),
     st.sampled_from([0.0, 0.15, 0.5]),
     st.sampled_from([1.0, 1.5, 2.0, 3.3]),
+    st.sampled_from([0.0, 0.8, 1.0]),
 )
-def test_the_kernel_is_its_oracle_on_anything(heat, threshold, radius):
-    found, wanted = rows(find_peaks(heat, threshold, radius)), reference.peaks(heat, threshold, radius)
+def test_the_kernel_is_its_oracle_on_anything(heat, threshold, radius, valley):
+    wanted = reference.peaks(heat, threshold, radius, valley)
+    found = rows(find_peaks(heat, threshold, radius, valley))
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-5)
 
 
@@ -44,11 +46,11 @@ def test_the_kernel_is_its_oracle_on_smooth_maps(seed):
     rng = np.random.default_rng(seed)
     places, widths = rng.uniform(0, 40, (12, 2)), rng.uniform(0.8, 5, 12)
     heat = bumps(places, widths, rng.uniform(0.2, 1, 12), (40, 40))
-    heat += rng.normal(0, 0.01, heat.shape).astype(np.float32)
-    wanted = reference.peaks(heat, 0.1, 2.0)
+    heat += rng.normal(0, 0.02, heat.shape).astype(np.float32)
+    wanted = reference.peaks(heat, 0.1, 2.0, 0.8)
     assert len(wanted) >= 8
     np.testing.assert_allclose(rows(find_peaks(heat, 0.1, 2.0)), wanted, rtol=2e-6, atol=2e-5)
-    strict = reference.peaks(array_api_strict.asarray(heat), 0.1, 2.0, xp=array_api_strict)
+    strict = reference.peaks(array_api_strict.asarray(heat), 0.1, 2.0, 0.8, xp=array_api_strict)
     np.testing.assert_allclose(np.asarray(strict), wanted, rtol=1e-9)
 
 
@@ -74,6 +76,16 @@ def test_neighbours_keep_their_own_pixels_and_the_lower_of_two_that_are_too_near
     assert len(near.above(0.95)) == 2
 
 
+def test_noise_upon_a_wide_peak_is_no_other_peak_and_two_wide_ones_that_meet_are_two():
+    heat = bumps([(40, 30), (40, 70)], [10, 10], [1, 0.9], (80, 100))
+    noisy = heat + np.random.default_rng(4).normal(0, 0.02, heat.shape).astype(np.float32)
+    assert len(find_peaks(noisy, 0.5, 1.5, 1.0)) > 2
+    found = find_peaks(noisy, 0.5)
+    assert len(found) == 2
+    np.testing.assert_allclose(found.x, [30, 70], atol=0.3)
+    np.testing.assert_allclose(found.width, [10, 10], rtol=0.06)
+
+
 def test_a_flat_top_is_one_peak_in_its_middle():
     heat = np.zeros((30, 30), np.float32)
     heat[10:16, 8:18] = 1
@@ -96,15 +108,16 @@ def test_every_pixel_of_a_tiny_map_can_be_a_peak():
 
 
 @pytest.mark.parametrize(
-    ("shape", "threshold", "radius", "message"),
+    ("shape", "threshold", "radius", "valley", "message"),
     [
-        ((2, 3, 3), 0.5, 1.0, r"\(2, 3, 3\): give one plane"),
-        ((3, 3), -0.1, 1.0, "threshold is -0.1"),
-        ((3, 3), float("nan"), 1.0, "threshold is nan"),
-        ((3, 3), 0.5, 0.5, "radius is 0.5"),
-        ((3, 3), 0.5, float("inf"), "radius is inf"),
+        ((2, 3, 3), 0.5, 1.0, 0.8, r"\(2, 3, 3\): give one plane"),
+        ((3, 3), -0.1, 1.0, 0.8, "threshold is -0.1"),
+        ((3, 3), float("nan"), 1.0, 0.8, "threshold is nan"),
+        ((3, 3), 0.5, 0.5, 0.8, "radius is 0.5"),
+        ((3, 3), 0.5, float("inf"), 0.8, "radius is inf"),
+        ((3, 3), 0.5, 1.0, 1.1, "valley is 1.1"),
     ],
 )
-def test_what_cannot_be_is_said(shape, threshold, radius, message):
+def test_what_cannot_be_is_said(shape, threshold, radius, valley, message):
     with pytest.raises(ValueError, match=message):
-        find_peaks(np.zeros(shape, np.float32), threshold, radius)
+        find_peaks(np.zeros(shape, np.float32), threshold, radius, valley)
