@@ -23,6 +23,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "denoise": "livem.benchmarks.denoise:run",
         "replay": "livem.benchmarks.replay:run",
         "models": "livem.benchmarks.models:run",
+        "heat_maps": "livem.benchmarks.heat_maps:run",
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",
@@ -30,5 +31,10 @@ SUITE: Mapping[str, str] = MappingProxyType(
     }
 )
 """Benchmarks by name, as "module:function"; a function takes ``quick`` and gives figures.Measured."""
-PICTURES: Mapping[str, str] = MappingProxyType({"inpaint": "livem.benchmarks.inpaint_pictures:draw"})
+PICTURES: Mapping[str, str] = MappingProxyType(
+    {
+        "inpaint": "livem.benchmarks.inpaint_pictures:draw",
+        "heat_maps": "livem.benchmarks.heat_map_pictures:draw",
+    }
+)
 """Of those whose results are pictures; a function takes a folder and gives the files that it has drawn."""
