@@ -75,6 +75,8 @@ QScrollBar:horizontal {{ height: 9px; }}
 QScrollBar::handle {{ background: {BORDER}; border-radius: 4px; min-height: 24px; min-width: 24px; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
 QScrollBar::add-page, QScrollBar::sub-page {{ background: {PANEL}; }}
+QFrame#sheet {{ background: {PANEL}; border: 1px solid {IDLE}; border-radius: 8px; }}
+QFrame#sheet QLabel {{ background: transparent; }}
 QMenu {{ background: {PANEL}; border: 1px solid {BORDER}; }}
 QMenu::item:selected {{ background: {BORDER}; }}
 QMenu::item:disabled {{ color: {MUTED}; }}

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from ..errors import SessionError
 from . import theme
 from .colour import Transfer
 from .models.chips import chips, lost_warning
 from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
+from .models.keys import KEYS
 from .models.pacing import Pacing
 from .models.session import Session
 from .models.transport import parse_playback
@@ -26,6 +29,7 @@ from .panels.curves import CurvesPanel
 from .panels.detector_menu import open_menu
 from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
+from .panels.key_sheet import KeySheet
 from .panels.linked_views import LinkedViews
 from .panels.record_bar import RecordBar
 from .panels.scan_images import ScanImagesPanel
@@ -33,6 +37,7 @@ from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
 from .panels.tracking import TrackingPanel
 from .panels.transport import TransportBar
+from .snapshot import save_snapshot
 
 ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Transfer]]
 """By pane: the part that the user looks at, and how values become tones."""
@@ -115,31 +120,45 @@ class ViewerWindow(QMainWindow):
         layout.addWidget(self.transport)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
+        self.sheet = KeySheet(self)
         # The window's own size stays the user's: panes that come and go must not push it about.
         if (own := self.layout()) is not None:
             own.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
 
     def _bind_keys(self) -> None:
-        for keys, action in (
-            ("0", self.fit),
-            ("A", self.toggle_contrast_lock),
-            ("G", self.frame.pane.next_transfer),
-            ("F11", self.toggle_full_screen),
-            ("Space", self.transport.toggle),
-            ("Left", lambda: self.transport.step(-1)),
-            ("Right", lambda: self.transport.step(1)),
-            ("Home", self.transport.to_start),
-            ("PgUp", self.session.browser.older),
-            ("PgDown", self.session.browser.newer),
-            ("L", self.session.browser.live),
-            ("Ctrl+Z", self.undo_view),
-            ("R", self.toggle_raw),
-            ("S", lambda: self.frame.comparison.toggle("swipe")),
-            ("B", lambda: self.frame.comparison.toggle("blink")),
-            ("X", lambda: self.frame.comparison.toggle("difference")),
-            ("K", self.record.keep_last),
-        ):
-            QShortcut(QKeySequence(keys), self, action)
+        actions = self._actions()
+        for key in (one for group in KEYS.values() for one in group):
+            for sequence in (key.key, *key.more):
+                QShortcut(QKeySequence(sequence), self, actions[key.action])
+
+    def _actions(self) -> dict[str, Callable[[], object]]:
+        """What the keys do, by the names of `KEYS`."""
+        compare, browser, transport = self.frame.comparison.toggle, self.session.browser, self.transport
+        return {
+            "fit": self.fit,
+            "one_to_one": self.one_to_one,
+            "undo_view": self.undo_view,
+            "lock_contrast": self.toggle_contrast_lock,
+            "next_transfer": self.frame.pane.next_transfer,
+            "full_screen": self.toggle_full_screen,
+            "snapshot": self.snapshot,
+            "mask": self.frame.toggle_mask,
+            "pattern": self.frame.toggle_pattern,
+            "tracks": self.frame.toggle_tracks,
+            "swipe": lambda: compare("swipe"),
+            "blink": lambda: compare("blink"),
+            "difference": lambda: compare("difference"),
+            "raw": self.toggle_raw,
+            "toggle": transport.toggle,
+            "step_back": lambda: transport.step(-1),
+            "step_on": lambda: transport.step(1),
+            "start": transport.to_start,
+            "older": browser.older,
+            "newer": browser.newer,
+            "live": browser.live,
+            "keep": self.record.keep_last,
+            "keys": self.sheet.toggle,
+        }
 
     @property
     def panes(self) -> tuple[ImagePane, ...]:
@@ -173,6 +192,21 @@ class ViewerWindow(QMainWindow):
         """Show every picture as a whole."""
         for pane in self.panes:
             pane.view.fit()
+
+    def one_to_one(self) -> None:
+        """One pixel of a picture on one of the screen."""
+        for pane in self.panes:
+            pane.view.one_to_one()
+
+    def snapshot(self) -> None:
+        """Keep a picture of the window in the working directory, and say where."""
+        path = Path(time.strftime("livem_%Y-%m-%d_%H-%M-%S.png")).absolute()
+        try:
+            save_snapshot(self, path)
+            said = f"kept as {path}"
+        except SessionError as failure:
+            said = str(failure)
+        self._notice = (said, self._clock() + NOTICE_SECONDS)
 
     def undo_view(self) -> None:
         """Take the last change of zoom, place or transfer back."""

@@ -40,37 +40,39 @@ class Tracker:
         arrays = {key: np.asarray(values) for key, values in columns.items()}
         return self._make._result(f"follow.{name}", "table", arrays=arrays, **more)
 
-    def particles(self, *rows: tuple[int, float, float, float], provisional: Any = (), **more: Any) -> Any:
+    def particles(
+        self,
+        *rows: tuple[int, float, float, float],
+        provisional: Any = (),
+        index: int | None = None,
+        **more: Any,
+    ) -> Any:
         ids, y, x, radius = (list(part) for part in zip(*rows, strict=True)) if rows else ([], [], [], [])
         columns = {
-            "id": np.array(ids, np.int64),
+            "particle": np.array(ids, np.int64),
             "y": np.array(y, float),
             "x": np.array(x, float),
             "radius": np.array(radius, float),
             "provisional": np.isin(ids, provisional),
         }
-        return self._table("particles", columns, units={"radius": "px"}, attrs={"frame": FRAME}, **more)
+        attrs = {"of_frame": True, "index": FRAME if index is None else index}
+        return self._table("tracks", columns, units={"radius": "px"}, attrs=attrs, **more)
 
-    def tails(self, *rows: tuple[int, float, float]) -> Any:
-        """Over the last 30 frames, 1 px a frame."""
-        back = np.arange(29, -1, -1)
-        columns = {
-            "id": np.repeat([row[0] for row in rows], 30),
-            "frame": np.tile(FRAME - back, len(rows)),
-            "y": np.repeat([row[1] for row in rows], 30),
-            "x": np.concatenate([row[2] - back for row in rows]),
-        }
-        return self._table("tails", columns)
+    def walk(self, identity: int, y: float, x: float, radius: float) -> list[Any]:
+        """Tables of 30 frames in which a particle comes to (y, x) from the left, 1 px a frame."""
+        return [self.particles((identity, y, x - k, radius), index=FRAME - k) for k in range(29, -1, -1)]
 
     def events(self, *rows: tuple[int, str, float, float, int]) -> Any:
-        names = ("frame", "kind", "y", "x", "id")
+        names = ("frame", "type", "y", "x", "particle")
         columns = dict(zip(names, (list(part) for part in zip(*rows, strict=True)), strict=True))
         return self._table("events", columns)
 
     def history(self, n: int) -> Any:
         x = np.arange(n, dtype=float)
-        columns = {"frame": x, "count": 10 + x, "mean_radius": 4 + 0.1 * x, "median_radius": 3 + 0.1 * x}
-        return self._table("history", columns, units={"mean_radius": "nm", "median_radius": "nm"})
+        y = np.stack([10 + x, 8 + 0.2 * x, 6 + 0.2 * x, 0 * x], axis=1)
+        names = ["count", "mean_radius", "median_radius", "growth"]
+        attrs = {"names": names, "pixel_size": 0.5, "pixel_unit": "nm"}
+        return self._make._result("follow.history", "curve", arrays={"x": x, "y": y}, attrs=attrs)
 
 
 @pytest.fixture
@@ -127,7 +129,9 @@ def test_tails_fade_with_age(window: Any, show: Any, tracker: Any, frame: Any, c
     show(frame)
     view = window.frame.pane.view
     plain = np.array(colour_at(view, 60, 60))
-    show(tracker.particles((7, 60, 90, 3)), tracker.tails((7, 60, 90)))
+    for result in tracker.walk(7, 60, 90, 3):
+        window.session.take({result.topic: result})
+    show()
     strength = [np.abs(np.array(colour_at(view, 60, x)) - plain).sum() for x in (84, 76, 68, 62, 50)]
     assert strength[0] > strength[1] > strength[2] > strength[3] > 0
     assert strength[4] == 0
@@ -282,7 +286,8 @@ def test_a_tracker_that_is_taken_away_leaves_nothing(
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e12])
 def test_strange_places_do_no_harm(window: Any, show: Any, tracker: Any, frame: Any, bad: float) -> None:
-    show(frame, tracker.particles((1, bad, 5, 5), (2, 5, 5, bad), (3, 60, 60, 0)), tracker.tails((1, 5, bad)))
+    for index in (1, 2):
+        show(frame, tracker.particles((1, bad, 5, 5), (2, 5, 5, bad), (3, 60, 60, 0), index=index))
     window.session.tracking.mark(1)
     show()
     assert len(window.tracking.table.rows.table) == 3

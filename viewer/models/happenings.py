@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from ...stream.results import Result
-from .particles import frame_of
 
-Happened = Literal["nucleation", "coalescence", "splitting", "dissolution", "entry", "exit", "lost"]
-KINDS: tuple[str, ...] = get_args(Happened)
+COLUMNS = {"frame", "type", "y", "x"}
 KEPT = 10_000
 """Happenings that are remembered; 100 bytes each."""
-IDENTITIES = ("id", "particle", "other")
-"""Columns that name a particle, in this order."""
+IDENTITIES = ("particle", "other")
+"""Columns that name who took part; -1 is nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,58 +78,27 @@ class Happenings:
 
 
 def happenings_of(result: Result) -> tuple[Happening, ...] | None:
-    """The events in a table, or the single one of an event; None where there are none of particles.
-
-    A table names kinds by text, or by numbers into the attribute "kinds".
-    """
-    if result.kind == "event":
-        return _single(result)
+    """The events in a table; None in one of something else. Times follow from the length of a frame."""
     columns = result.arrays
-    if result.kind != "table" or not {"frame", "kind", "y", "x"} <= columns.keys():
+    if result.kind != "table" or not columns.keys() >= COLUMNS or columns["type"].dtype.kind not in "US":
         return None
+    length = result.attrs.get("frame_time")
+    seconds = length if isinstance(length, (int, float)) and result.attrs.get("time_unit") == "s" else None
     rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    names = result.attrs.get("kinds")
-    return tuple(_happening(row, names) for row in rows)
+    return tuple(_happening(row, seconds) for row in rows)
 
 
-def _single(result: Result) -> tuple[Happening, ...] | None:
-    attrs = result.attrs
-    if attrs.get("kind") not in KINDS or not {"y", "x"} <= attrs.keys():
-        return None
-    return (_happening({"frame": frame_of(result), **attrs}, None),)
-
-
-def _happening(row: Mapping[str, Any], names: Any) -> Happening:
+def _happening(row: Mapping[str, Any], seconds: float | None) -> Happening:
+    frame, kind = int(row["frame"]), row["type"]
     return Happening(
-        int(row["frame"]),
-        _kind(row["kind"], names),
+        frame,
+        kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind),
         float(row["y"]),
         float(row["x"]),
-        _identities(row),
-        _real(row.get("time")),
+        tuple(int(row[name]) for name in IDENTITIES if row.get(name, -1) >= 0),
+        None if seconds is None else frame * seconds,
         _real(row.get("confidence")),
     )
-
-
-def _kind(value: Any, names: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("ascii", "replace")
-    if isinstance(value, str):
-        return str(value)
-    place = int(value)
-    names = names if isinstance(names, (list, tuple)) else KINDS
-    return str(names[place]) if 0 <= place < len(names) else f"kind {place}"
-
-
-def _identities(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """From a text ("3 7"), a list, or columns of one number each; negative ones are nobody's."""
-    said = row.get("ids")
-    if isinstance(said, (str, bytes)):
-        text = said.decode("ascii", "replace") if isinstance(said, bytes) else said
-        words = "".join(c if c.isdigit() else " " for c in text).split()
-        return tuple(map(int, words))
-    values = list(said) if isinstance(said, (list, tuple)) else [row.get(name) for name in IDENTITIES]
-    return tuple(int(one) for one in values if isinstance(one, (int, np.integer)) and one >= 0)
 
 
 def _real(value: Any) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 PANE_MARGINS = (48.0, 92.0)
 """Screen pixels of a pane that its picture cannot have: title above, colour bar at the right."""
@@ -58,6 +59,14 @@ class Calibration:
 
 
 UNCALIBRATED = Calibration()
+
+
+def calibration_in(attrs: Mapping[str, Any]) -> Calibration:
+    """Size of a pixel as ``pixel_size`` and ``pixel_unit`` say it; uncalibrated where they do not."""
+    size, unit = attrs.get("pixel_size"), attrs.get("pixel_unit")
+    if not isinstance(size, (int, float)) or not unit or not size > 0:
+        return UNCALIBRATED
+    return Calibration(float(size), str(unit))
 
 
 @dataclass(frozen=True, slots=True)

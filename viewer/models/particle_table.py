@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .numbers import value_text
-from .particles import Particles
+from .particles import IDENTITY, Particles
 
-LEADING = ("radius", "y", "x", "age")
+LEADING = ("radius", "y", "x")
 """Columns that come first, after the particle's number; all others follow in the tracker's order."""
-HIDDEN = ("var_y", "var_x", "cov_yx", "var_radius", "flags")
+HIDDEN = ("frame", "measured_y", "measured_x")
 """Columns for files, not for eyes."""
 YES = {True: "yes", False: ""}
 
@@ -22,7 +22,7 @@ class ParticleTable:
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()
-        self.sorted_by = "id"
+        self.sorted_by = IDENTITY
         self.descending = False
         self._particles: Particles | None = None
         self._order: npt.NDArray[np.intp] = np.zeros(0, np.intp)
@@ -86,5 +86,5 @@ class ParticleTable:
 
 def _names(particles: Particles) -> tuple[str, ...]:
     there = [name for name in particles.columns if name not in HIDDEN]
-    leading = [name for name in (particles.identity, *LEADING) if name in there]
+    leading = [name for name in (IDENTITY, *LEADING) if name in there]
     return (*leading, *(name for name in there if name not in leading))

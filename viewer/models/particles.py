@@ -7,6 +7,7 @@ tolerantly; knows no window.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +19,11 @@ from ...stream.results import Result
 
 Reals = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
-IDENTITIES = ("id", "particle")
-"""Columns that name a particle; the first that is there counts."""
-PLACES = ("y", "x")
-PROVISIONAL = ("provisional", "is_provisional")
-"""Columns that say that a track is not confirmed yet; or a column "state" says it."""
-TENTATIVE = 0
+IDENTITY = "particle"
+"""The column that names a particle."""
+PLACES = ("y", "x", "radius")
 TAIL_FRAMES = 30
-"""Frames in which a tail fades away."""
+"""Frames, and tables, in which a tail fades away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +32,6 @@ class Particles:
 
     topic: str
     frame: int
-    """Its number; -1 where the tracker does not say."""
     ids: Numbers
     y: Reals
     x: Reals
@@ -44,8 +41,6 @@ class Particles:
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     """All of the table, in its order."""
     units: Mapping[str, str] = field(default_factory=dict)
-    identity: str = "id"
-    """Which of the columns names a particle."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,63 +75,63 @@ class Tails:
     x: Reals
 
     @property
-    def newest(self) -> int:
-        """Number of the last frame; -1 where there are no points."""
-        return int(self.frame.max(initial=-1))
+    def freshness(self) -> Reals:
+        """(n,) from 1 at the newest frame down to 0 before the oldest, or `TAIL_FRAMES` ago."""
+        newest = self.frame.max(initial=0)
+        span = max(TAIL_FRAMES, newest - self.frame.min(initial=newest) + 1)
+        return np.asarray(1.0 - (newest - self.frame) / span, np.float64)
 
-    def freshness(self, frames: int = TAIL_FRAMES) -> Reals:
-        """(n,) from 1 at the newest frame down to 0 so many frames ago."""
-        return np.clip(1.0 - (self.newest - self.frame) / frames, 0.0, 1.0)
+
+class TailBook:
+    """Keeps where particles were in the last `TAIL_FRAMES` tables that came."""
+
+    def __init__(self) -> None:
+        self._seen: deque[Particles] = deque(maxlen=TAIL_FRAMES)
+        self._tails: Tails | None = None
+
+    def see(self, particles: Particles) -> None:
+        """Take the next ones; frames that begin again (a replay went back) begin new tails."""
+        if self._seen and particles.frame < self._seen[-1].frame:
+            self._seen.clear()
+        if self._seen and particles.frame == self._seen[-1].frame:
+            self._seen.pop()
+        self._seen.append(particles)
+        self._tails = None
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._seen.clear()
+        self._tails = None
+
+    @property
+    def tails(self) -> Tails | None:
+        """Of all particles that were there; None before the first table."""
+        if self._tails is None and self._seen:
+            self._tails = _joined(list(self._seen))
+        return self._tails
+
+
+def _joined(seen: list[Particles]) -> Tails:
+    ids = np.concatenate([one.ids for one in seen])
+    frame = np.repeat([one.frame for one in seen], [len(one) for one in seen])
+    order = np.argsort(ids, kind="stable")
+    y, x = (np.concatenate([getattr(one, name) for one in seen]) for name in ("y", "x"))
+    return Tails(ids[order], frame[order].astype(np.int64), y[order], x[order])
 
 
 def particles_of(result: Result) -> Particles | None:
-    """The live tracks in a table; None in one of something else."""
-    columns, name = result.arrays, identity_of(result)
-    if result.kind != "table" or name is None or not _has(columns, *PLACES, "radius") or "kind" in columns:
+    """The live tracks in a table about one frame; None in one of something else."""
+    columns, frame = result.arrays, result.attrs.get("index")
+    if result.kind != "table" or not isinstance(frame, int) or not _has(columns, IDENTITY, *PLACES):
         return None
-    y, x, radius = (np.asarray(columns[part], np.float64) for part in (*PLACES, "radius"))
-    ids, provisional = np.asarray(columns[name], np.int64), _provisional(columns, len(y))
-    return Particles(
-        result.topic, frame_of(result), ids, y, x, radius, provisional, columns, result.units, name
-    )
-
-
-def tails_of(result: Result) -> Tails | None:
-    """The tails in a table; None in one of something else."""
-    columns, name = result.arrays, identity_of(result)
-    if result.kind != "table" or name is None or not _has(columns, *PLACES, "frame"):
-        return None
-    if {"kind", "radius"} & columns.keys():
-        return None
-    ids, frame = (np.asarray(columns[part], np.int64) for part in (name, "frame"))
-    y, x = (np.asarray(columns[part], np.float64) for part in PLACES)
-    order = np.lexsort((frame, ids))
-    return Tails(ids[order], frame[order], y[order], x[order])
-
-
-def frame_of(result: Result) -> int:
-    """Number of the frame that a table is of: as it says itself, else the last one that it has seen."""
-    said = result.attrs.get("frame", result.attrs.get("index"))
-    return said if isinstance(said, int) else result.frames[1] - 1
-
-
-def identity_of(result: Result) -> str | None:
-    """The column that names particles; None where there is none of whole numbers."""
-    columns = result.arrays
-    return next((one for one in IDENTITIES if one in columns and columns[one].dtype.kind in "iu"), None)
+    y, x, radius = (np.asarray(columns[part], np.float64) for part in PLACES)
+    ids = np.asarray(columns[IDENTITY], np.int64)
+    provisional = np.asarray(columns.get("provisional", np.zeros(len(ids))), bool)
+    return Particles(result.topic, frame, ids, y, x, radius, provisional, columns, result.units)
 
 
 def _has(columns: Mapping[str, npt.NDArray[Any]], *names: str) -> bool:
     return all(name in columns and columns[name].dtype.kind in "iuf" for name in names)
-
-
-def _provisional(columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.bool_]:
-    for name in PROVISIONAL:
-        if name in columns:
-            return columns[name].astype(bool)
-    if "state" in columns and columns["state"].dtype.kind in "iu":
-        return np.asarray(columns["state"] == TENTATIVE)
-    return np.zeros(n, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ...stream.series import SeriesKey
 from .archive import Archive, Browser
 from .bright_field import BrightField, bright_field, is_pattern
 from .detectors import RAW, DetectorBook, detector_topic
-from .layout import UNCALIBRATED, Calibration, Sections
+from .layout import Calibration, Sections, calibration_in
 from .status import Status, parse_status
 from .tracking import TrackingBook
 
@@ -224,9 +224,7 @@ def frame_factor(frame: Result) -> int:
 def calibration_of(result: Result) -> Calibration:
     """Size of a pixel of the full frame, or of the scan; what an image that was made of a frame says."""
     is_frame = role_of(result) in ("frame", "pattern") or result.attrs.get("of_frame") is True
-    prefix = "pixel" if is_frame else "scan"
-    size = result.attrs.get("pixel_size" if prefix == "pixel" else "scan_step")
-    unit = result.attrs.get(f"{prefix}_unit")
-    if not isinstance(size, (int, float)) or not unit or not size > 0:
-        return UNCALIBRATED
-    return Calibration(float(size), str(unit))
+    if is_frame:
+        return calibration_in(result.attrs)
+    scan = {"pixel_size": result.attrs.get("scan_step"), "pixel_unit": result.attrs.get("scan_unit")}
+    return calibration_in(scan)

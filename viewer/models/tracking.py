@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,16 @@ import numpy.typing as npt
 
 from ...stream.results import Result
 from .happenings import Happenings, happenings_of
-from .particles import Particles, Tails, particles_of, tails_of
+from .layout import Calibration, calibration_in
+from .numbers import level_text, value_text
+from .particles import Particles, TailBook, Tails, particles_of
 
 HISTORY, SIZES = "history", "sizes"
 """Outputs of a tracker that are curves and belong beside its particles."""
+SHOWN = ("count", "mean_radius", "median_radius")
+"""Of the quantities of a history, which are plotted."""
+FIGURES = ("diffusion", "growth", "neighbour_distance", "coverage")
+"""Of a tracker's figures, which are said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +52,9 @@ class TrackingBook:
     def __init__(self) -> None:
         self.consumer = ""
         self.particles: Particles | None = None
-        self.tails: Tails | None = None
+        self.figures = ""
+        """What all frames so far have told, in words."""
+        self._tails = TailBook()
         self._histories: dict[str, History] = {}
         self.happenings = Happenings()
         self.marked: int | None = None
@@ -60,16 +67,20 @@ class TrackingBook:
             return False
         if (particles := particles_of(result)) is not None:
             self.consumer, self.particles = consumer, particles
-            return True
-        if (tails := tails_of(result)) is not None:
-            self.tails = tails
+            self._tails.see(particles)
             return True
         if (happenings := happenings_of(result)) is not None:
             self.happenings.see(happenings)
             return True
+        self.figures = figures_text(result) or self.figures
         if output == HISTORY and (history := history_of(result)) is not None:
             self._histories[consumer] = history
         return self.owns(result.topic)
+
+    @property
+    def tails(self) -> Tails | None:
+        """Where the particles were."""
+        return self._tails.tails
 
     @property
     def history(self) -> History | None:
@@ -83,7 +94,9 @@ class TrackingBook:
 
     def begin(self) -> None:
         """Another series: nothing of the last one is true any more."""
-        self.particles = self.tails = self.marked = None
+        self.particles = self.marked = None
+        self.figures = ""
+        self._tails.clear()
         self._histories.clear()
         self.happenings.clear()
 
@@ -99,36 +112,54 @@ class TrackingBook:
 
 
 def history_of(result: Result) -> History | None:
-    """From a curve whose attribute "names" tells its channels, or a table; None from anything else."""
-    if result.kind == "curve":
-        return _of_curve(result)
-    columns = result.arrays
-    x = next((name for name in ("time", "frame") if name in columns), None)
-    if result.kind != "table" or x is None:
+    """From a curve whose attribute "names" tells its channels; None from anything else.
+
+    Radii are in px and become what the attributes say of a pixel.
+    """
+    x, y, names = result.arrays.get("x"), result.arrays.get("y"), result.attrs.get("names")
+    if result.kind != "curve" or x is None or y is None or not isinstance(names, (list, tuple)):
         return None
+    if x.ndim != 1 or y.shape != (len(x), len(names)):
+        return None
+    size = calibration_in(result.attrs)
     lines = tuple(
-        Line(name.replace("_", " "), np.asarray(values, np.float64), result.units.get(name, ""))
-        for name, values in columns.items()
-        if name not in ("time", "frame") and values.dtype.kind in "iuf"
+        _line(name, np.asarray(values, np.float64), size)
+        for name, values in zip(names, y.T, strict=True)
+        if name in SHOWN
     )
-    return History(np.asarray(columns[x], np.float64), x, result.units.get(x, ""), lines) if lines else None
+    unit = result.units.get("x", "")
+    label = "time" if unit == "s" else "frame"
+    return History(np.asarray(x, np.float64), label, unit, lines) if lines else None
 
 
-def _of_curve(result: Result) -> History | None:
-    x, y = result.arrays.get("x"), result.arrays.get("y")
-    if x is None or y is None or x.ndim != 1 or y.ndim not in (1, 2) or len(x) != len(y):
-        return None
-    channels = np.asarray(y, np.float64).reshape(len(x), 1 if y.ndim == 1 else y.shape[1])
-    names, units = (_words(result.attrs, key, channels.shape[1]) for key in ("names", "channel_units"))
-    lines = [
-        Line(name, values, unit or result.units.get("y", ""))
-        for name, unit, values in zip(names, units, channels.T, strict=True)
-    ]
-    label = str(result.attrs.get("x_label", "frame"))
-    return History(np.asarray(x, np.float64), label, result.units.get("x", ""), tuple(lines))
+def _line(name: str, values: npt.NDArray[np.float64], size: Calibration) -> Line:
+    is_length = name.endswith("radius")
+    return Line(
+        name.replace("_", " "), values * size.size if is_length else values, size.unit if is_length else ""
+    )
 
 
-def _words(attrs: Mapping[str, Any], key: str, count: int) -> list[str]:
-    said = attrs.get(key)
-    words = [str(word) for word in said] if isinstance(said, (list, tuple)) else []
-    return (words + [""] * count)[:count]
+def figures_text(result: Result) -> str:
+    """Figures of a tracker in a line; empty where a result has none."""
+    columns = result.arrays
+    if result.kind != "table" or FIGURES[0] not in columns or len(columns[FIGURES[0]]) != 1:
+        return ""
+    return "   ".join(
+        _figure(result, name) for name in FIGURES if name in columns and _is_known(columns[name])
+    )
+
+
+def _is_known(column: npt.NDArray[Any]) -> bool:
+    return column.dtype.kind in "iuf" and bool(np.isfinite(column[0]))
+
+
+def _figure(result: Result, name: str) -> str:
+    """Name, value, its error where that is told, unit."""
+    value, error = float(result.arrays[name][0]), result.arrays.get(f"{name}_error")
+    if name == "coverage":
+        return f"coverage {value_text(100 * value)} %"
+    doubt = (
+        "" if error is None or not _is_known(error) else f" \N{PLUS-MINUS SIGN} {level_text(float(error[0]))}"
+    )
+    unit = result.units.get(name, "").replace("^2", "\N{SUPERSCRIPT TWO}")
+    return f"{name.replace('_', ' ')} {level_text(value)}{doubt} {unit}".rstrip()

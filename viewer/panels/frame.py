@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ...stream.results import Result
@@ -59,9 +58,6 @@ class FramePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pane)
-        QShortcut(QKeySequence("M"), self, self.toggle_mask)
-        QShortcut(QKeySequence("P"), self, self.toggle_pattern)
-        QShortcut(QKeySequence("T"), self, self.toggle_tracks)
 
     def update_from(self, changed: frozenset[str], now: float) -> bool:
         """Take what changed; True when a new live frame came."""

@@ -8,10 +8,16 @@ from PySide6.QtWidgets import QLabel, QSizePolicy
 
 
 class ElidedLabel(QLabel):
-    """Plain text at the right, cut visibly; the whole of it is the tool tip."""
+    """Plain text, cut visibly; the whole of it is the tool tip.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    side : where it stands.
+    """
+
+    def __init__(self, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
         super().__init__()
+        self._side = side
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
@@ -23,5 +29,5 @@ class ElidedLabel(QLabel):
         painter = QPainter(self)
         text = painter.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
         painter.setPen(self.palette().windowText().color())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
+        painter.drawText(self.rect(), self._side | Qt.AlignmentFlag.AlignVCenter, text)
         painter.end()

@@ -78,7 +78,6 @@ class ParticleOverlay:
         places = (view.to_screen(0, 0).toTuple(), view.to_screen(1, 1).toTuple())
         return (
             book.particles,
-            book.tails,
             book.marked,
             places,
             view.size().toTuple(),
@@ -130,7 +129,7 @@ class ParticleOverlay:
         )
 
     def _draw_tails(self, tails: Tails, marked: int | None, ratio: float) -> None:
-        fading = np.sqrt(tails.freshness())
+        fading = np.sqrt(tails.freshness)
         freshness = np.where(tails.ids == marked, np.maximum(fading, MARKED_TAIL), fading)
         y, x = self._to_pixels(tails.y, tails.x)
         draw_tails(self._pixels, y, x, tails.ids, colours_of(tails.ids, freshness), ratio)

@@ -16,7 +16,7 @@ from ..models.particles import Particles
 PERIOD_S = 0.2
 """Numbers that change thirty times a second cannot be read."""
 ROW_HEIGHT = 22
-COLUMN = 74
+COLUMN = 86
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
 

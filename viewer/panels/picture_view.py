@@ -119,6 +119,13 @@ class PictureView(pg.GraphicsView):
         top = -0.5 - (height * unit - h) / 2
         self.box.setRange(QRectF(left, top, width * unit, height * unit), padding=0.0)
 
+    def one_to_one(self) -> None:
+        """One view unit on one pixel of the screen, about the same middle."""
+        ratio = self.devicePixelRatioF()
+        part = QRectF(0.0, 0.0, self.box.width() * ratio, self.box.height() * ratio)
+        part.moveCenter(self.box.viewRect().center())
+        self.look_at(part)
+
     def look_at(self, part: QRectF) -> None:
         """Show a part of the picture, in view units, until `fit`."""
         self._fitted = False

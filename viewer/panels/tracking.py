@@ -5,10 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from .. import theme
 from ..models.happenings import Happening
 from ..models.particles import size_histogram
 from ..models.session import Session, calibration_of
 from .event_list import EventList
+from .labels import ElidedLabel
 from .particle_table import ParticleTablePanel
 from .size_histogram import SizeHistogramPanel
 from .time_plots import TimePlots
@@ -27,6 +29,7 @@ class TrackingPanel(QWidget):
         super().__init__()
         self._session = session
         self._next = 0.0
+        self.figures = theme.named(ElidedLabel(Qt.AlignmentFlag.AlignLeft), "reading")
         self.table, self.events = ParticleTablePanel(), EventList()
         self.sizes, self.plots = SizeHistogramPanel(), TimePlots()
         self.table.chosen.connect(self._mark)
@@ -41,7 +44,8 @@ class TrackingPanel(QWidget):
         halves.setSizes([1000, 1000])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(halves)
+        layout.addWidget(self.figures)
+        layout.addWidget(halves, 1)
 
     def update_from(self, now: float) -> None:
         """Take what changed; plots ten times a second."""
@@ -51,6 +55,8 @@ class TrackingPanel(QWidget):
             return
         self._next = now + PERIOD_S
         self.events.show_happenings(book.happenings)
+        self.figures.setText(book.figures)
+        self.figures.setVisible(bool(book.figures))
         self.plots.show_history(book.history, book.happenings.newest_first)
         frame = self._session.frame
         if book.particles is not None and frame is not None:

@@ -1,0 +1,63 @@
+"""All keys of the window and what they do: what is bound, and what the sheet says. Knows no window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One action and its key."""
+
+    action: str
+    """By which the window knows it."""
+    key: str
+    """As Qt writes it."""
+    does: str
+    more: tuple[str, ...] = ()
+    """Further keys for the same."""
+
+    @property
+    def text(self) -> str:
+        """ "F1 or ?"."""
+        return " or ".join(NAMES.get(each, each) for each in (self.key, *self.more))
+
+
+NAMES = {
+    "Left": "\N{LEFTWARDS ARROW}",
+    "Right": "\N{RIGHTWARDS ARROW}",
+    "Ctrl+Z": "Ctrl Z",
+    "Ctrl+S": "Ctrl S",
+}
+KEYS: Mapping[str, tuple[Key, ...]] = {
+    "View": (
+        Key("fit", "0", "all of every picture"),
+        Key("one_to_one", "1", "one picture pixel a screen pixel"),
+        Key("undo_view", "Ctrl+Z", "take the last change of zoom, place or tones back"),
+        Key("lock_contrast", "A", "keep the contrast as it is, or let it follow"),
+        Key("next_transfer", "G", "linear, square root, logarithm"),
+        Key("full_screen", "F11", "the whole screen"),
+        Key("snapshot", "Ctrl+S", "keep a picture of this window"),
+    ),
+    "Live frame": (
+        Key("mask", "M", "counts of masked pixels too"),
+        Key("pattern", "P", "the mean diffraction pattern"),
+        Key("tracks", "T", "tracks of particles"),
+        Key("swipe", "S", "measured left, estimate right of a line"),
+        Key("blink", "B", "measured and estimate in turn"),
+        Key("difference", "X", "estimate less measured"),
+        Key("raw", "R", "fields of deflections as measured"),
+    ),
+    "Time": (
+        Key("toggle", "Space", "pause or play a replay"),
+        Key("step_back", "Left", "one frame back"),
+        Key("step_on", "Right", "one frame on"),
+        Key("start", "Home", "the first frame"),
+        Key("older", "PgUp", "an earlier series"),
+        Key("newer", "PgDown", "a later series"),
+        Key("live", "L", "the newest series again"),
+        Key("keep", "K", "keep the last seconds"),
+    ),
+    "Help": (Key("keys", "F1", "this sheet", ("?",)),),
+}
