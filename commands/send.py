@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from ..stream.simulate.sender import Sender, SendReport
 
 ENCODINGS = ("raw", "bslz4", "lz4")
-PROTOCOLS = ("livem", "dectris1", "dectris2", "merlin", "karabo", "karabo-push", "karabo-pub")
+PROTOCOLS = "livem (default), dectris1, dectris2, merlin, karabo, karabo-push, karabo-pub"
 
 
 @click.command()
 @click.argument("what")
 @click.option("--to", "endpoint", required=True, metavar="ENDPOINT", help="tcp://HOST:PORT or ipc://PATH.")
 @click.option(
-    "--protocol", type=click.Choice(PROTOCOLS), default="livem", help="How to speak; default: livem."
+    "--protocol", default="livem", metavar="NAME[?KEY=VALUE&...]", help=f"How to speak: {PROTOCOLS}."
 )
 @opt.rate
 @opt.batch
@@ -41,7 +41,7 @@ def command(what: str, endpoint: str, **given: Any) -> int:
     WHAT is sim:4dstem, sim:sparse or sim:insitu (parameters: sim:4dstem?scan=64x64&fps=1000), or a file:
     .npy, .npz, .tif, .h5, .zarr, .mib, .mrc, .hspy, .zspy, .emd, .blo, .tvips, .dm4, DECTRIS master files,
     recordings of livem. ENDPOINT is bound when it is ours and free, else connected to; bind+ and
-    connect+ in front say it outright.
+    connect+ in front say it outright. A Merlin's raw frames: merlin?pixels=raw&layout=2x2&raw24=rows.
 
     \b
     Examples:

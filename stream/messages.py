@@ -56,6 +56,8 @@ class Reason(StrEnum):
     BEYOND_COUNT = "beyond_count"
     NOT_REPLAYED = "not_replayed"
     """Frames before the one at which a replay was told to begin."""
+    UNKNOWN_ORDER = "unknown_order"
+    """Frames whose pixels could be put together in several ways."""
 
 
 UNASCRIBED: tuple[Reason, ...] = tuple(Reason)

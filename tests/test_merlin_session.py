@@ -87,6 +87,24 @@ def test_series_after_series_is_exact(detector, tmp_path):
     assert nothing_left() == []
 
 
+def test_raw_24_bit_frames_of_four_chips_are_read_once_a_frame_has_told_how(detector, tmp_path):
+    rng = np.random.default_rng(4)
+    frames = rng.poisson(rng.uniform(1, 6000, (6, 1, 1)), (6, 34, 514)).astype(np.uint32)
+    frames[:2] = 0
+    frames[1, 4, :300] = 5  # too little to tell
+    frames[:, 16:18] = frames[:, :, 256:258] = 0
+    np.save(tmp_path / "frames.npy", frames.reshape(2, 3, 34, 514))
+    protocol = "merlin?pixels=raw&layout=2x2G&raw24=rows"
+    merlin = detector(str(tmp_path / "frames.npy"), rate=100, protocol=protocol)
+    (account,) = run(merlin.url, tmp_path, a_pipeline(consumers=TOTAL), series=1)["series"]
+    assert (account["state"], account["received"]) == ("incomplete", 5)
+    assert account["rejected"] == {"unknown_order": 1}
+    image, sums = load(account, "vd.all").reshape(-1), frames.sum((1, 2))
+    assert np.isnan(image[1])
+    np.testing.assert_array_equal(np.delete(image, 1), np.delete(sums, 1))
+    assert identity_holds(account)
+
+
 def faults_of(detector: Detector) -> dict[str, int]:
     """Frames by what was done to them."""
     return {

@@ -74,11 +74,18 @@ DIALECTS: Mapping[str, tuple[str, str]] = {
 
 
 def dialect_of(protocol: str) -> Dialect:
-    """The dialect with this name. Raises SourceError with the nearest name."""
-    if protocol not in DIALECTS:
-        near = get_close_matches(protocol, list(DIALECTS), 1)
+    """The dialect with this name, set up by ``?key=value&key=value`` behind it where it can be.
+
+    Raises SourceError with the nearest name, or for a key or value that the dialect does not have.
+    """
+    called, _, query = protocol.partition("?")
+    if called not in DIALECTS:
+        near = get_close_matches(called, list(DIALECTS), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(DIALECTS)}"
-        raise SourceError(f"there is no protocol {protocol!r}; {hint}")
-    module, name = DIALECTS[protocol]
-    dialect: Dialect = getattr(import_module(f".{module}", __package__), name)()
+        raise SourceError(f"there is no protocol {called!r}; {hint}")
+    module, name = DIALECTS[called]
+    kind = getattr(import_module(f".{module}", __package__), name)
+    if query and not hasattr(kind, "set_up"):
+        raise SourceError(f"protocol {called!r} has no parameters; leave {query!r} out")
+    dialect: Dialect = kind.set_up(query) if query else kind()
     return dialect

@@ -6,6 +6,7 @@ What is absent in the acquisition is a sequence number that is never sent, as a 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from ..files.acquisition import Acquisition
 from ..series import Encoding
 from .dialects import Speech
 from .merlin_frames import (
+    CHIPS,
     DEPTHS,
     KINDS,
+    RAW24,
     WORDS,
     Array,
     Readout,
@@ -26,6 +29,7 @@ from .merlin_frames import (
     pixel_bytes,
 )
 from .merlin_line import ServerLine
+from .options import option, parse_options
 from .outgoing import Outgoing, announce
 
 ACQUISITION_BYTES = 2044
@@ -39,6 +43,16 @@ TOGETHER = 64
 """Frames that are asked for at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class MerlinOptions:
+    """What ``--protocol merlin?key=value`` may say."""
+
+    pixels: str = option("processed", "raw: as the chips shift them out", choices=("processed", "raw"))
+    depth: int = option(0, "bits of a raw counter; 0: what the type of the frames holds", 0, 24)
+    layout: str = option("1x1", "assembly of chips", choices=tuple(CHIPS))
+    raw24: str = option(RAW24[0], "order of raw 24-bit halves of 2x2 chips", choices=RAW24)
+
+
 class Merlin:
     """The dialect of a Merlin.
 
@@ -50,13 +64,28 @@ class Merlin:
         Bits of a counter; None = what the acquisition's type holds: 6, 12 or 24.
     layout : str
         "1x1", "2x2" or "2x2G"; of processed pixels it is only a name.
+    raw24 : str
+        Order of the halves of raw 24-bit counts of four chips, by `merlin_frames.RAW24`.
     """
 
     encodings: tuple[Encoding, ...] = ("raw",)
     one_frame_a_message = True
 
-    def __init__(self, *, raw: bool = False, depth: int | None = None, layout: str = "1x1") -> None:
-        self._raw, self._depth, self._layout = raw, depth, layout
+    def __init__(
+        self, *, raw: bool = False, depth: int | None = None, layout: str = "1x1", raw24: str = RAW24[0]
+    ) -> None:
+        self._raw, self._depth, self._layout, self._raw24 = raw, depth, layout, raw24
+
+    @classmethod
+    def set_up(cls, query: str) -> Merlin:
+        """From ``pixels=raw&layout=2x2``. Raises SourceError for what there is not."""
+        chosen = parse_options(MerlinOptions, "merlin", query)
+        return cls(
+            raw=chosen.pixels == "raw",
+            depth=chosen.depth or None,
+            layout=chosen.layout,
+            raw24=chosen.raw24,
+        )
 
     def line(self, endpoint: Endpoint, queue_messages: int, insecure_bind: bool) -> ServerLine:
         """A server at the endpoint; what waits for a slow receiver waits in the kernel's buffers."""
@@ -103,7 +132,8 @@ class Merlin:
                 f"{acquisition.name} has explicit positions, for which Merlin's protocol has no place: "
                 "send it with --protocol livem"
             )
-        readout = Readout(acquisition.dtype, (height, width), self._raw, self._depth, self._layout)
+        size = height, width
+        readout = Readout(acquisition.dtype, size, self._raw, self._depth, self._layout, self._raw24)
         _check_raw(acquisition, readout)
         return readout
 

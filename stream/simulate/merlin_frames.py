@@ -22,6 +22,8 @@ DEPTHS = {"uint8": 6, "uint16": 12, "uint32": 24}
 WORDS = {1: 64, 6: 8, 12: 4, 24: 4}
 """Pixels of a 64-bit word, by counter depth."""
 CHIPS = {"1x1": 1, "2x2": 4, "2x2G": 4}
+RAW24 = ("halves", "halves-low", "rows", "rows-low", "chips", "chips-low", "words")
+"""The names of sources/merlin/orders.py."""
 GAP = 2
 HEADER_BYTES = {1: 384, 4: 768}
 _THRESHOLDS = "1.200000E+2,5.110000E+2" + 6 * ",0.000000E+0"
@@ -42,6 +44,8 @@ class Readout:
     depth: int | None = None
     """Bits of a counter; None = what the type holds."""
     layout: str = "1x1"
+    raw24: str = "halves"
+    """How the halves of raw 24-bit counts of four chips follow each other, by RAW24."""
 
     @property
     def counter_depth(self) -> int:
@@ -64,7 +68,7 @@ class Readout:
         """(h, w) as headers say it: raw chips side by side, 24-bit ones twice as wide."""
         height, width = self.shape
         if self.raw and self.chips == 4:
-            return (height - self.gap) // 2, 2 * (width - self.gap)
+            height, width = (height - self.gap) // 2, 2 * (width - self.gap)
         return height, 2 * width if self.raw and self.counter_depth == 24 else width
 
 
@@ -101,6 +105,8 @@ def pixel_bytes(frame: Array, readout: Readout) -> bytes:
         return bytes(frame.astype(frame.dtype.newbyteorder(">"), copy=False).tobytes())
     rows = _shifted_out(frame, readout) if readout.chips == 4 else frame
     depth = readout.counter_depth
+    if depth == 24 and readout.chips == 4:
+        return _halves(rows, readout.raw24)
     if depth == 24:
         return _words(rows >> 12, 12) + _words(rows & 0xFFF, 12)
     return _words(rows & ((1 << depth) - 1), depth)
@@ -112,6 +118,17 @@ def _shifted_out(frame: Array, readout: Readout) -> Array:
     rows, columns = (height - gap) // 2, (width - gap) // 2
     top, bottom = frame[:rows], frame[rows + gap :][::-1, ::-1]
     return np.hstack([bottom[:, :columns], bottom[:, columns + gap :], top[:, -columns:], top[:, :columns]])
+
+
+def _halves(rows: Array, raw24: str) -> bytes:
+    """24-bit counts (rows, 4 chips side by side) as two words each, in this order."""
+    if raw24 == "words":
+        return rows.astype(">u4").reshape(-1, 4)[:, ::-1].tobytes()
+    stretches = {"halves": 1, "rows": len(rows), "chips": 4 * len(rows)}[raw24.removesuffix("-low")]
+    halves = [(half & 0xFFF).reshape(stretches, -1) for half in (rows >> 12, rows)]
+    if raw24.endswith("-low"):
+        halves.reverse()
+    return _words(np.hstack(halves), 12)
 
 
 def _words(rows: Array, depth: int) -> bytes:

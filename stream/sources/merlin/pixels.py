@@ -5,14 +5,15 @@ Arrays and addresses only; knows no socket and no series. The layouts are those 
 files, against which the tests hold this.
 
 Raw frames ("R64") are what the chips shifted out: 64-bit words with their pixels in reverse, one chip row
-after another. 24-bit frames are two 12-bit ones, the high half first. Four chips shift out together: a row of
-the bottom right, the bottom left, the top right, the top left; the lower two stand on their heads.
+after another. 24-bit frames of one chip are two 12-bit ones, the high half first; of four, see `orders`. Four
+chips shift out together: a row of the bottom right, the bottom left, the top right, the top left; the lower
+two stand on their heads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,11 @@ from numba import njit
 from ...messages import Fault, Reason
 from ...series import DTYPES, MAX_DIM
 from .header import FrameHeader
+from .orders import CHIP, ONE_CHIP, Order
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-CHIP = 256
-"""Columns of a Medipix3 chip."""
 GAP = 2
 """Pixels that stand for the gap between chips in a layout with G."""
 _PROCESSED = {"U01": "uint8", "U08": "uint8", "U16": "uint16", "U32": "uint32"}
@@ -49,10 +49,21 @@ class PixelFormat:
     quad: bool = False
     """Four raw chips that are to be put together."""
     gap: int = 0
+    order: Order | None = None
+    """Of the halves of raw 24-bit counts; None: of frames that have none, or not known."""
 
     @property
     def frame_bytes(self) -> int:
         return self.shape[0] * self.shape[1] * DTYPES[self.dtype].itemsize
+
+    @property
+    def needs_order(self) -> bool:
+        """Whether the order of the halves has to be told or found."""
+        return self.quad and self.depth == 24
+
+    def ordered(self, order: Order | None) -> PixelFormat:
+        """The same with this order of its halves."""
+        return replace(self, order=order)
 
     def unpack(self, buffer: Bytes, places: Places) -> Bytes:
         """Pixels of frames, little-endian and in order.
@@ -66,16 +77,27 @@ class PixelFormat:
         Returns
         -------
         (n * frame_bytes,) uint8
-            Memory of its own, read-only.
+            Memory of its own, read-only. Zeros where an order of halves is needed and not known: for blank
+            frames, which are alike in all orders.
         """
-        height, width = self.shape
-        pixels = (height - self.gap) * (width - self.gap)
-        frames = np.empty((len(places), pixels), DTYPES[self.dtype])
-        _KERNELS[self.kind, self.depth](buffer, places, frames)
+        frames = self.read_out(buffer, places)
         if self.quad:
             frames = self._put_together(frames)
         frames.flags.writeable = False
         return frames.reshape(-1).view(np.uint8)
+
+    def read_out(self, buffer: Bytes, places: Places) -> npt.NDArray[Any]:
+        """(n, pixels) as they come: four chips with their rows side by side. See `unpack`."""
+        height, width = self.shape
+        pixels = (height - self.gap) * (width - self.gap)
+        if self.needs_order and self.order is None:
+            return np.zeros((len(places), pixels), DTYPES[self.dtype])
+        frames = np.empty((len(places), pixels), DTYPES[self.dtype])
+        if self.order is not None:
+            _unpack24(buffer, places, frames, self.order)
+        else:
+            _KERNELS[self.kind, self.depth](buffer, places, frames)
+        return frames
 
     def _put_together(self, lines: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Four chips that were read out side by side as one frame; the gap between them is 0."""
@@ -129,19 +151,35 @@ def _raw_format(header: FrameHeader) -> PixelFormat | Fault:
             "2x2: switch the detector to processed pixels"
         )
     if header.depth == 24:
-        if quad or width != 2 * CHIP:
+        size = _readout24(height, width, header.chips)
+        if size is None:
             return Reason.BAD_SHAPE, (
                 f"raw 24-bit pixels read out as {height} x {width} from {header.chips} chips; they are read "
-                f"from one chip, {2 * CHIP} columns wide: switch the detector to processed pixels"
+                f"from one chip, {2 * CHIP} columns wide, or from four, {4 * CHIP} or {8 * CHIP}: switch the "
+                "detector to processed pixels"
             )
-        width //= 2
+        height, width = size
+        wire_bytes = 4 * height * width
     if (width // (4 if quad else 1)) % word or (quad and width % 4):
         return Reason.BAD_SHAPE, f"raw {header.depth}-bit rows of {width} pixels are no whole words"
     gap = GAP if quad and header.layout.endswith("G") else 0
     shape = (2 * height + gap, width // 2 + gap) if quad else (height, width)
     if max(shape) > MAX_DIM:
         return Reason.BAD_SHAPE, f"a frame of {shape[0]} x {shape[1]} pixels, put together from four chips"
-    return PixelFormat("R64", header.depth, shape, dtype, wire_bytes, quad, gap)
+    order = ONE_CHIP if header.depth == 24 and not quad else None
+    return PixelFormat("R64", header.depth, shape, dtype, wire_bytes, quad, gap, order)
+
+
+def _readout24(height: int, width: int, chips: int) -> tuple[int, int] | None:
+    """(rows, columns) of counts in a readout whose header may count their halves along either side."""
+    whole = (4 if chips == 4 else 1) * CHIP
+    if width == 2 * whole:
+        return height, whole
+    if chips != 4 or width != whole:
+        return None
+    if height <= CHIP:
+        return height, whole
+    return None if height % 2 else (height // 2, whole)
 
 
 # -- compiled ----------------------------------------------------------------------------------------------
@@ -221,25 +259,51 @@ def _raw12(buffer: Any, places: Any, frames: Any) -> None:
                 frame[to + np.uint64(pixel)] = np.uint16(wire[at]) << 8 | wire[at + _1]
 
 
+@njit("void(uint8[::1], int64[::1], uint32[:, ::1], int64, boolean)", nogil=True, cache=True)
+def _raw24(buffer: Any, places: Any, frames: Any, stretch: Any, high_first: Any) -> None:
+    """Halves of 12 bits, ``stretch`` high ones and as many low ones by turns."""
+    for i in range(len(places)):
+        for begin in range(0, frames.shape[1], stretch):
+            frame = frames[i, begin : begin + stretch]
+            at = places[i] + 4 * begin
+            highs, lows = buffer[at : at + 2 * stretch], buffer[at + 2 * stretch : at + 4 * stretch]
+            if not high_first:
+                highs, lows = lows, highs
+            for word in range(len(frame) // 4):
+                to = _4 * np.uint64(word)
+                for pixel in range(4):
+                    at_pixel = _2 * (to + np.uint64(3 - pixel))
+                    high = np.uint32(highs[at_pixel]) << 8 | highs[at_pixel + _1]
+                    low = np.uint32(lows[at_pixel]) << 8 | lows[at_pixel + _1]
+                    frame[to + np.uint64(pixel)] = (high << 12) + low
+
+
 @njit("void(uint8[::1], int64[::1], uint32[:, ::1])", nogil=True, cache=True)
-def _raw24(buffer: Any, places: Any, frames: Any) -> None:
+def _raw24_words(buffer: Any, places: Any, frames: Any) -> None:
     for i in range(len(places)):
         frame = frames[i]
-        half = places[i] + 2 * len(frame)
-        highs, lows = buffer[places[i] : half], buffer[half : half + 2 * len(frame)]
+        wire = buffer[places[i] : places[i] + 4 * len(frame)]
         for word in range(len(frame) // 4):
             to = _4 * np.uint64(word)
             for pixel in range(4):
-                at = _2 * (to + np.uint64(3 - pixel))
-                high = np.uint32(highs[at]) << 8 | highs[at + _1]
-                low = np.uint32(lows[at]) << 8 | lows[at + _1]
-                frame[to + np.uint64(pixel)] = (high << 12) + low
+                at = _4 * (to + np.uint64(3 - pixel))
+                high = np.uint32(wire[at]) << 8 | wire[at + _1]
+                low = np.uint32(wire[at + _2]) << 8 | wire[at + _3]
+                frame[to + np.uint64(pixel)] = high << 16 | low
+
+
+def _unpack24(buffer: Bytes, places: Places, frames: npt.NDArray[Any], order: Order) -> None:
+    if order.whole_words:
+        _raw24_words(buffer, places, frames)
+    else:
+        _raw24(buffer, places, frames, order.stretch or frames.shape[1], order.high_first)
 
 
 @njit(
     [
         "void(uint8[:, :, :, ::1], int64, uint8[:, :, ::1])",
         "void(uint16[:, :, :, ::1], int64, uint16[:, :, ::1])",
+        "void(uint32[:, :, :, ::1], int64, uint32[:, :, ::1])",
     ],
     nogil=True,
     cache=True,
@@ -268,6 +332,6 @@ _KERNELS: dict[tuple[str, int], Callable[..., None]] = {
     ("R64", 1): _raw1,
     ("R64", 6): _raw6,
     ("R64", 12): _raw12,
-    ("R64", 24): _raw24,
 }
-"""By type and depth; raw frames of four chips come out with the chips side by side."""
+"""By type and depth, but for raw 24 bit (`_unpack24`); raw frames of four chips come out with the chips side
+by side."""

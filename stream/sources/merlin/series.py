@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...messages import PIXEL_MASK, End, FrameBatch, Message, Reason, Rejected, Start
+from ...messages import PIXEL_MASK, End, Fault, FrameBatch, Message, Reason, Rejected, Start
 from ...series import Series, SeriesKey
 from .header import AcquisitionHeader, FrameHeader
 from .pixels import PixelFormat
@@ -110,6 +110,10 @@ class Run:
     unpack: Callable[[], npt.NDArray[np.uint8]]
     time_ns: Callable[[], int | None]
     last_time_ns: Callable[[], int | None]
+    meta: Mapping[str, str] = field(default_factory=dict)
+    """What the series' metadata say beside the headers."""
+    fault: Fault | None = None
+    """Why their pixels cannot be read, though their shape is known."""
 
 
 class SeriesBook:
@@ -182,7 +186,10 @@ class SeriesBook:
             self._refuse(run, running)
         else:
             running.furthest = max(running.furthest, run.sequence + run.count - 1)
-            self._deliver(run, running)
+            if run.fault is None:
+                self._deliver(run, running)
+            else:
+                self.queue.append(Rejected(*run.fault, running.key, run.sequence - 1, run.count))
         self._passed(run.sequence, run.count)
 
     def _require_same(self, run: Run) -> None:
@@ -274,7 +281,7 @@ class SeriesBook:
         count = None if header is None else header.count
         self._running = _Running(key, run.format.shape, run.format.dtype, count)
         self.note = "frames were numbered anew without an acquisition header" if anew else ""
-        meta = _meta(header, run.header) | ({"note": self.note} if anew else {})
+        meta = _meta(header, run.header) | dict(run.meta) | ({"note": self.note} if anew else {})
         scan = header.scan if header is not None and self._use_scan else None
         series = Series(key, run.format.shape, run.format.dtype, count=count, scan=scan, meta=meta)
         self.queue.append(Start(series, _tables(header, run)))

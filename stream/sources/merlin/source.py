@@ -12,24 +12,33 @@ from ...messages import DEFAULT_LIMITS, Limits, Message
 from ...series import Series
 from ..base import Link, Pollable
 from ..detector_url import DetectorUrl
+from .orders import CHOICES, ORDERS, Order
 from .stream import MerlinStream
 from .tcp_client import Received, TcpClient
 
 DATA_PORT = 6342
-QUERY = ("scan",)
+QUERY = ("scan", "raw24")
 SCANS = ("header", "none")
 
 
 def open_merlin(url: DetectorUrl, limits: Limits = DEFAULT_LIMITS) -> MerlinSource:
-    """A source for ``merlin://host[:port][?scan=header|none]``; not yet opened.
+    """A source for ``merlin://host[:port][?scan=header|none&raw24=auto|ORDER]``; not yet opened.
 
     ``scan=none`` leaves the scan to the pipeline file where the acquisition header's frames per trigger are
-    no scan lines. Raises SourceError for parameters that there are not.
+    no scan lines. ``raw24`` is the order of the halves of raw 24-bit counts of four chips, of
+    `orders.ORDERS`; ``auto`` finds it. Raises SourceError for parameters that there are not.
     """
-    scan = url.known(QUERY).get("scan", SCANS[0])
-    if scan not in SCANS:
-        raise SourceError(f"{url}: scan={scan} is not one of {', '.join(SCANS)}")
-    return MerlinSource(url.host, url.port or DATA_PORT, limits, use_scan=scan == SCANS[0])
+    scan, raw24 = _chosen(url, "scan", SCANS), _chosen(url, "raw24", CHOICES)
+    order = ORDERS.get(raw24)
+    return MerlinSource(url.host, url.port or DATA_PORT, limits, use_scan=scan == SCANS[0], order=order)
+
+
+def _chosen(url: DetectorUrl, key: str, choices: tuple[str, ...]) -> str:
+    """The value of a parameter; the first choice where there is none."""
+    value = url.known(QUERY).get(key, choices[0])
+    if value not in choices:
+        raise SourceError(f"{url}: {key}={value} is not one of {', '.join(choices)}")
+    return value
 
 
 class MerlinSource:
@@ -42,6 +51,8 @@ class MerlinSource:
     limits : Limits, optional
     use_scan : bool
         Whether the acquisition header decides the scan.
+    order : Order or None
+        Of the halves of raw 24-bit counts of four chips; None: found from the counts.
 
     Notes
     -----
@@ -50,10 +61,16 @@ class MerlinSource:
     """
 
     def __init__(
-        self, host: str, port: int = DATA_PORT, limits: Limits = DEFAULT_LIMITS, *, use_scan: bool = True
+        self,
+        host: str,
+        port: int = DATA_PORT,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        use_scan: bool = True,
+        order: Order | None = None,
     ) -> None:
         self._client = TcpClient(host, port, f"merlin://{f'[{host}]' if ':' in host else host}:{port}")
-        self._stream = MerlinStream(limits, use_scan)
+        self._stream = MerlinStream(limits, use_scan, order)
         self._understood = self._strangers = 0
         self._more = False
 

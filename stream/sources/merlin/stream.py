@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...messages import DEFAULT_LIMITS, Limits, Message, Reason
+from ...messages import DEFAULT_LIMITS, Fault, Limits, Message, Reason
 from ...series import Series
 from ..strangers import ZEROMQ_GREETING
 from .header import (
@@ -24,6 +24,8 @@ from .header import (
     parse_frame,
     time_in,
 )
+from .order_finder import OrderFinder
+from .orders import Order
 from .pixels import PixelFormat, pixel_format
 from .scan import MARK, MARK_TEXT, MORE, WAIT, find_run, pattern
 from .series import Run, SeriesBook
@@ -43,6 +45,8 @@ MOST_SPOILED = 4
 ZEROMQ_HINT = "they are of a ZeroMQ sender, use tcp://HOST:PORT or dectris://HOST:PORT"
 MOST_FRAMES = 4096
 """Found by one call of the compiled loop."""
+ORDER_KEY = "raw_24_bit_order"
+"""Of a series' metadata."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +72,16 @@ class MerlinStream:
     limits : Limits, optional
     use_scan : bool
         Whether the acquisition header decides the scan.
+    order : Order or None
+        Of the halves of raw 24-bit counts of four chips; None: found from the counts.
     """
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, use_scan: bool = True) -> None:
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, use_scan: bool = True, order: Order | None = None
+    ) -> None:
         self._limits = limits
         self._book = SeriesBook(use_scan)
+        self._orders = OrderFinder(order)
         self._template: _Template | None = None
         self._room(BUFFER_BYTES)
         self._at = self._stop = 0
@@ -118,6 +127,9 @@ class MerlinStream:
             begin = _find_start(self._memory, self._at + 1, self._stop)
             self._at = self._stop if begin < 0 else begin
         self._at = self._stop = 0
+        self._orders.forget()
+        if self._template is not None and self._template.format.needs_order:
+            self._template = None
         self._book.line_lost(orderly)
 
     def _reject_rest(self) -> None:
@@ -141,7 +153,7 @@ class MerlinStream:
         if self._skipping and not self._charged:
             hint = ZEROMQ_HINT if self._zeromq else "is this the data port (6342)?"
             return f"{self._skipped:,} bytes so far that are no Merlin message: {hint}"
-        return self._book.note
+        return self._book.note or self._orders.note
 
     # -- messages ----------------------------------------------------------------------------------------
 
@@ -175,7 +187,14 @@ class MerlinStream:
             self._hand_on(template, sequence, places[:found])
         return MORE if found else why
 
-    def _hand_on(self, template: _Template, sequence: int, places: npt.NDArray[np.int64]) -> None:
+    def _hand_on(
+        self,
+        template: _Template,
+        sequence: int,
+        places: npt.NDArray[np.int64],
+        fault: Fault | None = None,
+    ) -> None:
+        """Give frames to their series; ``fault``: why they cannot be read."""
         self.understood += len(places)
         if sequence == 0:
             self._reject(Reason.BAD_INDEX, "sequence number 0; they begin at 1", None)
@@ -190,6 +209,8 @@ class MerlinStream:
             lambda: template.format.unpack(self._buffer, places + template.pixels_at),
             lambda: self._time_at(template, int(places[0])),
             lambda: self._time_at(template, int(places[-1])),
+            {ORDER_KEY: self._orders.known} if template.format.needs_order else {},
+            fault,
         )
         self._book.frames(run)
 
@@ -276,18 +297,23 @@ class MerlinStream:
 
     def _accept(self, size: int, header: FrameHeader, form: PixelFormat) -> None:
         prefix = b"MPX,%010d,MQ1," % (size + 1)
+        pixels_at, fault = PREFIX_BYTES + header.header_bytes, None
+        if form.needs_order:
+            begin = self._at + pixels_at
+            fault = self._orders.look(form, self._buffer[begin : begin + form.wire_bytes], header.index)
+            form = form.ordered(self._orders.order)
         template = _Template(
             header,
             form,
             pattern(prefix),
             pattern(header.identity),
             total=PREFIX_BYTES + size,
-            pixels_at=PREFIX_BYTES + header.header_bytes,
+            pixels_at=pixels_at,
             batch=min(max(1, BATCH_BYTES // form.frame_bytes), MOST_FRAMES),
         )
         at, self._at = self._at, self._at + template.total
-        self._hand_on(template, header.sequence, np.array([at]))
-        self._template = template
+        self._hand_on(template, header.sequence, np.array([at]), fault)
+        self._template = None if form.needs_order and form.order is None else template
 
     def _followed(self, end: int) -> bool:
         """Whether a message, or nothing so far, follows at ``end``: what is before it is whole then."""

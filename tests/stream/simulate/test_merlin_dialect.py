@@ -137,6 +137,19 @@ def test_what_a_merlin_has_not_cannot_be_sent(dialect, acquisition, words):
         list(dialect.messages(speech_of(acquisition)))
 
 
+def test_it_is_set_up_by_what_stands_behind_its_name():
+    dialect = dialect_of("merlin?pixels=raw&layout=2x2&raw24=rows-low")
+    text = said(dialect, Frames((8, 512), "uint32", count=1))
+    assert b",2048,0004,R64,   2x2," in text
+    for protocol, words in (
+        ("merlin?pixel=raw", "did you mean 'pixels'"),
+        ("merlin?raw24=quarters", "not one of halves, halves-low"),
+        ("dectris1?pixels=raw", "has no parameters"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            dialect_of(protocol)
+
+
 def test_it_is_found_by_its_name():
     dialect = dialect_of("merlin")
     assert isinstance(dialect, Merlin)

@@ -96,7 +96,7 @@ QUAD = {"kind": "R64", "chips": 4, "layout": "2x2"}
         (changed(kind="R64", depth=8), Reason.BAD_DTYPE, "8 bit"),
         (changed(kind="R64", depth=12, chips=3, layout="Nx1"), Reason.BAD_SHAPE, "3 chips"),
         (changed(kind="R64", depth=24, width=256), Reason.BAD_SHAPE, "512 columns"),
-        (changed(kind="R64", depth=24, width=1024, chips=4, layout="2x2"), Reason.BAD_SHAPE, "4 chips"),
+        (changed(kind="R64", depth=24, width=512, chips=4, layout="2x2"), Reason.BAD_SHAPE, "1024 or 2048"),
         (changed(**QUAD, depth=6, width=32, height=40_000), Reason.BAD_SHAPE, "80000 x 16"),
         (changed(kind="R64", depth=1, width=96), Reason.BAD_SHAPE, "whole words"),
         (changed(kind="R64", depth=6, width=36, chips=4, layout="2x2"), Reason.BAD_SHAPE, "whole words"),
