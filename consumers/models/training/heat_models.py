@@ -32,7 +32,7 @@ description = "{description}; see the card {name}.md"
 frames = 1
 multiple_of = {multiple}
 halo = {halo}
-tile = 2048
+tile = {tile}
 
 [normalisation]
 kind = "anscombe"
@@ -53,6 +53,9 @@ class HeatModel:
     description: str
     width: int = 16
     depth: int = 3
+    coarse: int = 1
+    """Times by which frames are also binned."""
+    tile: int = 2048
     plan: loop.Plan = PLAN
 
     def make(
@@ -74,14 +77,15 @@ class HeatModel:
             description=self.description,
             multiple=network.multiple,
             halo=network.halo,
+            tile=self.tile,
         )
-        return package.write(out, self.name, network, 1, manifest)
+        return package.write(out, self.name, network, 1, manifest, 2 * network.multiple)
 
     def network(self) -> Any:
         """An untrained one."""
         from .heat_networks import HeatMapNetwork
 
-        return HeatMapNetwork(self.width, self.depth)
+        return HeatMapNetwork(self.width, self.depth, self.coarse)
 
     def _examples(self) -> Iterator[Pair]:
         return iter(Examples(self.recipe))

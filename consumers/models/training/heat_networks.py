@@ -24,21 +24,24 @@ class HeatMapNetwork(nn.Module):
     Parameters
     ----------
     width, depth : of the UNet. H and W divide by `multiple`.
+    coarse : frames are also seen with so many pixels a side binned to one, by the same weights, and the
+        higher of both heat maps is shown: bumps up to that many times as wide as what was learnt. 1: not.
     """
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, coarse: int = 1) -> None:
         super().__init__()
-        self.multiple = max(GROUND, 2 << depth)
+        self.coarse = coarse
+        self.multiple = coarse * max(GROUND, 2 << depth)
         self.bands = Bands(WIDTHS)
         self.unet = UNet(4 + len(WIDTHS) - 1, 4, width, depth)
 
     @property
     def halo(self) -> int:
         """px of a tile's rim that may differ from the whole frame."""
-        return 2 * (self.unet.halo + self.bands.reach) + 2 * GROUND
+        return self.coarse * (2 * (self.unet.halo + self.bands.reach) + 2 * GROUND)
 
     def logits(self, frames: torch.Tensor) -> torch.Tensor:
-        """Before the sigmoid."""
+        """Before the sigmoid, of frames as they are; what is trained."""
         mean = functional.avg_pool2d(frames, 2 * GROUND, GROUND, GROUND // 2, count_include_pad=False)
         contrast = frames - functional.interpolate(mean, scale_factor=float(GROUND), mode="bilinear")
         bands = self.bands(2 * functional.avg_pool2d(contrast, 2))
@@ -46,7 +49,14 @@ class HeatMapNetwork(nn.Module):
         return functional.pixel_shuffle(self.unet(seen), 2)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.logits(frames))
+        fine = self.logits(frames)
+        if self.coarse > 1:
+            binned = self.coarse * functional.avg_pool2d(frames, self.coarse)
+            wide = functional.interpolate(
+                self.logits(binned), scale_factor=float(self.coarse), mode="bilinear"
+            )
+            fine = torch.maximum(fine, wide)
+        return torch.sigmoid(fine)
 
 
 class Bands(nn.Module):

@@ -16,7 +16,7 @@ MOST_BYTES = 2 << 20
 """Of a shipped model's file."""
 
 
-def write(folder: Path, name: str, network: Any, inputs: int, manifest: str) -> str:
+def write(folder: Path, name: str, network: Any, inputs: int, manifest: str, side: int = 64) -> str:
     """Trace, look at it as at any model, and write it; the SHA-256 of NAME.pt.
 
     What torch adds for debugging, paths of this machine among it, is left out.
@@ -25,6 +25,7 @@ def write(folder: Path, name: str, network: Any, inputs: int, manifest: str) -> 
     ----------
     network : for (n, inputs, H, W), in evaluation mode, on the CPU.
     manifest : TOML.
+    side : px of the frame that it is traced with, which it must take.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def write(folder: Path, name: str, network: Any, inputs: int, manifest: str) -> 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and what is loaded fastest
-        torch.jit.save(torch.jit.trace(network, torch.zeros(1, inputs, 64, 64)), buffer)
+        torch.jit.save(torch.jit.trace(network, torch.zeros(1, inputs, side, side)), buffer)
     archive = scan(f"{name}.pt", buffer.getvalue(), ".pt").archive
     if len(archive) > MOST_BYTES:
         raise ValueError(f"{name}.pt has {len(archive):,} bytes; a shipped model may have {MOST_BYTES:,}")
