@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .errors import SessionError
 from .stream.results import Result, valid_of
+from .track_files import WRITERS
 
 UNKNOWN_RGB = (40, 40, 70)
 """Pixels of which nothing is known: a dark blue that no grey level has."""
@@ -26,7 +27,8 @@ def write_results(directory: Path, results: Mapping[str, Result]) -> dict[str, s
     """Write the final results of one series; returns the main file of each topic.
 
     An image is ``TOPIC.npy`` and ``TOPIC.png``, each further array of its result ``TOPIC.NAME.npy`` (a map
-    ``valid`` only where it says more than NaN does), everything else ``TOPIC.csv``. ``TOPIC.json`` says what
+    ``valid`` only where it says more than NaN does), everything else ``TOPIC.csv``, and what its
+    attribute ``files`` names of `track_files`. ``TOPIC.json`` says what
     they are: kind, series, frames, units, the attributes (an estimate says so there), and the files.
 
     Raises SessionError when the directory cannot be written.
@@ -65,6 +67,9 @@ def _write(directory: Path, result: Result) -> Path:
     else:
         main = _write_table(directory / f"{result.topic}.csv", result)
         files = {result.kind: main}
+        for word in result.attrs.get("files", ()):
+            suffix, write = WRITERS[word]
+            files[word] = write(directory / f"{result.topic}{suffix}", result.arrays, result.attrs)
     series = result.series
     said = {
         "topic": result.topic,
