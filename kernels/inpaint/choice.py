@@ -20,8 +20,10 @@ MARGIN = 0.99
 """Mean square error of a challenger, as a share of the champion's, that makes it the champion: 0.04 dB."""
 FEW = 3
 """Folds that a ladder is climbed by."""
-CLOSE = 0.1
-"""Difference of scores (0.4 dB) within which rungs are compared on all folds."""
+SURE = 3.0
+"""Standard errors that a rung is to be behind another to be left out."""
+TIE = 0.005
+"""Difference of scores (0.02 dB) that does not matter."""
 CHALLENGERS = 2
 """A bout: three solves on the same samples."""
 OPENING = 10
@@ -95,9 +97,9 @@ class Choice:
 def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> Choice:
     """The best rung of all ladders.
 
-    Each ladder is climbed from its first rung as long as the error on a FEW folds falls: errors along a
-    strength have one minimum in practice. The best rung of each ladder, and those near the best of all, are
-    compared on all folds.
+    Each ladder is climbed from its first rung as long as the error falls, on one fold and from there on a
+    FEW: errors along a strength have one minimum in practice, and rungs differ alike on all folds. Those that
+    were seen on a FEW race, fold after fold, without those that are surely behind; the best is seen on all.
 
     Parameters
     ----------
@@ -106,22 +108,50 @@ def choose(ladders: Sequence[Ladder], trial: Trial, folds: int = 1) -> Choice:
     """
     tried = _Tried(ladders, trial)
     few = min(FEW, folds)
+    tops = []
     for number, ladder in enumerate(ladders):
-        _climb((number, ladder.first), len(ladder.strengths), lambda key: tried.score(key, few))
-    least = min(map(score, tried.errors.values()))
-    close = {key for key, error in tried.errors.items() if score(error) <= least + CLOSE}
-    tops = {tried.top(number) for number in range(len(ladders))}
-    finals = {key: tried.score(key, folds) for key in sorted(close | tops)}
-    best = min(finals, key=lambda key: finals[key])
-    others = [key for key in finals if key[0] != best[0]]
-    second = min(others, key=lambda key: finals[key]) if others else None
+        top = _climb((number, ladder.first), len(ladder.strengths), lambda key: tried.score(key, 1))
+        tops.append(_climb(top, len(ladder.strengths), lambda key: tried.score(key, few)))
+    best = _race(tried, tried.seen_on(few), few, folds)
+    others = [key for key in tops if key[0] != best[0]]
+    second = min(others, key=lambda key: tried.score(key, few)) if others else None
+    tried.score(best, folds)
     return Choice(
-        tried.candidate(best), tried.strength(best), tried.errors[best], second and tried.candidate(second)
+        tried.candidate(best), tried.strength(best), tried.error(best), second and tried.candidate(second)
     )
 
 
 Key = tuple[int, int]
 """A rung: the ladder's number and the rung's."""
+
+
+def _race(tried: _Tried, rungs: Sequence[Key], few: int, folds: int) -> Key:
+    """The best of some rungs, all seen on ``few`` folds."""
+    racing, seen = list(rungs), few
+    while True:
+        best = min(racing, key=lambda key: tried.score(key, seen))
+        leads = {key: tried.lead(best, key, seen) for key in racing if key != best}
+        racing = [key for key in racing if key == best or not leads[key].is_sure]
+        if seen == folds or all(lead.is_nothing for key, lead in leads.items() if key in racing):
+            return best
+        seen += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """By how much one rung is better than another, fold by fold: the mean, and its standard error."""
+
+    mean: float
+    error: float
+
+    @property
+    def is_sure(self) -> bool:
+        return self.mean > SURE * self.error
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it does not matter which of the two is taken."""
+        return self.mean + self.error < TIE
 
 
 class _Tried:
@@ -136,20 +166,27 @@ class _Tried:
     def candidate(self, key: Key) -> Candidate:
         return Candidate(self._ladders[key[0]], key[1])
 
-    @property
-    def errors(self) -> dict[Key, HeldOut]:
+    def error(self, key: Key) -> HeldOut:
         """Over all folds that were asked for."""
-        return {key: _sum(each) for key, each in self._each.items()}
+        return _sum(self._each[key])
 
-    def top(self, number: int) -> Key:
-        """The best rung of a ladder that was tried."""
-        errors = self.errors
-        return min((key for key in errors if key[0] == number), key=lambda key: score(errors[key]))
+    def seen_on(self, folds: int) -> list[Key]:
+        """The rungs that were asked for so many folds, or more."""
+        return sorted(key for key, each in self._each.items() if len(each) >= folds)
 
     def score(self, key: Key, folds: int) -> float:
         each = self._each.setdefault(key, [])
         each += [self._trial(self.candidate(key), fold) for fold in range(len(each), folds)]
-        return score(_sum(each))
+        return score(_sum(each[:folds]))
+
+    def lead(self, key: Key, other: Key, folds: int) -> _Lead:
+        """Of a rung over another, on these folds."""
+        pairs = zip(self._each[key][:folds], self._each[other][:folds], strict=True)
+        each = np.array([score(theirs) - score(ours) for ours, theirs in pairs])
+        if folds < 2 or not np.isfinite(each).all():
+            return _Lead(float(each[0]), np.inf)
+        spread = float(each.std(ddof=1))
+        return _Lead(float(each.mean()), spread / np.sqrt(folds))
 
     def strength(self, key: Key) -> float:
         """Where a parabola through the scores of a rung and its neighbours is least, within half a rung.
@@ -174,8 +211,8 @@ def _sum(errors: Sequence[HeldOut]) -> HeldOut:
     return sum(errors[1:], errors[0])
 
 
-def _climb(start: Key, rungs: int, error: Callable[[Key], float]) -> None:
-    """Try rungs upwards as long as they get better; where none does, downwards."""
+def _climb(start: Key, rungs: int, error: Callable[[Key], float]) -> Key:
+    """Try rungs upwards as long as they get better; where none does, downwards. The best of them."""
     number, first = start
     error(start)
     for step in (1, -1):
@@ -183,7 +220,8 @@ def _climb(start: Key, rungs: int, error: Callable[[Key], float]) -> None:
         while 0 <= rung + step < rungs and error((number, rung + step)) < error((number, rung)):
             rung += step
         if rung != first:
-            return
+            return number, rung
+    return start
 
 
 @dataclass(slots=True)

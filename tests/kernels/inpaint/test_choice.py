@@ -88,6 +88,40 @@ def test_each_rung_is_tried_once_a_fold():
     assert len(tried) == len(set(tried))
 
 
+def uneven(gains: list[float], noise: float, asked: list[int]):
+    """Errors that differ from fold to fold much more than between the rungs; of which they are counted."""
+    folds = np.random.default_rng(1).normal(0, 1.0, 12)
+    own = np.random.default_rng(2).normal(0, noise, (len(gains), 12))
+
+    def trial(candidate: Candidate, fold: int) -> HeldOut:
+        asked.append(candidate.rung)
+        return error(float(np.exp(folds[fold] - gains[candidate.rung] + own[candidate.rung, fold])))
+
+    return trial
+
+
+def test_rungs_that_are_surely_behind_are_not_asked_again():
+    asked: list[int] = []
+    found = choose([ladder("a", 6)], uneven([0.0, 0.1, 0.2, 0.3, 0.2, 0.1], 0.01, asked), folds=12)
+    assert found.best.rung == 3
+    assert asked.count(3) == 12
+    assert max(asked.count(rung) for rung in (0, 1, 2, 4, 5)) == 3
+
+
+def test_where_it_does_not_matter_the_choice_is_made_early():
+    asked: list[int] = []
+    found = choose([ladder("a", 6)], uneven([0.0, 0.2, 0.3, 0.302, 0.3, 0.2], 0.002, asked), folds=12)
+    assert found.best.rung in (2, 3, 4)
+    assert len(asked) < 30
+
+
+def test_a_close_race_goes_to_the_end():
+    asked: list[int] = []
+    found = choose([ladder("a", 2)], uneven([0.0, 0.02], 0.05, asked), folds=12)
+    assert asked.count(0) == asked.count(1) == 12
+    assert found.best.rung == 1
+
+
 def test_a_contest_finds_the_best_within_a_handful_of_bouts():
     contest = Contest([ladder("a", 11, 2), ladder("b", 7, 1)])
     for _ in range(6):
