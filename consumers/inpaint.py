@@ -210,6 +210,11 @@ class Inpaint(Consumer[Samples | None]):
         self._ponder_at = began + share * (time.monotonic() - began)
         return ()
 
+    def at_end(self) -> bool:
+        """The picture of the last samples waits for no turn, and for no held-out one."""
+        self._picture_at = 0.0
+        return False
+
     def set(self, name: str, value: Any) -> bool:
         """Change any of the parameters but ``input``, ``delay`` and ``truth``; the samples stay."""
         if name not in OPTIONS:

@@ -39,7 +39,7 @@ LOOKBACK_S = 2.0
 """How long the end of a series waits for frames that a changed consumer has to see again: the next series
 gathers in the ring meanwhile."""
 PIECES = 2
-"""Of work at the end of a series: the picture of its last frames is one of them."""
+"""Of work at the end of a series: until one gives the picture of its last frames."""
 RETRY_S = 0.01
 """Between two attempts to hand over last results that the supervisor was too busy to take."""
 
@@ -132,17 +132,21 @@ class Worker:
         due = self._errands.due_in()
         return due is not None and due <= within
 
-    def _run_errands(self, at_once: bool = False) -> None:
-        """What the consumer does between blocks; one that raises there has had its turn for this series."""
+    def _run_errands(self, at_once: bool = False) -> bool:
+        """What the consumer does between blocks; one that raises there has had its turn for this series.
+
+        Whether there is something new to show.
+        """
         try:
             outputs = self._errands.run(at_once)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._errands.end()
             self._telling.error(error)
-            return
+            return False
         self._telling.alarms_of(self._consumer)
         if outputs:
             self._outlet.show(outputs)
+        return bool(outputs)
 
     def _sleep(self, poller: zmq.Poller) -> None:
         self._publish_if_due()
@@ -264,11 +268,12 @@ class Worker:
 
         As the last word, where the session ends and may not wait for another.
         """
+        if not self._consumer.works:
+            return
         for _ in range(PIECES):
-            if self._consumer.works and self._due(math.inf):
-                self._run_errands(at_once=True)
-        if self._consumer.works:
-            self._outlet.publish(series, final=math.isfinite(self._deadline))
+            if self._due(math.inf) and self._run_errands(at_once=True):
+                break
+        self._outlet.publish(series, final=math.isfinite(self._deadline))
 
     def _take_last_inputs(self, series: Series) -> None:
         left = self._deadline - time.monotonic()

@@ -149,6 +149,21 @@ def test_pictures_come_at_the_rate_that_was_asked_for(monkeypatch):
     assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
 
 
+def test_at_the_end_the_picture_of_the_last_samples_comes_first(monkeypatch):
+    """Before its turn, and before what is still to be found out."""
+    now = [100.0]
+    monkeypatch.setattr(inpaint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    _, places, values = a_scene()
+    series, consumer = a_series("float64"), Inpaint("hole")
+    consumer.open(series)
+    consumer.merge(consumer.process(frames_of(series, places[:600], values[:600])))
+    consumer.work()
+    consumer.merge(consumer.process(frames_of(series, places[600:], values[600:], 600)))
+    assert consumer.work() == (), "it ponders until the next picture is due"
+    assert not consumer.at_end()
+    assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
+
+
 def test_the_last_picture_depends_on_the_samples_alone():
     """However they were parted, in whatever order, fed twice or worked on in between."""
     _, places, values = a_scene(1)
