@@ -55,9 +55,12 @@ class Gaps:
         return Gaps(distance, self.reach, self.sampled)
 
     def cut(self, image: Image) -> Image:
-        """A copy with NaN beyond the reach."""
+        """A copy with NaN beyond the reach; the image itself where nothing is."""
+        beyond = self.distance > self.reach
+        if not beyond.any():
+            return image
         shown = image.copy()
-        shown[:, self.distance > self.reach] = np.nan
+        shown[:, beyond] = np.nan
         return shown
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..noise import NoiseModel
-from .centring import centred, solve_centred
+from .centring import centred
 from .choice import Candidate, Contest, Ladder
 from .devices import on_processor
 from .doubt import Doubt
@@ -27,7 +27,7 @@ from .hold_out import HeldOut
 from .ladders import AUTO, ladders_for
 from .pace import Pace
 from .questions import LIVE_WINDOW, WINDOW, Questions
-from .samples import Added, Offsets, SampleField
+from .samples import Added, SampleField
 from .solution import Budget, Clock, Image, Solver, Weight
 from .support import sampling_gap, too_fine
 from .verdict import TRIAL, Chosen, decide
@@ -73,21 +73,32 @@ class Samples:
 
     data: Image
     weight: Weight
-    offsets: Offsets | None
+    field: SampleField
+    """For the offsets: they are worked out where they are wanted, 8 bytes a pixel that no solve sees."""
     count: int
     """Sampled pixels."""
 
+    @property
+    def are_centred(self) -> bool:
+        """Whether all samples are on centres."""
+        return not self.field.is_off_centre
+
     def centred(self, picture: Image | None) -> Image:
         """The values as they would be on the centres, as far as a picture tells."""
-        return self.data if picture is None else centred(self.data, self.weight, self.offsets, picture)
+        if picture is None or self.are_centred:
+            return self.data
+        return centred(self.data, self.weight, self.field.offsets(), picture)
 
 
 def _solved(solver: Solver, strength: float, known: Samples, seconds: float) -> Image:
     """To the end, from the samples alone, or as far as the time goes."""
-    budget = replace(LAST, seconds=seconds / (1 if known.offsets is None else 1 + CENTRED))
-    return solve_centred(
-        solver, known.data, known.weight, known.offsets, None, strength, budget, CENTRED
-    ).image
+    rounds = 0 if known.are_centred else CENTRED
+    budget = replace(LAST, seconds=seconds / (1 + rounds))
+    found = solver.solve(known.data, known.weight, None, strength, budget).image
+    for _ in range(rounds):
+        start = found if solver.warm else None
+        found = solver.solve(known.centred(found), known.weight, start, strength, budget).image
+    return found
 
 
 def _behind(error: HeldOut | None, difference: float | None) -> HeldOut | None:
@@ -217,7 +228,8 @@ class LiveInpainter:
 
     def refresh(self) -> Estimate:
         """The picture of all samples by the present choice, from the last picture on."""
-        known = self._known()
+        known = self._present()
+        self._estimate = None  # its picture and weights are made anew: 8 bytes a pixel that no solve sees
         self._maker, behind = self.contest.best_but(self._pace.slower_than(self.plan.picture_s))
         maker, error = self._maker, _behind(self._error(), behind)
         start = self._picture if maker.solver.warm else None
@@ -245,14 +257,15 @@ class LiveInpainter:
     def settle(self, seconds: float = LAST_S) -> Estimate:
         """The last word on the samples: the same whatever was shown before it, and on the processor.
 
-        The choice takes 0.3 s at 256 x 256, and 2 s from 512 x 512 on. Its solves and the draws of its
-        uncertainty then take ``seconds``, and one draw more, at most: of a picture that needs longer, only
-        then does it depend on the machine.
+        The choice takes some 40 solves without a part of the samples, half of them of cosines: 2 to 4 s of
+        processor time at 256 x 256. Its solves and the draws of its uncertainty then take ``seconds``, and
+        one draw more, at most: of a picture that needs longer, only then does it depend on the machine.
         """
-        known = self._known()
+        known = self._present()
         if not known.count:
             return self.refresh()
-        self._picture = self._sigma = self._doubt = None  # 12 bytes a pixel that are made anew
+        self._picture = self._sigma = self._doubt = None  # 25 bytes a pixel that are made anew
+        self._estimate = self._gaps = self._fine = None
         questions = self._questions(known, WINDOW)
         ladders = on_processor(self.contest.ladders)
         chosen = self._chosen(ladders, questions, known)
@@ -299,16 +312,22 @@ class LiveInpainter:
         self._picture, self._gaps, self._errors, self._pieces = None, None, [], iter(())
         self._doubt, self._sigma, self._pondered, self._fine = self._new_doubt(), None, -1, None
 
-    def _known(self) -> Samples:
-        data, weight = self.field.mean()
-        return Samples(data, weight, self.field.offsets(), int(np.count_nonzero(weight)))
+    def _present(self) -> Samples:
+        """The samples for a piece of work that nothing is added to: with the field's own weights."""
+        weight = self.field.visits
+        return Samples(self.field.means(), weight, self.field, int(np.count_nonzero(weight)))
+
+    def _kept(self) -> Samples:
+        """The samples as they are now, for work that goes on while others come."""
+        known = self._present()
+        return replace(known, weight=known.weight.copy())
 
     def _measured(self, known: Samples) -> Gaps:
         return Gaps.between(known.weight, self.plan.reach)
 
     def _again(self, champion: Candidate, known: Samples, found: Image) -> Image:
         """A second solve, once there is a gradient to centre the samples with."""
-        if known.offsets is None or not known.count:
+        if known.are_centred or not known.count:
             return found
         start = found if champion.solver.warm else None
         return champion.solver.solve(known.centred(found), known.weight, start, champion.strength, WARM).image
@@ -320,7 +339,7 @@ class LiveInpainter:
 
     def _round(self) -> Iterator[None]:
         """Bouts on the samples as they are, one at a time; then nothing until more of them are there."""
-        heard, known = self._heard, self._known()
+        heard, known = self._heard, self._kept()
         questions = self._questions(known, LIVE_WINDOW)
         yield
         for _ in range(ROUNDS if self.contest.is_open else 1):
@@ -391,7 +410,7 @@ class LiveInpainter:
     def _chosen(self, ladders: Sequence[Ladder], questions: Questions, known: Samples) -> Chosen:
         """By the samples alone; what is off centre is put there by a plain first estimate."""
         data = known.data
-        if known.offsets is not None:
+        if not known.are_centred:
             candidate = Candidate(ladders[0], ladders[0].first)
             data = known.centred(
                 candidate.solver.solve(data, known.weight, None, candidate.strength, COLD).image
@@ -404,7 +423,7 @@ class LiveInpainter:
         gaps = self._gaps or self._measured(known)
         return Estimate(
             gaps.cut(found),
-            known.weight,
+            known.weight.copy(),
             gaps.distance,
             None if self._sigma is None else gaps.cut(self._sigma),
             chosen.name,

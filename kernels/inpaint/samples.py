@@ -13,22 +13,31 @@ Bytes a pixel with one channel, and what of it each further channel costs too. A
 sums of values, float64                                   8        8
 visits, float32                                           4
 sums of offsets, 2 x float32; 0 if all are on centres     8
-the solver's input: means and weights                     8        4
+the solver's input: means; the weights are the field's    4        4
 thin plate: image, 5 planes, coarse grids                27        4
 ====================================================  =====  =======
 
-Of these 55 the field's 20 stay. Between solves `live.LiveInpainter` keeps beside them:
+Of these 51 the field's 20 stay. Between solves `live.LiveInpainter` keeps beside them:
 
 ====================================================  =====  =======
-picture, and its copy that ends with the samples          8        8
+picture; 8 with the copy that ends with the samples       4        4
 weights and distances of the estimate                     8
 where the picture is finer than its samples tell          1        1
-standard deviation, its copy, the spread by noise        12       12
+standard deviation (8 with a copy), spread by noise       8        8
 ====================================================  =====  =======
 
-49 in all, 37 without standard deviations. Measured at 512 x 512 with a quarter of the pixels sampled off the
-centres: 49 between solves, at most 92 while a picture is made, 98 while its errors are looked for, 126 while
-the last picture is chosen and solved (64, 61 and 73 with all samples on centres and no standard deviations).
+41 in all, 33 without standard deviations; 49 and 37 where parts of the field are beyond the samples' reach.
+Measured at 512 x 512 with a quarter of the pixels sampled and the thin plate, bytes a pixel at most
+while a picture is made, while its errors are looked for, while the last picture is chosen and solved:
+
+==================================  ====  ====  ====
+off the centres                      72    84    97
+the same, no standard deviations     66    66    66
+on the centres                       60    72    85
+the same, no standard deviations     52    57    57
+==================================  ====  ====  ====
+
+Of the 72 the solve has 31, the field 20, the means before and after they are centred 8, all else 13.
 `tests/kernels/inpaint/test_samples.py` measures the field, `test_thin_plate.py` a solve,
 `test_live_memory.py` what stays and the peaks.
 """
@@ -180,9 +189,13 @@ class SampleField:
 
     def mean(self) -> tuple[Image, Weight]:
         """Means (channels, ny, nx), NaN where unknown, and a copy of the visits: what solvers want."""
+        return self.means(), self._visits.copy()
+
+    def means(self) -> Image:
+        """Means (channels, ny, nx), NaN where unknown."""
         data = np.empty(self._sums.shape, np.float32)
         _means(self._sums, self._visits, data)
-        return data, self._visits.copy()
+        return data
 
     def _take_off(self, part: SampleField) -> None:
         self._sums -= part._sums
@@ -195,6 +208,11 @@ class SampleField:
         self._visits += part._visits
         if self._offsets is not None and part._offsets is not None:
             self._offsets += part._offsets
+
+    @property
+    def is_off_centre(self) -> bool:
+        """Whether any sample that counts was beside the centre of its pixel."""
+        return self._offsets is not None and bool(self._offsets.any())
 
     def offsets(self) -> Offsets | None:
         """Mean offsets from the centres; None when all samples were on one."""

@@ -97,6 +97,8 @@ class _Trials:
     def __init__(self, questions: Questions, data: Image, weight: Weight) -> None:
         self.questions, self.data, self.weight = questions, data, weight
         self._answers: dict[tuple[Candidate, int], tuple[HeldOut, Misses]] = {}
+        self._importance: dict[int, npt.NDArray[np.float32]] = {}
+        """Of the held-out samples of a fold, the same for all candidates."""
 
     def __call__(self, candidate: Candidate, fold: int) -> HeldOut:
         return self._answer(candidate, fold)[0]
@@ -112,9 +114,9 @@ class _Trials:
 
     def _answer(self, candidate: Candidate, fold: int) -> tuple[HeldOut, Misses]:
         if (candidate, fold) not in self._answers:
-            self._answers[candidate, fold] = self.questions.ask(
-                candidate, fold, self.data, self.weight, None, TRIAL
-            )
+            error, off = self.questions.ask(candidate, fold, self.data, self.weight, None, TRIAL)
+            importance = self._importance.setdefault(fold, off.importance)
+            self._answers[candidate, fold] = error, replace(off, importance=importance)
         return self._answers[candidate, fold]
 
     def without_half(self, candidate: Candidate) -> npt.NDArray[np.float64]:

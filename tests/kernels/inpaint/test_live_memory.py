@@ -11,7 +11,7 @@ from livem.kernels.noise import NoiseModel
 SIDE = 512
 
 
-@pytest.mark.parametrize(("uncertainty", "most", "peaks"), [(False, 37, (85, 91)), (True, 49, (99, 127))])
+@pytest.mark.parametrize(("uncertainty", "most", "peaks"), [(False, 33, (67, 67)), (True, 41, (85, 98))])
 def test_it_keeps_and_takes_what_the_table_says(uncertainty, most, peaks):
     """Between solves, while pictures are made and doubted, and while the last one is."""
     warm_up()
