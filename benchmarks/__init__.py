@@ -25,6 +25,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "models": "livem.benchmarks.models:run",
         "heat_maps": "livem.benchmarks.heat_maps:run",
         "tracking_link": "livem.benchmarks.tracking_link:run",
+        "movie_denoiser": "livem.benchmarks.movie_denoiser:run",
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",

@@ -88,13 +88,15 @@ def measure(plan: Plan) -> Measured:
     }
 
 
-def particles(scene: str, dose: float, frames: int, side: int, wander: float = 8.0) -> tuple[Movie, Rims]:
+def particles(
+    scene: str, dose: float, frames: int, side: int, wander: float = 8.0, seed: int = 0
+) -> tuple[Movie, Rims]:
     """The simulated in situ movie: expected electrons, and which pixels are near a rim (n, h, w), bool.
 
     DARK: as it comes, ``dose`` electrons a pixel on the bright field, 1.25 where it is brightest. BRIGHT: the
     thickness of the particles on 0.62 of the mean dose, so that raw frames have about 17 dB at 1 e-/px.
     """
-    sim = InSitu.open(f"shape={side}x{side}&frames={frames}&dose={dose}&drift={wander}")
+    sim = InSitu.open(f"shape={side}x{side}&frames={frames}&dose={dose}&drift={wander}&seed={seed}")
     truth = sim.clean(0, frames)
     rims = _rims(sim, frames)
     if scene == BRIGHT:

@@ -145,7 +145,7 @@ def _through(consumer: TorchScript, frames: Frames, calls: int) -> tuple[float, 
 
 def call_bare(pipe: Connection, archive: bytes, side: int) -> None:
     """Body of the other process: the model alone, on a tensor that is there already."""
-    torch = _torch()
+    torch = torch_module()
     torch.set_num_threads(1)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
@@ -166,7 +166,7 @@ def call_bare(pipe: Connection, archive: bytes, side: int) -> None:
 
 def unet(widths: Sequence[int]) -> bytes:
     """A UNet as TorchScript; random weights, always the same."""
-    torch = _torch()
+    torch = torch_module()
     nn = torch.nn
 
     def pair(before: int, after: int) -> Any:
@@ -197,7 +197,8 @@ def unet(widths: Sequence[int]) -> bytes:
     return buffer.getvalue()
 
 
-def _torch() -> Any:
+def torch_module() -> Any:
+    """Raises MissingDependencyError without it."""
     try:
         return import_module("torch")
     except ImportError as error:

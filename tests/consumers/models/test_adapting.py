@@ -124,7 +124,7 @@ def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothin
 
 def test_an_adapter_that_does_not_answer_is_ended(monkeypatch):
     monkeypatch.setattr("livem.consumers.models.adapting.run_adapter", _hangs)
-    monkeypatch.setattr("livem.consumers.models.adapting.START_S", 1.0)
+    monkeypatch.setattr("livem.consumers.models.adapting.PATIENCE_S", 1.0)
     one = Adapting(b"", 3, 1, 1 << 30, _none)
     for index in range(100):
         one.offer(np.array([index]), np.empty(0))
