@@ -22,14 +22,15 @@ import numpy.typing as npt
 from ...errors import ModelError
 from ...stream.processes import be_quiet
 from .adapter import run_adapter
-from .host import START_S, ModelHost
+from .host import ModelHost
 from .weights import Weights
 
 Values = npt.NDArray[np.float32]
 Maker = Callable[[bytes], ModelHost]
 """Of a host with these weights (packed; none: the model's own), warmed up. Raises ModelError."""
-PATIENCE_S = 60.0
-"""For the answer to a clip: a step and three estimates of a frame, at the lowest priority."""
+PATIENCE_S = 600.0
+"""For an answer: torch imported, or a step and three estimates of a frame, when all others go first. To begin
+took a minute where seven waited for each core; nothing but the adapter waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Adapting:
         if self._ended:
             self._kill()
         pipe.send_bytes(self._archive)
-        _heard(pipe, START_S)
+        _heard(pipe, PATIENCE_S)
         return pipe
 
     def _taken(self) -> tuple[npt.NDArray[np.int64], Callable[[], Values]] | None:
