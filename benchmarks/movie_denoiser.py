@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..consumers.models.beginning import with_past
 from ..consumers.models.guest import scripted
 from ..consumers.models.scan import scan
 from ..consumers.models.store import Store
@@ -86,11 +87,11 @@ def compare(model: Model, truth: Movie, late: slice | None = None) -> dict[str, 
 
 
 def through(model: Model, frames: Movie, chosen: slice) -> Movie:
-    """Estimates in electrons; before the first frame the consumer repeats it."""
+    """Estimates in electrons, from the frames that a session would give the model."""
     stabilised = COUNTS.stabilise(frames)
     found = []
     for index in range(len(frames))[chosen]:
-        seen = stabilised[np.maximum(np.arange(index - 4, index + 1), 0)]
+        seen = with_past(stabilised[max(0, index - 4) : index + 1], 5, 1.0)
         found.append(COUNTS.unstabilise(model(seen[None])[0]))
     return np.array(found)
 

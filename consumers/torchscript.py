@@ -17,6 +17,7 @@ from ..stream.series import IndexArray, Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import Masking, PixelMask
 from .models.adapting import Adapted, Adapting
+from .models.beginning import with_past
 from .models.host import Limits, ModelHost
 from .models.manifest import Manifest
 from .models.store import Store
@@ -310,7 +311,9 @@ class TorchScript(Consumer[Newest | None]):
         """What the model makes of the newest frames; an empty picture where it fails."""
         seen = self._manifest.input.frames
         raw = _filled(newest.frames[-seen:], now.mask.live)
-        tiles = now.grid.cut(self._normalised(_at_least(raw, seen), now))
+        how = self._manifest.normalisation
+        noise = 1 / how.scale if how.kind == "anscombe" else 0.0
+        tiles = now.grid.cut(with_past(self._normalised(raw, now), seen, noise))
         try:
             found = self._host.run(tiles, self._expected(now.grid))
         except ModelError as error:
@@ -397,12 +400,6 @@ class TorchScript(Consumer[Newest | None]):
 
 def _unit(series: Series) -> str:
     return str(series.meta.get("unit", "counts"))
-
-
-def _at_least(frames: Values, count: int) -> Values:
-    """At the beginning of a series the first frame stands for those before it."""
-    lacking = count - len(frames)
-    return frames if lacking <= 0 else np.concatenate([np.repeat(frames[:1], lacking, axis=0), frames])
 
 
 def _filled(frames: Values, live: npt.NDArray[np.bool_] | None) -> Values:

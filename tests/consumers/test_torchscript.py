@@ -31,6 +31,8 @@ from livem.errors import ModelError, PipelineError
 from livem.kernels.noise import NoiseModel
 from livem.stream.series import Scan
 
+ADAPTS = {"input": "frames = 3", "normalisation": 'kind = "anscombe"'}
+
 
 class Function:
     """Stands for a model's process: the mean of the newest frame's 3 x 3 neighbours."""
@@ -126,6 +128,18 @@ def test_at_the_beginning_the_first_frame_stands_for_those_before(made):
     frames = pick(example_frames(example_series()), [4])
     last(made(input="frames = 3"), frames)
     np.testing.assert_array_equal(Function.seen[0], np.repeat(frames.data, 3, axis=0).astype(np.float32))
+
+
+def test_noise_of_the_first_frame_is_not_that_of_all_before_it(made):
+    frames = pick(example_frames(example_series()), [4])
+    for _ in range(2):  # the same each time
+        last(made(**ADAPTS), frames)
+        *before, first = Function.seen[0]
+        values = NoiseModel().stabilise(frames.data)[0]
+        np.testing.assert_array_equal(first, values)
+        noise = np.array(before) - ndimage.uniform_filter(values, 9)
+        assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.3
+        assert noise.std() == pytest.approx(1, abs=0.15)
 
 
 def test_tiles_make_the_same_picture(made):
@@ -256,9 +270,6 @@ def adapters(monkeypatch):
     monkeypatch.setattr(room, "Adapting", Beside)
     monkeypatch.setattr(Beside, "made", [])
     return Beside.made
-
-
-ADAPTS = {"input": "frames = 3", "normalisation": 'kind = "anscombe"'}
 
 
 def test_adapting_is_off_until_it_is_asked_for(made, adapters):
