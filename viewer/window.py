@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
@@ -29,6 +30,7 @@ from .panels.curves import CurvesPanel
 from .panels.detector_menu import open_menu
 from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
+from .panels.inspector import Inspector
 from .panels.key_sheet import KeySheet
 from .panels.linked_views import LinkedViews
 from .panels.record_bar import RecordBar
@@ -90,6 +92,7 @@ class ViewerWindow(QMainWindow):
         self.images = ScanImagesPanel(self.session)
         self.curves = CurvesPanel(self.session)
         self.tracking = TrackingPanel(self.session)
+        self.inspector = Inspector(self.session, self.frame.pane.view, self.commands)
         self.series = SeriesBar(self.session)
         for panel in (self.frame, self.images):
             panel.asked.connect(self._open_menu)
@@ -102,7 +105,9 @@ class ViewerWindow(QMainWindow):
         self.banner.hide()
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._analyses = _splitter(Qt.Orientation.Vertical, self.images, self.curves, self.tracking)
+        self._analyses = _splitter(
+            Qt.Orientation.Vertical, self.images, self.curves, self.tracking, self.inspector
+        )
         self._right = _column(self.series, self._analyses)
         self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._right)
         self._pages = QStackedWidget()
@@ -144,6 +149,9 @@ class ViewerWindow(QMainWindow):
             "snapshot": self.snapshot,
             "mask": self.frame.toggle_mask,
             "pattern": self.frame.toggle_pattern,
+            "spectrum": self.inspector.toggle_spectrum,
+            "profile": self.inspector.toggle_profile,
+            "region": self.inspector.toggle_region,
             "tracks": self.frame.toggle_tracks,
             "swipe": lambda: compare("swipe"),
             "blink": lambda: compare("blink"),
@@ -163,7 +171,7 @@ class ViewerWindow(QMainWindow):
     @property
     def panes(self) -> tuple[ImagePane, ...]:
         """Every picture in the window."""
-        return (self.frame.pane, *self.images.panes.values())
+        return (self.frame.pane, *self.images.panes.values(), self.inspector.spectrum)
 
     def start(self) -> None:
         """Begin to follow the feed."""
@@ -184,6 +192,7 @@ class ViewerWindow(QMainWindow):
     def settle(self) -> None:
         """Take what there is and draw it as it will stay: for snapshots."""
         self.tracking.settle()
+        self.inspector.settle()
         self._take(self._clock())
         for pane in self.panes:
             pane.settle()
@@ -254,6 +263,7 @@ class ViewerWindow(QMainWindow):
         self.linked.link(self.panes)
         self.curves.update_from()
         self.tracking.update_from(now)
+        self.inspector.update_from(now)
         self.series.update_from(self.session)
         self.record.show_recording(self.session.status.recording)
         self.transport.show_playback(self.session.status.playback)
@@ -293,7 +303,7 @@ class ViewerWindow(QMainWindow):
 
     def _arrange(self) -> None:
         """Show the parts that have something to show; splitters stay where the user put them until then."""
-        sections = self.session.sections
+        sections = replace(self.session.sections, tools=self.inspector.is_on)
         if sections == self._sections:
             return
         self._sections = sections
@@ -302,7 +312,8 @@ class ViewerWindow(QMainWindow):
         self.images.setVisible(sections.images)
         self.curves.setVisible(sections.curves)
         self.tracking.setVisible(sections.tracks)
-        beside = sections.images or sections.curves or sections.tracks
+        self.inspector.setVisible(sections.tools)
+        beside = sections.images or sections.curves or sections.tracks or sections.tools
         self._analyses.setVisible(beside)
         self._right.setVisible(beside)
         self._panels.setSizes([1000 * share for share in sections.columns()])

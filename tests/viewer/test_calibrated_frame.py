@@ -72,12 +72,12 @@ def test_why_there_is_no_disk_is_said(window: Any, show: Any, make: Any) -> None
 def test_a_key_shows_the_mean_pattern_and_the_frame_again(window: Any, show: Any, make: Any) -> None:
     show(make.frame(FRAME))
     assert not window.frame.mean.isVisible()
-    QTest.keyClick(window, Qt.Key.Key_P)
+    QTest.keyClick(window, Qt.Key.Key_D)
     assert not window.frame.mean.isChecked()
     show(pattern(make))
     pane = window.frame.pane
     for title in ("Mean pattern", "Live frame"):
-        QTest.keyClick(window, Qt.Key.Key_P)
+        QTest.keyClick(window, Qt.Key.Key_D)
         show()
         assert pane.title.text() == title
     QTest.mouseClick(window.frame.mean, Qt.MouseButton.LeftButton)

@@ -42,7 +42,10 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
     ),
     "Live frame": (
         Key("mask", "M", "counts of masked pixels too"),
-        Key("pattern", "P", "the mean diffraction pattern"),
+        Key("pattern", "D", "the mean diffraction pattern"),
+        Key("spectrum", "F", "spectrum (FFT) of the original frame"),
+        Key("profile", "P", "values along a line"),
+        Key("region", "I", "mean of a region over time"),
         Key("tracks", "T", "tracks of particles"),
         Key("swipe", "S", "measured left, estimate right of a line"),
         Key("blink", "B", "measured and estimate in turn"),

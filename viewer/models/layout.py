@@ -36,6 +36,7 @@ class Sections:
     images: bool
     curves: bool
     tracks: bool = False
+    tools: bool = False
 
     def columns(self) -> tuple[int, int]:
         """Shares of (frame side, analysis side)."""
@@ -43,11 +44,13 @@ class Sections:
             return (0, 1)
         if self.images or self.tracks:
             return (9, 11)
+        if self.tools:
+            return (3, 2)
         return (2, 1) if self.curves else (1, 0)
 
-    def rows(self) -> tuple[int, int, int]:
-        """Shares of (scan images, curves, particles) on the analysis side."""
-        return (3 * self.images, int(self.curves), 3 * self.tracks)
+    def rows(self) -> tuple[int, int, int, int]:
+        """Shares of (scan images, curves, particles, tools) on the analysis side."""
+        return (3 * self.images, int(self.curves), 3 * self.tracks, 2 * self.tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class FramePanel(QWidget):
         self.mean = QPushButton("mean")
         self.mean.setCheckable(True)
         self.mean.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.mean.setToolTip("The mean diffraction pattern instead of the live frame (P)")
+        self.mean.setToolTip("The mean diffraction pattern instead of the live frame (D)")
         self.mean.hide()
         self.pane.head.addWidget(self.mean)
         self.overlay.moved.connect(self._drag)

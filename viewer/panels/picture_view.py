@@ -158,6 +158,10 @@ class PictureView(pg.GraphicsView):
         left = int(min(max(edge, 0.0), float(self.width() - ASIDE)))
         aside.setGeometry(left, 0, ASIDE, self.height())
 
+    def picture_area(self) -> QRectF:
+        """Where the picture is, in view units."""
+        return QRectF(-0.5, -0.5, self._extent[1], self._extent[0])
+
     def visible_rows(self) -> tuple[float, float]:
         """Top and bottom of the picture in this widget, as far as they are in view."""
         top, bottom = self.to_screen(-0.5, 0).y(), self.to_screen(self._extent[0] - 0.5, 0).y()
