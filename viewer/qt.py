@@ -96,6 +96,8 @@ def application(*, headless: bool) -> QApplication:
     require_qt()
     from PySide6.QtWidgets import QApplication
 
+    from . import theme
+
     running = QApplication.instance()
     if not isinstance(running, QApplication):
         use_platform(headless)
@@ -103,6 +105,7 @@ def application(*, headless: bool) -> QApplication:
         running.setApplicationName("livem")
     _configure_pyqtgraph()
     _require_font()
+    theme.use_chosen()
     return running
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,31 +12,104 @@ import numpy.typing as npt
 import pyqtgraph as pg
 from PySide6.QtWidgets import QWidget
 
+from ..errors import UsageError
 from .colour import GREY
 from .models.chips import Tone
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
 
-WINDOW = "#12151a"
-PANEL = "#191d24"
-BORDER = "#2b323d"
-TEXT = "#e3e8ef"
-MUTED = "#8d98a8"
-GOOD = "#2fbf71"
-WARN = "#f2a93b"
-BAD = "#ff5c5c"
-IDLE = "#5b7694"
+VARIABLE = "LIVEM_THEME"
+"""Environment variable that chooses: "dark" (also without it) or "light"."""
 
-TONES: Mapping[Tone, str] = {"plain": TEXT, "good": GOOD, "warn": WARN, "bad": BAD, "muted": MUTED}
-PILLS: Mapping[Tone, str] = {"plain": IDLE, "good": GOOD, "warn": WARN, "bad": BAD, "muted": IDLE}
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of everything but pictures, which look the same by day and by night."""
+
+    window: str
+    panel: str
+    border: str
+    text: str
+    muted: str
+    good: str
+    warn: str
+    bad: str
+    idle: str
+    curves: tuple[str, ...]
+    """Lines and words on a panel; in the order of `TRACK_COLOURS`, and of about their hues."""
+
 
 # Okabe & Ito's palette, told apart by every kind of colour vision; the dark blue is lightened for a dark
 # background and black is left out.
 DETECTOR_COLOURS = ("#56b4e9", "#e69f00", "#00b184", "#f0e442", "#cc79a7", "#d55e00", "#6f9bff")
-CURVE_COLOURS = DETECTOR_COLOURS
 TRACK_COLOURS = DETECTOR_COLOURS
 
-STYLE = f"""
+THEMES: Mapping[str, Theme] = {
+    "dark": Theme(
+        window="#12151a",
+        panel="#191d24",
+        border="#2b323d",
+        text="#e3e8ef",
+        muted="#8d98a8",
+        good="#2fbf71",
+        warn="#f2a93b",
+        bad="#ff5c5c",
+        idle="#5b7694",
+        curves=DETECTOR_COLOURS,
+    ),
+    "light": Theme(
+        window="#e7eaee",
+        panel="#fbfcfd",
+        border="#c6ccd4",
+        text="#161b22",
+        muted="#56616f",
+        good="#1f9d57",
+        warn="#d98a00",
+        bad="#c62828",
+        idle="#7f9ab8",
+        curves=("#0072b2", "#b07800", "#00805c", "#857a00", "#a8447f", "#c25200", "#3a63c8"),
+    ),
+}
+_now = THEMES["dark"]
+
+
+def use(name: str) -> None:
+    """Take a theme for all windows that are made from now on. UsageError names what there is."""
+    global _now
+    if name not in THEMES:
+        raise UsageError(f"{VARIABLE} is {name!r}; it must be one of {', '.join(THEMES)}")
+    _now = THEMES[name]
+
+
+def use_chosen() -> None:
+    """The theme that the environment names."""
+    use(os.environ.get(VARIABLE) or "dark")
+
+
+def __getattr__(name: str) -> str:
+    """A colour of the theme in use: ``theme.PANEL``."""
+    if name.isupper() and hasattr(_now, name.lower()):
+        return str(getattr(_now, name.lower()))
+    raise AttributeError(f"no colour {name}")
+
+
+def curve_colour(number: int) -> str:
+    """Of a line or a word on a panel; numbers beyond the last begin again."""
+    return _now.curves[number % len(_now.curves)]
+
+
+def tone_colour(tone: Tone) -> str:
+    """Of a word that is plain, good, a warning, bad or beside the point."""
+    return {"plain": _now.text, "good": _now.good, "warn": _now.warn, "bad": _now.bad, "muted": _now.muted}[
+        tone
+    ]
+
+
+def style() -> str:
+    """The style sheet of a window."""
+    WINDOW, PANEL, BORDER, TEXT = _now.window, _now.panel, _now.border, _now.text
+    MUTED, WARN, IDLE = _now.muted, _now.warn, _now.idle
+    return f"""
 QWidget {{ background: {WINDOW}; color: {TEXT}; font-size: 9.5pt; }}
 QFrame#pane {{ background: {PANEL}; border: 1px solid {BORDER}; border-radius: 6px; }}
 QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
@@ -87,9 +162,8 @@ QToolTip {{ color: {TEXT}; background: {PANEL}; border: 1px solid {BORDER}; padd
 
 def pill_style(tone: Tone) -> str:
     """Style of the word that says how things stand."""
-    return (
-        f"background: {PILLS[tone]}; color: #0c1014; font-weight: 700; border-radius: 4px; padding: 3px 12px;"
-    )
+    ground = tone_colour(tone) if tone in ("good", "warn", "bad") else _now.idle
+    return f"background: {ground}; color: #0c1014; font-weight: 700; border-radius: 4px; padding: 3px 12px;"
 
 
 def named(widget: WidgetT, name: str) -> WidgetT:

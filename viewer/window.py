@@ -86,7 +86,7 @@ class ViewerWindow(QMainWindow):
 
     def _build(self) -> None:
         self.setWindowTitle("livem")
-        self.setStyleSheet(theme.STYLE)
+        self.setStyleSheet(theme.style())
         self.resize(*SIZE)
         self.frame = FramePanel(self.session, self.commands, self._clock)
         self.images = ScanImagesPanel(self.session)

@@ -100,6 +100,7 @@ class ColourBar(QWidget):
         area = self._strip_area(line)
         painter.drawImage(area, self._strip)
         painter.setPen(QColor(theme.MUTED))
+        painter.drawRect(area.adjusted(-1.0, -1.0, 0.0, 0.0))
         for height in TICKS:
             y = area.bottom() - height * area.height()
             painter.drawLine(int(area.right()), int(y), int(area.right()) + 3, int(y))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
+from .. import theme
+
 Strokes = list[list[tuple[float, float]]]
 """Lines through points (x, y) in the square from -1 to 1, y down."""
 SHAPES: Mapping[str, Strokes] = {
@@ -24,19 +26,20 @@ SHAPES: Mapping[str, Strokes] = {
 }
 KINDS_DRAWN = tuple(SHAPES)
 OTHER: Strokes = [[(-0.7, 0), (0, -0.7), (0.7, 0), (0, 0.7), (-0.7, 0)]]
-COLOURS: Mapping[str, str] = {
-    "nucleation": "#00b184",
-    "dissolution": "#d55e00",
-    "coalescence": "#e69f00",
-    "splitting": "#56b4e9",
-}
+NUMBERS: Mapping[str, int] = {"nucleation": 2, "dissolution": 5, "coalescence": 1, "splitting": 0}
+"""Places in the theme's colours; the other kinds are grey."""
 PLAIN = "#c0c8d4"
 ICON = 16
 
 
 def colour_of_event(kind: str) -> QColor:
-    """Its colour, which only helps: the shape tells."""
-    return QColor(COLOURS.get(kind, PLAIN))
+    """Its colour over a picture, which only helps: the shape tells."""
+    return QColor(theme.TRACK_COLOURS[NUMBERS[kind]] if kind in NUMBERS else PLAIN)
+
+
+def panel_colour_of_event(kind: str) -> QColor:
+    """Its colour in lists and plots."""
+    return QColor(theme.curve_colour(NUMBERS[kind]) if kind in NUMBERS else theme.MUTED)
 
 
 def event_path(kind: str, size: float = 1.0) -> QPainterPath:
@@ -69,7 +72,7 @@ def event_icon(kind: str, ratio: float = 1.0) -> QIcon:
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     middle = QRectF(0, 0, ICON, ICON).center()
-    painter.setPen(QPen(colour_of_event(kind), 1.8))
+    painter.setPen(QPen(panel_colour_of_event(kind), 1.8))
     painter.drawPath(event_path(kind, 0.36 * ICON).translated(middle))
     painter.end()
     return QIcon(picture)

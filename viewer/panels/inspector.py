@@ -34,21 +34,22 @@ SPACING = 8
 SPECTRUM_RULE = ContrastRule(low_percent=5.0, high_percent=99.99)
 PERIOD_S = 0.2
 """Five times a second is as fast as a plot can be read."""
-LINE_COLOUR, REGION_COLOUR = "#f0e442", "#56b4e9"
+LINE, REGION = 3, 0
+"""Places in the theme's colours: over the picture, and on the panels."""
 REDUCED = "of a frame that was made smaller there is nothing to measure"
 
 
 class PlotPane(QFrame):
     """A plot with a title."""
 
-    def __init__(self, colour: str) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
         self.setObjectName("pane")
+        colour = theme.curve_colour(number)
         self.title = theme.named(QLabel(), "title")
         self.title.setStyleSheet(f"border-left: 4px solid {colour}; padding-left: 6px;")
         self.plot = plain_plot()
-        self.line = add_line(self.plot, 0)
-        self.line.setPen(pg.mkPen(colour, width=1))
+        self.line = add_line(self.plot, number)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 6)
         layout.addWidget(self.title)
@@ -71,7 +72,7 @@ class Inspector(QWidget):
         self._drawn: object = None
         self._asked: tuple[str, int] | None = None
         self._trace = RegionTrace()
-        self.profile, self.region = PlotPane(LINE_COLOUR), PlotPane(REGION_COLOUR)
+        self.profile, self.region = PlotPane(LINE), PlotPane(REGION)
         self.spectrum = ImagePane("inferno", SPECTRUM_RULE)
         self.spectrum.set_transfer("log")
         self.line: pg.LineSegmentROI | None = None
@@ -106,7 +107,9 @@ class Inspector(QWidget):
             (top, left), (height, width) = self._middle()
             y = top + 0.5 * height
             ends = [(left, y), (left + width, y)]
-            self.line = pg.LineSegmentROI(ends, pen=pg.mkPen(LINE_COLOUR, width=2), hoverPen=theme.WARN)
+            self.line = pg.LineSegmentROI(
+                ends, pen=pg.mkPen(theme.TRACK_COLOURS[LINE], width=2), hoverPen=theme.WARN
+            )
             self._add(self.line)
         self.profile.setVisible(self.line is not None)
         self._changed()
@@ -118,7 +121,7 @@ class Inspector(QWidget):
             self.box = None
         else:
             (top, left), (height, width) = self._middle()
-            pen = pg.mkPen(REGION_COLOUR, width=2)
+            pen = pg.mkPen(theme.TRACK_COLOURS[REGION], width=2)
             self.box = pg.RectROI((left, top), (width, height), pen=pen, hoverPen=theme.WARN)
             self._add(self.box)
         self.region.setVisible(self.box is not None)

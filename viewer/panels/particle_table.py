@@ -40,8 +40,7 @@ class ParticleRows(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ForegroundRole and index.column() == 0:
-            identity = self.table.id_at(index.row()) or 0
-            return QColor(theme.TRACK_COLOURS[identity % len(theme.TRACK_COLOURS)])
+            return QColor(theme.curve_colour(self.table.id_at(index.row()) or 0))
         return None
 
     def headerData(

@@ -32,8 +32,7 @@ def plain_plot() -> pg.PlotWidget:
 
 def add_line(plot: pg.PlotWidget, number: int) -> pg.PlotDataItem:
     """A line in the colour of its number; of many points the extremes stay."""
-    colour = theme.CURVE_COLOURS[number % len(theme.CURVE_COLOURS)]
-    line = plot.plot(pen=pg.mkPen(colour, width=1), connect="finite")
+    line = plot.plot(pen=pg.mkPen(theme.curve_colour(number), width=1), connect="finite")
     # "peak" keeps the extremes that a plain stride would lose.
     line.setDownsampling(auto=True, method="peak")
     line.setClipToView(True)

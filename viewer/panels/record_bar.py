@@ -88,4 +88,4 @@ class RecordBar(QFrame):
 
     def _say(self, text: str, tone: Tone) -> None:
         self.said.setText(text)
-        self.said.setStyleSheet(f"color: {theme.TONES[tone]};")
+        self.said.setStyleSheet(f"color: {theme.tone_colour(tone)};")

@@ -26,7 +26,7 @@ class SizeHistogramPanel(QFrame):
         self._shown: SizeHistogram | None = None
         self.title = theme.named(QLabel("Radius"), "title")
         self.plot = plain_plot()
-        colour = QColor(theme.CURVE_COLOURS[0])
+        colour = QColor(theme.curve_colour(0))
         fill = QColor(colour)
         fill.setAlpha(FILL)
         self.bars = pg.PlotCurveItem(
@@ -34,7 +34,7 @@ class SizeHistogramPanel(QFrame):
         )
         self.plot.addItem(self.bars)
         self.mean, self.median = (
-            pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.CURVE_COLOURS[number], width=2, style=style))
+            pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.curve_colour(number), width=2, style=style))
             for number, style in ((1, Qt.PenStyle.SolidLine), (3, Qt.PenStyle.DashLine))
         )
         for line in (self.mean, self.median):

@@ -93,6 +93,8 @@ class StatusBar(QFrame):
 def chip_html(chip: Chip) -> str:
     """Label in grey, value in the colour of its tone."""
     weight = "700" if chip.tone in ("bad", "warn") else "400"
-    value = f'<span style="color:{theme.TONES[chip.tone]};font-weight:{weight}">{escape(chip.text)}</span>'
+    value = (
+        f'<span style="color:{theme.tone_colour(chip.tone)};font-weight:{weight}">{escape(chip.text)}</span>'
+    )
     label = f'<span style="color:{theme.MUTED}">{escape(chip.label)}</span> ' if chip.label else ""
     return label + value

@@ -12,7 +12,7 @@ from .. import theme
 from ..models.happenings import Happening
 from ..models.numbers import value_text
 from ..models.tracking import History, Line
-from .event_marks import colour_of_event, event_path
+from .event_marks import event_path, panel_colour_of_event
 from .plots import MARGIN, add_line, plain_plot, set_ranges, span
 
 MARKS = 300
@@ -65,7 +65,7 @@ class TimePlot(QFrame):
             {
                 "pos": (x, y),
                 "symbol": event_path(kind, 0.45),
-                "pen": pg.mkPen(colour_of_event(kind), width=1.5),
+                "pen": pg.mkPen(panel_colour_of_event(kind), width=1.5),
             }
             for x, kind in places
             if x is not None and across[0] <= x <= across[1]
