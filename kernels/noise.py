@@ -20,6 +20,9 @@ ROOTS_LEAST = 2 * math.sqrt(3 / 8)
 """Anscombe's transform of 0 electrons without read noise."""
 MOST_ELECTRONS = 1e18
 """The noise of more is below the 1e-7 that float32 resolves, and Poisson draws end at 9.2e18."""
+MOST_READ = 1000.0
+"""Electrons of read noise from which on stabilised values are told from those without electrons: at 1e9, as
+of a camera whose values do not scatter the more the brighter they are, all would be one number."""
 PATCH = 8
 """Side of the patches whose variance counts once, in pixels."""
 LOW_QUARTER_63 = 0.8748
@@ -57,6 +60,7 @@ class NoiseModel:
 
         2 sqrt(n + 3/8 + s^2), n and s the value and the read noise in electrons, 0 where the root would be
         of a negative number (Starck, Murtagh & Bijaoui, Image Processing and Data Analysis, 1998, eq. 2.37).
+        Less 2 s where s is above `MOST_READ`: float32 would no longer resolve the noise.
         """
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)
         out = np.empty_like(flat)
@@ -238,17 +242,19 @@ def _line(x: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, floa
 @njit("void(f4[::1], f8, f8, f8, f4[::1])", nogil=True, cache=True)
 def _stabilise(values: Values, gain: float, offset: float, read_noise: float, out: Values) -> None:
     """See `NoiseModel.stabilise`."""
-    base = 0.375 + (read_noise / gain) ** 2
+    read = read_noise / gain
+    base, zero = 0.375 + read**2, 2 * read if read > MOST_READ else 0.0
     for i in range(values.size):
-        out[i] = 2 * math.sqrt(max((values[i] - offset) / gain + base, 0.0))
+        out[i] = 2 * math.sqrt(max((values[i] - offset) / gain + base, 0.0)) - zero
 
 
 @njit("void(f4[::1], f8, f8, f8, f4[::1])", nogil=True, cache=True)
 def _unstabilise(values: Values, gain: float, offset: float, read_noise: float, out: Values) -> None:
     """See `NoiseModel.unstabilise`."""
-    base = 0.125 + (read_noise / gain) ** 2
+    read = read_noise / gain
+    base, zero = 0.125 + read**2, 2 * read if read > MOST_READ else 0.0
     for i in range(values.size):
-        d = max(np.float64(values[i]), ROOTS_LEAST)
+        d = max(np.float64(values[i]) + zero, ROOTS_LEAST)
         root = math.sqrt(1.5)
         bend = (0.25 * root + (-1.375 + 0.625 * root / d) / d) / d
         out[i] = gain * max(0.25 * d * d + bend - base, 0.0) + offset

@@ -23,10 +23,10 @@ TAPER = 2.0
 """Beta of the Kaiser window."""
 THRESHOLD = 2.7
 """Standard deviations."""
-FOLLOWS = 1.1
+FOLLOWS = 1.2
 """Divergence of the second stage in that with given factors: they follow the noise themselves. Fitted on
 pictures whose truth is known."""
-FOLLOWS_AGAIN = 1.3
+FOLLOWS_AGAIN = 1.4
 """The same where the pilot comes out of the second stage."""
 MEAN = np.float32(1e18)
 """Stands for the window's mean where coefficients are judged: it always stays."""

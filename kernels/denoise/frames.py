@@ -33,7 +33,8 @@ BRIGHTEST = 2e9
 SPARSE = CosineWindows(16, 8)
 SMALL, MEDIUM, LARGE = CosineWindows(8, 2), CosineWindows(16, 4), CosineWindows(32, 8)
 CELLS, CRYSTALS = FourierWindows(64, 32), FourierWindows(128, 64)
-ALIKE = AlikeNeighbours()
+OF_LARGE = np.float32(0.3)
+"""Share of the large windows in what is asked which neighbours look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,10 @@ def _fine(frame: Plane) -> Plane:
 
 def _full(frame: Plane) -> Plane:
     cosines = _cosines(frame)
-    pilot = cosines.values
-    again = LARGE.shrunk(frame, pilot, FOLLOWS_AGAIN).estimate()
-    return mixture(frame, [cosines, again, *_waves(frame), ALIKE.mean(frame, pilot)])
+    again = LARGE.shrunk(frame, cosines.values, FOLLOWS_AGAIN).estimate()
+    pilot = cosines.values + OF_LARGE * (again.values - cosines.values)
+    alike = AlikeNeighbours.by(float(cosines.freedom.mean())).mean(frame, pilot)
+    return mixture(frame, [cosines, again, *_waves(frame), alike])
 
 
 def _waves(frame: Plane) -> list[Estimate]:

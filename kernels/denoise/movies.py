@@ -22,8 +22,10 @@ FIRST, SECOND = Patches(8, 4), Patches(8, 2)
 GAINS = (0.5, 0.125)
 """Weight of a new frame in the short and in the long memory; a third one of 1/32 lost 0.4 dB on movies in
 which particles diffuse."""
-ANOTHER_SCENE = 0.25
-"""Mean square change, in noise variances, from which on the past is forgotten as a whole."""
+ANOTHER_SCENE, OF_PICTURE = 0.25, 0.5
+"""Mean square change, in noise variances, from which on the past is forgotten as a whole; where that is also
+so much of the picture's own variance. The noise of many electrons is little: what moves in bright frames
+changes by more than it, and is known nevertheless (0.1 dB at 20 electrons a pixel)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +175,8 @@ class MovieFilter:
         flow = block_flow(alone, self._last)
         if flow.any():
             self._move(flow)
-        if float(np.mean((alone - self._last) ** 2)) > ANOTHER_SCENE:
+        change = float(np.mean((alone - self._last) ** 2))
+        if change > max(ANOTHER_SCENE, OF_PICTURE * float(alone.var())):
             self.reset()
 
     def _estimate(self, frame: Image) -> Estimate:

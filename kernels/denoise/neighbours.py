@@ -18,6 +18,9 @@ from .overlap import Estimate, Plane
 
 BAND = 32
 """Rows whose pairs are made before those of others: they stay in the cache."""
+FURTHEST, SLOPE, MOST = 0.24, 7.0, 0.44
+"""Of patches that are alike, by the noise that is left in the pilot: the more, the farther are those apart
+that show the same. Fitted like `FOLLOWS`."""
 FOLLOWS = 1.2
 """Divergence in that of weights taken as given: they follow the noise of the pilot. Fitted on pictures whose
 truth is known."""
@@ -31,6 +34,11 @@ class AlikeNeighbours:
     """px, radius of the disk; half a pixel more still counts."""
     furthest: float = 0.37
     """Mean squared difference of two patches, in variances of the noise, from which the weight is 0."""
+
+    @classmethod
+    def by(cls, freedom: float) -> AlikeNeighbours:
+        """For a pilot of so many degrees of freedom a pixel."""
+        return cls(furthest=min(FURTHEST + SLOPE * freedom, MOST))
 
     def mean(self, frame: Plane, pilot: Plane) -> Estimate:
         """Weighted means of the frame.

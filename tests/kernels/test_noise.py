@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.kernels.noise import NoiseModel, noise_of_image, noise_of_movie, noise_of_visits
+from livem.kernels.noise import MOST_READ, NoiseModel, noise_of_image, noise_of_movie, noise_of_visits
 
 models = st.builds(
     NoiseModel,
@@ -31,11 +31,17 @@ def scene(n=256):
 
 def reference_stabilised(model, values):
     n, s = (values - model.offset) / model.gain, model.read_noise / model.gain
-    return 2 * np.sqrt(np.maximum(n + 3 / 8 + s**2, 0))
+    return 2 * np.sqrt(np.maximum(n + 3 / 8 + s**2, 0)) - reference_zero(s)
+
+
+def reference_zero(s):
+    """Of what stabilised values are told from, s the read noise in electrons."""
+    return 2 * s if s > MOST_READ else 0.0
 
 
 def reference_unstabilised(model, stabilised):
-    d, s = np.maximum(stabilised, 2 * np.sqrt(3 / 8)), model.read_noise / model.gain
+    s = model.read_noise / model.gain
+    d = np.maximum(stabilised + reference_zero(s), 2 * np.sqrt(3 / 8))
     r = np.sqrt(3 / 2)
     n = d**2 / 4 + r / (4 * d) - 11 / (8 * d**2) + 5 * r / (8 * d**3) - 1 / 8 - s**2
     return model.gain * np.maximum(n, 0) + model.offset
@@ -46,7 +52,8 @@ def reference_unstabilised(model, stabilised):
 def test_both_transforms_are_their_formulas(model, values):
     values = np.array(values, np.float32)
     stabilised = model.stabilise(values)
-    np.testing.assert_allclose(stabilised, reference_stabilised(model, values.astype(float)), rtol=1e-6)
+    wanted = reference_stabilised(model, values.astype(float))
+    np.testing.assert_allclose(stabilised, wanted, rtol=1e-6, atol=1e-9)
     back = model.unstabilise(stabilised)
     scale = model.gain + abs(model.offset) + model.read_noise**2 / model.gain
     wanted = reference_unstabilised(model, stabilised.astype(float))
@@ -80,6 +87,16 @@ def test_the_variance_is_that_of_the_electrons_and_of_reading(model, electrons):
     wanted = model.gain**2 * electrons + model.read_noise**2
     assert float(model.variance(expected)) == pytest.approx(wanted, rel=1e-9, abs=1e-9 * model.gain * 100)
     assert float(model.variance(model.offset - 1)) == pytest.approx(model.read_noise**2)
+
+
+def test_read_noise_alone_is_stabilised_too():
+    """As of a camera whose gain nobody could tell: 4e9 electrons of it."""
+    model = NoiseModel(2.6e-10, 0.0, 0.96)
+    truth = np.linspace(110, 165, 4096)
+    values = (truth + 0.96 * np.random.default_rng(0).standard_normal(truth.size)).astype(np.float32)
+    stabilised = model.stabilise(values)
+    assert np.std(stabilised - model.stabilise(truth)) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(model.unstabilise(stabilised), values, atol=0.01)
 
 
 @pytest.mark.parametrize("k", [2, 5, 20])

@@ -81,6 +81,16 @@ def test_another_scene_begins_anew():
     np.testing.assert_array_equal(estimate.values, MovieFilter().add(MODEL.stabilise(after[0])).values)
 
 
+def test_a_bright_movie_that_moves_keeps_its_past():
+    """What moves changes by more than the noise of many electrons, and is known nevertheless."""
+    places = [[(20 + 0.9 * n, 24), (40, 44 - 0.8 * n)] for n in range(10)]
+    truth = 40 + 10 * np.sum([disks([both[k] for both in places], 9, 40.0) for k in range(2)], axis=0)
+    movie = MovieFilter()
+    for frame in MODEL.stabilise(counted(truth.astype(np.float32))):
+        movie.add(frame)
+    assert movie.frames == 10
+
+
 def test_a_drift_that_is_told_costs_little():
     resting = disks([(32, 32)] * 20, 8, 3.0)
     places = [(32 + 0.5 * i, 25 + 0.5 * i) for i in range(20)]
