@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 SOURCES: Mapping[str, str] = {
     "4dstem": "sim:4dstem?scan=96x96&fps=2000",
     "sparse": "sim:sparse?fps=4000",
-    "insitu": "sim:insitu?frames=150",
+    "insitu": "sim:insitu?frames=150&dose=5",
 }
 """What is shown without a window: about 5 s each."""
 WINDOW_SOURCES: Mapping[str, str] = {
     "4dstem": "sim:4dstem?scan=128x128&fps=2000&repeats=40",
     "sparse": "sim:sparse?fps=2000&repeats=40",
-    "insitu": "sim:insitu?frames=9000",
+    "insitu": "sim:insitu?frames=9000&dose=5",
 }
 """What is shown in a window: some five minutes, to be played with."""
+DEMO_BUDGET_MS = 100.0
+"""For a frame without its noise: three processes of the demo share the machine with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,20 @@ def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -
 
 
 def _pipeline(demo: Demo) -> Pipeline:
-    """What a session without a file computes; for a sparse scan also its picture, beside the truth."""
+    """What a session without a file computes, and an estimate beside the truth: of a sparse scan its picture,
+    of a movie its frames without their noise."""
     from ..pipeline import ConsumerConfig, Pipeline
 
+    estimates: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+        "sparse": ("inpaint", {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}),
+        "insitu": ("denoise", {"truth": str(demo.truth / "movie.npy"), "budget_ms": DEMO_BUDGET_MS}),
+    }
     pipeline = Pipeline()
-    if demo.name != "sparse":
+    if demo.name not in estimates:
         return pipeline
-    params = {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}
-    return replace(
-        pipeline, consumers=(*pipeline.consumers, ConsumerConfig("inpaint", "inpaint", params=params))
-    )
+    type_, params = estimates[demo.name]
+    consumers = (*pipeline.consumers, ConsumerConfig(type_, type_, params=params))
+    return replace(pipeline, consumers=consumers)
 
 
 def _stop_with_window(session: Session, status: Mapping[str, Any]) -> None:

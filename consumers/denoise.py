@@ -21,11 +21,13 @@ from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
 from .dead_pixels import MASKING, Masking, PixelMask
-from .denoise_options import MOVIE, OPTIONS, DenoiseOptions
+from .denoise_components import PatternFilter
+from .denoise_options import COMPONENTS, MOVIE, OPTIONS, DenoiseOptions
 from .denoise_quality import Quality, Step, steps_for
 from .dose import counts_per_electron, number_of
 from .option_values import AUTO
 from .pool import default_threads
+from .truth import Truth
 
 Image = npt.NDArray[np.float32]
 
@@ -33,7 +35,10 @@ QUEUE, QUEUE_BYTES = 64, 256 << 20
 """What waits at most; older frames are passed over, and counted."""
 LOOKED_AT = 8
 """Frames from whose scatter gain and read noise are taken."""
+WITH_PAST = (MOVIE, COMPONENTS)
+"""Methods for which every frame counts; of others the newest alone is denoised."""
 NOISE = ("gain", "offset", "read_noise")
+RESIDUAL = {"estimate": False, "kind": "residual"}
 CALIBRATION = ("pixel_size", "pixel_unit")
 
 
@@ -68,18 +73,20 @@ class _Chain:
     drift: DriftTracker | None
     movie: MovieFilter | None
     single: FrameFilter | None
+    patterns: PatternFilter | None
 
     @classmethod
     def of(cls, step: Step, noise: NoiseModel, options: DenoiseOptions) -> _Chain:
         own = _binned_noise(noise, step.binning)
-        is_movie = step.method == MOVIE
+        is_movie, is_stack = step.method == MOVIE, step.method == COMPONENTS
         return cls(
             step,
             own,
             SpikeFilter(own) if options.spikes else None,
             DriftTracker() if options.drift and is_movie else None,
             MovieFilter(default_threads()) if is_movie else None,
-            None if is_movie else FrameFilter(own, step.method),
+            None if is_movie or is_stack else FrameFilter(own, step.method),
+            PatternFilter() if is_stack else None,
         )
 
     def run(self, index: int, frame: Image) -> Shown:
@@ -94,12 +101,14 @@ class _Chain:
     def _estimate(self, values: Image) -> Image:
         if self.single is not None:
             return self.single(values)
-        assert self.movie is not None
         known = np.isfinite(values)
         if not known.any():
             return np.full_like(values, np.nan)
         stabilised = self.noise.stabilise(values)
         stabilised[~known] = np.nan
+        if self.patterns is not None:
+            return self.noise.unstabilise(self.patterns.add(stabilised))
+        assert self.movie is not None
         shift = (0.0, 0.0) if self.drift is None else self.drift.add(stabilised)
         return self.noise.unstabilise(self.movie.add(stabilised, shift).values)
 
@@ -138,6 +147,7 @@ class Denoise(Consumer[Shots | None]):
     name : the consumer's name.
     method, budget_ms, hz, gain, offset, read_noise, spikes, drift : see `DenoiseOptions`.
     pixel_mask, dead_pixels : pixels that are not to be used, as of the preview.
+    truth : a .npy movie (n, h, w) to compare with, for simulations.
 
     Notes
     -----
@@ -164,9 +174,11 @@ class Denoise(Consumer[Shots | None]):
         drift: bool = False,
         pixel_mask: bool = True,
         dead_pixels: Any = None,
+        truth: str = "",
     ) -> None:
         super().__init__(name)
         self._where = f"consumer {name!r} (denoise)"
+        self._truth = Truth(self._where, truth)
         values = {
             "method": method,
             "budget_ms": budget_ms,
@@ -228,7 +240,7 @@ class Denoise(Consumer[Shots | None]):
         return self._outputs(now)
 
     def set(self, name: str, value: Any) -> bool:
-        """Change any parameter; the past of a movie is forgotten with the method."""
+        """Change any parameter but ``truth``; the past of a movie is forgotten with the method."""
         if name in MASKING:
             self._masking = self._masking.changed(name, value)
         elif name in OPTIONS:
@@ -272,18 +284,19 @@ class Denoise(Consumer[Shots | None]):
 
         Without a time: all of it.
         """
-        if until is not None and now.quality.step.method != MOVIE:
+        if until is not None and now.quality.step.method not in WITH_PAST:
             now.passed_over += max(len(now.waiting) - 1, 0)
             while len(now.waiting) > 1:
                 now.waiting.popleft()
         while now.waiting:
             index, frame = now.waiting.popleft()
-            began = time.monotonic()
+            began, cpu_s = time.monotonic(), time.process_time()
             now.shown = self._chain(now, values := self._values(now, frame)).run(index, values)
             now.denoised += 1
             if until is not None:
-                now.quality.took(time.monotonic() - began)
-                if time.monotonic() >= until:
+                ended = time.monotonic()
+                now.quality.took(ended - began, time.process_time() - cpu_s, ended)
+                if ended >= until:
                     return
 
     def _values(self, now: _Now, frame: npt.NDArray[Any]) -> Image:
@@ -326,6 +339,7 @@ class Denoise(Consumer[Shots | None]):
             "method": shown.step.method,
             "quality": str(shown.step),
             "is_reduced": now.quality.is_reduced,
+            "budget_ms": 1e3 * now.quality.budget_s,
             "gain": noise.gain,
             "offset": noise.offset,
             "read_noise": noise.read_noise,
@@ -336,10 +350,14 @@ class Denoise(Consumer[Shots | None]):
         }
         told = {"spread": shown.residual.spread, "correlation": shown.residual.correlation}
         attrs |= {f"residual_{name}": value for name, value in told.items() if np.isfinite(value)}
+        known = int(np.count_nonzero(np.isfinite(shown.residual.values)))
+        attrs["residual_limit"] = 3 / max(known, 1) ** 0.5
+        if (usual := now.quality.usual_s) is not None:
+            attrs["ms"] = 1e3 * usual
         outputs = [
-            _picture("image", shown.estimate, unit, attrs),
-            _picture("raw", shown.raw, unit, place),
-            _picture("residual", shown.residual.values, "", attrs | {"estimate": False}),
+            _picture("image", shown.estimate, unit, attrs | self._distance(shown, shown.estimate)),
+            _picture("raw", shown.raw, unit, place | self._distance(shown, shown.raw)),
+            _picture("residual", shown.residual.values, "sigma", attrs | RESIDUAL),
         ]
         drift = now.chain.drift if now.chain is not None else None
         if drift is not None and len(curve := drift.curve):
@@ -347,6 +365,11 @@ class Denoise(Consumer[Shots | None]):
             labels = {"x_label": "frame", "names": ["y", "x"]}
             outputs.append(Output("drift", "curve", arrays, {"x": "", "y": "px"}, labels, hz=5.0))
         return outputs
+
+    def _distance(self, shown: Shown, image: Image) -> dict[str, float]:
+        """From the truth of a simulation."""
+        psnr = self._truth.psnr_of_frame(image, shown.index, shown.step.binning)
+        return {} if psnr is None else {"psnr": psnr}
 
 
 def binned(frame: Image, side: int) -> Image:

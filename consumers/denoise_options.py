@@ -11,8 +11,8 @@ from ..kernels.denoise.frames import METHODS
 from .detector_values import hint
 from .option_values import AUTO, check_number
 
-MOVIE, FRAMES = "movie", "frames"
-CHOICE = (AUTO, MOVIE, FRAMES, *METHODS)
+MOVIE, FRAMES, COMPONENTS = "movie", "frames", "components"
+CHOICE = (AUTO, MOVIE, FRAMES, COMPONENTS, *METHODS)
 HZ = (0.1, 100.0)
 BUDGET_MS = (1.0, 60_000.0)
 MOST = 1e12
@@ -24,7 +24,8 @@ class DenoiseOptions:
 
     method: str = AUTO
     """"movie" uses the frames before; "frames" takes each alone, at the best level that is fast enough;
-    "auto": "movie" unless the series is a scan; or one method of `kernels.denoise.frames.METHODS`."""
+    "components": as what all patterns of a diffraction stack share; "auto": "movie", of a scan "frames";
+    or one method of `kernels.denoise.frames.METHODS`."""
     budget_ms: float = 40.0
     """Time for a frame; what needs more is done at a lower quality."""
     hz: float = 30.0

@@ -26,7 +26,7 @@ from .sparse_delay import Delay, delay_of
 from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
 from .sparse_pictures import distances, pictures
 from .sparse_samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
-from .sparse_truth import Truth
+from .truth import Truth
 
 PONDER_SHARE, SETTLED_SHARE = 6, 30
 """After a piece of pondering that took t, the next begins 6 t after its start; 30 t once

@@ -353,7 +353,7 @@ class TorchScript(Consumer[Newest | None]):
             shown = live if image.ndim == 2 else live[..., None]
             arrays = {"image": np.where(shown, image, np.float32(np.nan)), "valid": live}
         meta = {key: now.series.meta[key] for key in CALIBRATION if key in now.series.meta}
-        return Output(name, "image", arrays, {"image": unit}, {**meta, **attrs})
+        return Output(name, "image", arrays, {"image": unit}, {**meta, "of_frame": True, **attrs})
 
     def _empty(self, now: _Open, why: str) -> Sequence[Output]:
         """Instead of an estimate: nothing is valid, and why."""

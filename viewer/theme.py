@@ -116,6 +116,12 @@ QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
 QFrame#pane QWidget {{ background: {PANEL}; border: none; }}
 QLabel#title {{ font-weight: 600; }}
 QLabel#reading {{ color: {MUTED}; }}
+QFrame#pane QLabel#badge {{
+    background: {WARN}; color: #201503; font-weight: 600; font-size: 8.5pt; border-radius: 4px;
+    padding: 0 6px;
+}}
+QLabel#making {{ color: {MUTED}; }}
+QLabel#making[doubtful="true"] {{ color: {WARN}; font-weight: 600; }}
 QFrame#bar {{ background: {PANEL}; border-top: 1px solid {BORDER}; }}
 QFrame#bar QLabel {{ background: transparent; }}
 QLabel#banner {{ color: #201503; background: {WARN}; font-weight: 600; padding: 6px 12px; }}
@@ -170,6 +176,13 @@ def named(widget: WidgetT, name: str) -> WidgetT:
     """The widget, with the name by which STYLE finds it."""
     widget.setObjectName(name)
     return widget
+
+
+def restyle(widget: QWidget, name: str, value: bool) -> None:
+    """Set a property by which STYLE tells widgets of one name apart."""
+    widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
 
 
 def colour_map(name: str) -> npt.NDArray[np.uint8]:

@@ -133,6 +133,10 @@ class Acquisition(ABC):
         """Arrays that belong to the series, by messages.TABLES' names."""
         return {}
 
+    def clean(self, first: int, n: int) -> Array | None:
+        """(n, h, w) expected values of frames, without their noise; None when unknown."""
+        return None
+
     @abstractmethod
     def truth(self) -> Mapping[str, Array]:
         """Ground truth by name: images (ny, nx), tables as structured arrays; empty when unknown."""

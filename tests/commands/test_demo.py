@@ -19,13 +19,13 @@ from livem.stream.simulate.catalogue import open_acquisition
 SMALL = {
     "4dstem": "sim:4dstem?shape=64x64&scan=48x48&fps=2000",
     "sparse": "sim:sparse?scan=64x64&fps=2000",
-    "insitu": "sim:insitu?shape=128x128&frames=40",
+    "insitu": "sim:insitu?shape=128x128&frames=40&dose=5",
 }
 FRAMES = {"4dstem": 48 * 48, "sparse": 64 * 64 // 4, "insitu": 40}
 SHOWN = {
     "4dstem": ("vd.bf", "vd.haadf", "preview.frame"),
     "sparse": ("vd.value", "inpaint.image"),
-    "insitu": ("preview.frame",),
+    "insitu": ("preview.frame", "denoise.image", "denoise.raw"),
 }
 """Result images that a snapshot shows in grey or in one colour map (a centre of mass is shown in hues)."""
 SMALLEST_PANE = 150
@@ -50,6 +50,8 @@ def test_all_demos_are_exact_and_their_snapshots_show_their_results(
             values = np.load(series["results"][topic])
             likeness = [alike(values, pane) for pane in panes]
             assert max(likeness, default=0.0) > 0.9, (series["demo"], topic, likeness)
+        if series["demo"] == "insitu":
+            assert_nearer_to_the_truth(series["results"], folder / "truth" / "movie.npy")
         if series["demo"] == "sparse":
             assert_true_picture(Path(series["results"]["inpaint.image"]), folder / "truth" / "haadf.npy")
 
@@ -63,6 +65,20 @@ def assert_true_picture(file: Path, truth: Path) -> None:
     assert said["psnr"] == pytest.approx(20 * np.log10(np.ptp(expected) / error))
     assert said["psnr"] > 25
     assert 0.5 < said["held_out_error"][0] / error < 2
+
+
+def assert_nearer_to_the_truth(results: dict[str, str], truth: Path) -> None:
+    """The last frame without its noise, beside the same frame as it came: both say how far they are."""
+    said, movie = {}, np.load(truth)
+    for name in ("image", "raw"):
+        file = Path(results[f"denoise.{name}"])
+        attrs = json.loads(file.with_suffix(".json").read_text())["attrs"]
+        expected = movie[attrs["index"]].astype(np.float64)
+        assert (attrs["index"], attrs["factor"]) == (FRAMES["insitu"] - 1, 1)
+        error = np.sqrt(np.mean((np.load(file) - expected) ** 2))
+        said[name] = attrs["psnr"]
+        assert said[name] == pytest.approx(20 * np.log10(np.ptp(expected) / error), abs=0.01)
+    assert said["image"] > said["raw"] + 10
 
 
 def assert_exact(series: dict[str, Any], frames: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.denoise import Denoise, binned
-from livem.consumers.denoise_quality import Quality, Step, steps_for
 from livem.consumers.testing import ConsumerTests, example_series, run, snapshot, split
 from livem.errors import PipelineError
 from livem.stream.series import Scan, Series, SeriesKey
@@ -84,6 +84,7 @@ def test_each_block_or_all_at_once_is_the_same_also_when_worked_live() -> None:
         while live.work_in() is not None:
             live.work()
     found = snapshot(live.close())
+    assert found["image"]["attrs"].pop("ms") > 0, "time is told of live frames alone"
     assert found["image"]["attrs"] == expected["image"]["attrs"]
     for name, output in expected.items():
         np.testing.assert_allclose(found[name]["arrays"]["image"], output["arrays"]["image"], rtol=1e-5)
@@ -113,7 +114,7 @@ def test_dead_and_unknown_pixels_are_estimated_from_their_surroundings() -> None
 
 
 @pytest.mark.parametrize("value", [0.0, 65535.0, np.nan, -5.0])
-@pytest.mark.parametrize("method", ["movie", "frames"])
+@pytest.mark.parametrize("method", ["movie", "frames", "components", "gaussian", "median"])
 def test_frames_that_say_nothing_do_no_harm(method: str, value: float) -> None:
     series = a_series("float32", counts_per_electron=1.0)
     flat = np.full((3, *SHAPE), value)
@@ -124,6 +125,56 @@ def test_frames_that_say_nothing_do_no_harm(method: str, value: float) -> None:
     _, frames = a_movie()
     consumer.merge(consumer.process(frames_of(series, frames, 3)))
     assert np.isfinite(snapshot(consumer.close())["image"]["arrays"]["image"]).all()
+
+
+def test_patterns_of_a_stack_share_their_components() -> None:
+    rng = np.random.default_rng(5)
+    parts = rng.gamma(2.0, 2.0, (3, *SHAPE))
+    mixed = rng.dirichlet(np.ones(3), 96)
+    truth = np.einsum("nk,kyx->nyx", mixed, parts)
+    series = Series(
+        SeriesKey(bytes(8), 1), SHAPE, "float32", scan=Scan((8, 12)), meta={"counts_per_electron": 1.0}
+    )
+    frames = rng.poisson(truth).astype(np.float32)
+    frames[:, 3, 4] = np.nan
+    shown = run(Denoise("quiet", "components"), series, [frames_of(series, frames)])
+    image = shown["image"]["arrays"]["image"]
+    assert np.isnan(image[3, 4])
+    known = np.isfinite(image)
+    assert rms(image[known], truth[-1][known]) < 0.35 * rms(frames[-1][known], truth[-1][known])
+    assert shown["image"]["attrs"]["method"] == "components"
+    few = run(Denoise("quiet", "components", spikes=False), series, [frames_of(series, frames[:3])])
+    mean = few["image"]["arrays"]["image"]
+    assert rms(mean[known], truth[:3].mean(axis=0)[known]) < rms(frames[2][known], truth[2][known])
+
+
+def test_a_series_of_another_size_begins_anew() -> None:
+    consumer = Denoise("quiet")
+    for number, shape in enumerate([(48, 64), (64, 40), (9, 8)]):
+        series = Series(SeriesKey(bytes(8), number), shape, "uint16", meta={"counts_per_electron": 1.0})
+        frames = np.random.default_rng(number).poisson(4.0, (5, *shape))
+        shown = run(consumer, series, [frames_of(series, frames)])
+        assert shown["image"]["arrays"]["image"].shape == shape
+        assert (shown["image"]["attrs"]["denoised"], shown["image"]["attrs"]["index"]) == (5, 4)
+
+
+def test_pictures_say_how_far_they_are_from_the_truth(tmp_path: Path) -> None:
+    series, (truth, frames) = a_series(counts_per_electron=1.0), a_movie()
+    consumer = Denoise("quiet", truth=str(tmp_path / "movie.npy"))
+    assert "psnr" not in run(consumer, series, [frames_of(series, frames)])["image"]["attrs"]
+    np.save(tmp_path / "movie.npy", truth.astype(np.float16))
+    shown = run(consumer, series, [frames_of(series, frames)])
+    for name in ("image", "raw"):
+        error = rms(shown[name]["arrays"]["image"], truth[-1])
+        decibels = 20 * np.log10(np.ptp(truth[-1]) / error)
+        assert shown[name]["attrs"]["psnr"] == pytest.approx(decibels, abs=0.05), name
+    assert shown["image"]["attrs"]["psnr"] > shown["raw"]["attrs"]["psnr"] + 6
+    assert "psnr" not in shown["residual"]["attrs"]
+    binned_twice = Denoise("quiet", truth=str(tmp_path / "movie.npy"), budget_ms=1.0)
+    big = Series(SeriesKey(bytes(8), 2), (96, 128), "uint16", meta={"counts_per_electron": 1.0})
+    np.save(tmp_path / "movie.npy", np.tile(np.linspace(3, 5, 128), (12, 96, 1)))
+    flat = np.random.default_rng(3).poisson(4.0, (4, 96, 128))
+    assert "psnr" in run(binned_twice, big, [frames_of(big, flat)])["image"]["attrs"]
 
 
 def test_spikes_are_taken_out_and_counted() -> None:
@@ -144,30 +195,6 @@ def test_the_drift_of_the_field_is_a_curve() -> None:
     np.testing.assert_array_equal(curve["x"], np.arange(12))
     np.testing.assert_allclose(curve["y"][:, 0], -np.arange(12.0), atol=0.3)
     np.testing.assert_allclose(curve["y"][:, 1], 0, atol=0.3)
-
-
-def test_frames_of_a_scan_are_denoised_each_alone() -> None:
-    assert [step.method for step in steps_for("auto", (256, 256), True)][:4] == [
-        "full",
-        "fine",
-        "lattice",
-        "quick",
-    ]
-    assert steps_for("auto", (256, 256), False)[0] == Step("movie")
-
-
-def test_quality_falls_while_frames_are_late_and_says_so() -> None:
-    quality = Quality(steps_for("movie", (64, 64), False), (64, 64), 0.01)
-    assert str(quality.step) == "movie"
-    assert not quality.is_reduced
-    for seconds in (0.012, 0.012, 0.005, 0.012, 0.012):
-        quality.took(seconds)
-    assert str(quality.step) == "movie"
-    quality.took(0.012)
-    assert str(quality.step) == "movie, 2x2 px binned"
-    quality.took(9.0)
-    assert str(quality.step) == "movie, 2x2 px binned", "frames of 32 px are not binned further"
-    assert quality.is_reduced
 
 
 def test_a_budget_that_is_too_small_from_the_beginning_is_told() -> None:

@@ -10,7 +10,7 @@ import pytest
 from livem.consumers.detectors import Calibration, fit, parse_detector
 from livem.kernels.calibrate import Disk
 from livem.viewer.models.bright_field import BrightField, bright_field, is_pattern
-from livem.viewer.models.captions import said_of
+from livem.viewer.models.captions import badge_of, notes_of, said_of
 from livem.viewer.models.choices import choices
 from livem.viewer.models.contrast import SIGNED_RULE, percentile_levels
 from livem.viewer.models.detectors import (
@@ -124,25 +124,70 @@ def test_topics_of_others_are_left_alone() -> None:
         ),
         ({"total_electrons": "many"}, []),
         ({"assumed": "the disk has not been found"}, ["disk assumed"]),
-        (
-            {"estimate": True, "algorithm": "thin plate", "held_out_rmse": [2.0], "held_out_error": [1.25]},
-            ["thin plate", "held-out error 1.25"],
-        ),
-        (
-            {"estimate": True, "held_out_rmse": [2.0, 3.5], "psnr": 28.94, "too_fine": 0.25, "refused": 1234},
-            [
-                "held-out rms 2, 3.5",
-                "truth 28.9 dB",
-                "25 % finer than the samples tell",
-                "1,234 samples outside",
-            ],
-        ),
-        ({"estimate": True, "held_out_rmse": "good", "too_fine": 0.001, "refused": 0}, []),
-        ({"held_out_rmse": [2.0], "too_fine": 0.25, "refused": 3}, []),
     ],
 )
 def test_what_is_said_of_an_image(attrs: dict[str, Any], said: list[str]) -> None:
     assert said_of(attrs) == said
+
+
+MOVIE = {
+    "estimate": True,
+    "quality": "movie, 2x2 px binned",
+    "ms": 35.42,
+    "budget_ms": 40.0,
+    "is_reduced": True,
+    "residual_correlation": -0.0321,
+    "residual_limit": 0.0117,
+}
+
+
+@pytest.mark.parametrize(
+    ("attrs", "goodness", "making"),
+    [
+        (
+            {"estimate": True, "algorithm": "thin plate", "held_out_rmse": [2.0], "held_out_error": [1.25]},
+            ["held-out error 1.25"],
+            ["thin plate"],
+        ),
+        (
+            {"estimate": True, "held_out_rmse": [2.0, 3.5], "psnr": 28.94, "too_fine": 0.25, "refused": 1234},
+            [
+                "truth 28.9 dB",
+                "held-out rms 2, 3.5",
+                "25 % finer than the samples tell",
+                "1,234 samples outside",
+            ],
+            [],
+        ),
+        ({"estimate": True, "held_out_rmse": "good", "too_fine": 0.001, "refused": 0}, [], []),
+        ({"held_out_rmse": [2.0], "too_fine": 0.25, "refused": 3}, [], []),
+        (
+            MOVIE,
+            ["residual corr. -0.032 (noise < 0.012)"],
+            ["reduced quality: budget 40 ms", "35.4 of 40 ms", "movie, 2x2 px binned"],
+        ),
+        (MOVIE | {"estimate": False, "kind": "residual"}, ["residual corr. -0.032 (noise < 0.012)"], []),
+        (
+            MOVIE | {"is_reduced": False, "residual_correlation": None},
+            [],
+            ["35.4 of 40 ms", "movie, 2x2 px binned"],
+        ),
+        ({"psnr": 15.04, "of_frame": True}, ["truth 15.0 dB"], []),
+        (
+            {"estimate": True, "model": "unet", "algorithm": "model unet 0123456789ab", "off": "NaN"},
+            [],
+            ["OFF: NaN", "model unet 0123456789ab"],
+        ),
+    ],
+)
+def test_what_is_said_of_an_estimate(attrs: dict[str, Any], goodness: list[str], making: list[str]) -> None:
+    assert notes_of(attrs) == (goodness, making)
+
+
+def test_what_is_no_measurement_has_a_badge() -> None:
+    assert badge_of({}) == ""
+    assert badge_of({"estimate": True}) == "ESTIMATE"
+    assert badge_of({"estimate": True, "model": "unet"}) == "MODEL ESTIMATE"
 
 
 def test_the_disk_in_px_in_mrad_and_none() -> None:

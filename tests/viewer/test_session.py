@@ -139,7 +139,8 @@ def test_estimates_are_marked(make: Any) -> None:
     sampled[1, 1] = sampled[1, 2] = True
     maps = {"sampled": sampled, "too_fine": np.arange(12).reshape(3, 4) > 9}
     picture = scan_picture(replace(made, arrays={**made.arrays, **maps}), past=False)
-    assert picture.caption == "ESTIMATE   92 %   3 x 4   thin plate"
+    assert (picture.badge, picture.caption) == ("ESTIMATE", "92 %   3 x 4")
+    assert picture.notes == ("", "thin plate")
     assert picture.reading(1, 2) == "y 1  x 2   1 counts   measured"
     assert picture.reading(2, 1) == "y 2  x 1   1 counts   estimated"
     assert picture.reading(2, 2) == "y 2  x 2   1 counts   estimated, finer than the samples tell"

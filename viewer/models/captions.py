@@ -1,5 +1,5 @@
-"""What is worth saying of a scan image in its caption: the detector's size, what was corrected, the dose, how
-an estimate was made and how good it is.
+"""What is worth saying of an image in its caption: the detector's size, what was corrected, the dose, how an
+estimate was made and how good it is.
 
 Reads attrs tolerantly; knows no window.
 """
@@ -14,8 +14,25 @@ from .numbers import count_text, level_text, positive
 
 
 def said_of(attrs: Mapping[str, Any]) -> list[str]:
-    """Phrases for the caption, the most telling first."""
-    return [*_size(attrs), *_correction(attrs), *_dose(attrs), *_estimated(attrs), *_doubts(attrs)]
+    """Phrases for the caption, the most telling first; those of estimates are in `notes_of`."""
+    return [*_size(attrs), *_correction(attrs), *_dose(attrs), *_doubts(attrs)]
+
+
+def badge_of(attrs: Mapping[str, Any]) -> str:
+    """What a picture is, if it was not measured; empty of one that was."""
+    if not attrs.get("estimate"):
+        return ""
+    return "MODEL ESTIMATE" if attrs.get("model") else "ESTIMATE"
+
+
+def notes_of(attrs: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Of an estimate, and of what stands beside it, two lines: how good it is, and how it was made."""
+    return [*_truth(attrs), *_goodness(attrs)], [*warnings_of(attrs), *_making(attrs)]
+
+
+def warnings_of(attrs: Mapping[str, Any]) -> list[str]:
+    """Why an estimate is not what it could be."""
+    return [*_switched_off(attrs), *_reduced(attrs)]
 
 
 def _size(attrs: Mapping[str, Any]) -> Iterator[str]:
@@ -58,22 +75,51 @@ def _electrons_text(number: float) -> str:
     )
 
 
-def _estimated(attrs: Mapping[str, Any]) -> Iterator[str]:
-    """The solver, what held-out samples say of it (less their own noise where that is known), the truth."""
+def _switched_off(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """A model that fails shows nothing, and why."""
+    if isinstance(why := attrs.get("off"), str) and why:
+        yield f"OFF: {why}"
+
+
+def _reduced(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """Less than the best, for want of time."""
+    budget = positive(attrs.get("budget_ms"))
+    if attrs.get("estimate") and attrs.get("is_reduced") is True and budget is not None:
+        yield f"reduced quality: budget {level_text(budget)} ms"
+
+
+def _truth(attrs: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(psnr := attrs.get("psnr"), (int, float)):
+        yield f"truth {psnr:.1f} dB"
+
+
+def _goodness(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """What held-out samples say (less their own noise where it is known); whether noise alone was taken."""
+    if isinstance(correlation := attrs.get("residual_correlation"), (int, float)):
+        limit = positive(attrs.get("residual_limit"))
+        yield f"residual corr. {correlation:+.3f}" + (f" (noise < {limit:.3f})" if limit else "")
     if not attrs.get("estimate"):
         return
-    if isinstance(algorithm := attrs.get("algorithm"), str):
-        yield algorithm
     for key, words in (("held_out_error", "held-out error"), ("held_out_rmse", "held-out rms")):
         if (values := _numbers(attrs.get(key))) is not None:
             yield f"{words} {', '.join(map(level_text, values))}"
             break
-    if isinstance(psnr := attrs.get("psnr"), (int, float)):
-        yield f"truth {psnr:.1f} dB"
     if isinstance(share := attrs.get("too_fine"), (int, float)) and share > 0.01:
         yield f"{100 * share:.0f} % finer than the samples tell"
     if isinstance(refused := attrs.get("refused"), int) and refused > 0:
         yield f"{count_text(refused)} samples outside"
+
+
+def _making(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """The solver, filter or model, and its time."""
+    if not attrs.get("estimate"):
+        return
+    spent, budget = positive(attrs.get("ms")), positive(attrs.get("budget_ms"))
+    if spent is not None and budget is not None:
+        yield f"{level_text(spent)} of {level_text(budget)} ms"
+    for key in ("algorithm", "quality"):
+        if isinstance(made_by := attrs.get(key), str):
+            yield made_by
 
 
 def _numbers(values: Any) -> list[float] | None:

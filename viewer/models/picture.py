@@ -11,13 +11,13 @@ import numpy.typing as npt
 from ...stream.results import Result, valid_of
 from ..colour import about_median
 from .bright_field import BrightField, bright_field
-from .captions import said_of
+from .captions import badge_of, notes_of, said_of, warnings_of
 from .layout import UNCALIBRATED, Calibration
 from .numbers import count_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
 
-SIGNED = ("dcom",)
-"""Kinds whose sign is the message: charge densities, sources and sinks of a field."""
+SIGNED = ("dcom", "residual")
+"""Kinds whose sign is the message: charge densities, sources and sinks of a field; what an estimate left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +42,12 @@ class Picture:
     """(ny, nx) pixels of an estimate that were measured; None = no estimate."""
     too_fine: npt.NDArray[np.bool_] | None = None
     """(ny, nx) where an estimate is finer than its samples tell; None = no estimate, or not known."""
+    badge: str = ""
+    """What it is, where it was not measured."""
+    notes: tuple[str, ...] = ()
+    """Lines of their own: how good it is, and how it was made. Pictures side by side have as many."""
+    is_doubtful: bool = False
+    """Whether the last of them begins with a warning."""
 
     of_frame: bool = False
     """Whether its pixels are those of the detector, and not of a scan."""
@@ -148,8 +154,9 @@ def scan_picture(result: Result, past: bool) -> Picture:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         share = f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %"
         parts.insert(0, share)
-    if result.attrs.get("estimate"):
-        parts.insert(0, "ESTIMATE")  # what does not fit is cut off at the end
+    index = result.attrs.get("index")
+    if result.attrs.get("of_frame") and isinstance(index, int):
+        parts.insert(0, f"frame {count_text(index)}")
     parts += said_of(result.attrs)
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
@@ -171,7 +178,16 @@ def scan_picture(result: Result, past: bool) -> Picture:
         sampled=_mask(result, "sampled"),
         too_fine=_mask(result, "too_fine"),
         of_frame=result.attrs.get("of_frame") is True,
+        badge=badge_of(result.attrs),
+        notes=_notes(result),
+        is_doubtful=bool(warnings_of(result.attrs)),
     )
+
+
+def _notes(result: Result) -> tuple[str, ...]:
+    """Two lines of an estimate and of the pictures beside it, empty or not; else none."""
+    lines = tuple("   ".join(phrases) for phrases in notes_of(result.attrs))
+    return lines if any(lines) or result.attrs.get("of_frame") else ()
 
 
 def _mask(result: Result, name: str) -> npt.NDArray[np.bool_] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 
 import numpy as np
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from .. import theme
@@ -50,7 +52,10 @@ class ImagePane(QFrame):
         self.view = PictureView()
         self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
+        self.badge = theme.named(QLabel(), "badge")
         self.reading = theme.named(ElidedLabel(), "reading")
+        left = Qt.AlignmentFlag.AlignLeft
+        self.notes = [theme.named(ElidedLabel(left), name) for name in ("goodness", "making")]
         self._colours = ""
         self._dirty = self._past = False
         self._pointed: tuple[float, float] | None = None
@@ -63,11 +68,16 @@ class ImagePane(QFrame):
     def _build(self) -> None:
         self.head = head = QHBoxLayout()
         head.addWidget(self.title)
+        head.addWidget(self.badge)
         head.addWidget(self.reading, 1)
+        self.badge.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 8)
         layout.setSpacing(6)
         layout.addLayout(head)
+        for note in self.notes:
+            layout.addWidget(note)
+            note.hide()
         layout.addWidget(self.view, 1)
 
     def set_colours(self, name: str) -> None:
@@ -112,9 +122,7 @@ class ImagePane(QFrame):
         """Mark, or no longer, a picture of a series that is over and was gone back to."""
         if past != self._past:
             self._past = past
-            self.setProperty("past", past)
-            self.style().unpolish(self)
-            self.style().polish(self)
+            theme.restyle(self, "past", past)
 
     def show_picture(self, picture: Picture, now: float, levels_of: Picture | None = None) -> None:
         """Take a picture; it is drawn by the next `animate`, with the levels of another one if given."""
@@ -126,6 +134,7 @@ class ImagePane(QFrame):
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)
         self.title.setText(picture.title)
+        self._say_of_estimate(picture)
         self._say()
         self._dirty = True
 
@@ -152,6 +161,18 @@ class ImagePane(QFrame):
         """Keep the levels, or let them follow again."""
         self.contrast.lock(locked)
         self._dirty = True
+
+    def _say_of_estimate(self, picture: Picture) -> None:
+        """That it is one, how it was made, and what is wrong with it."""
+        if picture.badge != self.badge.text():
+            self.badge.setText(picture.badge)
+            self.badge.setVisible(bool(picture.badge))
+        for note, text in zip_longest(self.notes, picture.notes):
+            note.setVisible(text is not None)
+            if (text or "") != note.text():
+                note.setText(text or "")
+        if picture.is_doubtful != bool(self.notes[-1].property("doubtful")):
+            theme.restyle(self.notes[-1], "doubtful", picture.is_doubtful)
 
     def _see(self, picture: Picture, now: float) -> None:
         if not picture.is_vector:

@@ -1,4 +1,4 @@
-"""The grid of scan images, each filling up while the beam scans."""
+"""The grid of images: scans, each filling up while the beam scans, and what is made of live frames."""
 
 from __future__ import annotations
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.simulate.in_situ import ABSORPTION_LENGTH, InSitu
 from livem.stream.simulate.nanoparticles import CellConditions, LiquidCell
+from livem.stream.simulate.truth_files import write_truth
 
 SMALL = "shape=96x128&frames=60&particles=10&seed=2"
 
@@ -149,3 +153,15 @@ def test_an_empty_cell_is_only_background() -> None:
     assert np.array_equal(movie.clean(2, 1)[0], background)
     dose = movie.options.dose
     assert (background.min(), background.max()) == pytest.approx((0.65 * dose, 1.25 * dose))
+
+
+def test_the_movie_without_noise_is_kept_beside_the_stream(tmp_path: Path) -> None:
+    """Up to the first frame that comes again."""
+    movie = InSitu.open("shape=64x48&frames=7&dose=200&particles=3")
+    assert tmp_path / "movie.npy" in write_truth(movie, tmp_path)
+    kept = np.load(tmp_path / "movie.npy")
+    assert (kept.shape, kept.dtype) == ((7, 64, 48), np.float16)
+    np.testing.assert_allclose(kept, movie.clean(0, 7), rtol=6e-4)
+    assert not list(tmp_path.glob(".*"))
+    scan = open_acquisition("sim:sparse?scan=32x32")
+    assert tmp_path / "movie.npy" not in write_truth(scan, tmp_path / "scan")
