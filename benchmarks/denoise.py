@@ -1,4 +1,5 @@
-"""Frames of few electrons against the programs that denoise elsewhere: quality, and what it costs.
+"""Frames of few electrons against the programs that denoise elsewhere: quality, and what it costs; then
+movies, simulated ones and those of microscopes, and whole sessions.
 
 Real images are used where LIVEM_BENCH_DATA names their folder. Times are CPU times of one thread, and frames
 a second those of two threads, each with frames of its own.
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..kernels.denoise.frames import LEVELS, FrameFilter
+from . import denoise_movies, denoise_real, denoise_session
 from .denoise_peers import BM3D, Denoiser, denoisers, missing
 from .denoise_scenes import CountedFrame, frames_of
 from .figures import Gate, Measured, Row, Spread, at_least, at_most
@@ -37,17 +39,42 @@ class Plan:
     peers: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class RealPlan:
+    """How much of the movies of microscopes."""
+
+    side: int
+    frames: int
+
+
 FULL = Plan((1.0, 5.0, 20.0), 3, 15)
-QUICK = Plan((1.0, 5.0), 1, 5)
+QUICK = Plan((1.0, 5.0), 1, 3)
+REAL, REAL_QUICK = RealPlan(512, 20), RealPlan(128, 12)
+MINUTES, MINUTES_QUICK = 10.0, 0.1
+"""Of the session whose memory is watched; that of larger frames has a tenth of it, and at least 6 s."""
+LEAST_S = 6.0
 
 
-def run(quick: bool) -> Measured:
-    """Measure; what ``livem bench denoise`` shows."""
-    return measure(QUICK if quick else FULL, data_folder())
+def run(quick: bool, minutes: float | None = None) -> Measured:
+    """Measure; what ``livem bench denoise`` shows. ``minutes``: of the session whose memory is watched."""
+    folder, real = data_folder(), REAL_QUICK if quick else REAL
+    frames = measure(QUICK if quick else FULL, folder)
+    movies = denoise_movies.run(quick)
+    microscopes = denoise_real.rows(folder, real.side, real.frames)
+    watched = 60 * (minutes if minutes is not None else MINUTES_QUICK if quick else MINUTES)
+    lengths = {256: max(watched, LEAST_S), 512: max(watched / 10, LEAST_S)}
+    sessions = [denoise_session.measure(side, seconds) for side, seconds in lengths.items()]
+    parts = [
+        movies,
+        {"title": "Movies of microscopes, without a truth", "rows": microscopes},
+        {"title": "Denoised in a session", "rows": [row for rows, _ in sessions for row in rows]},
+    ]
+    gates = [*frames["gates"], *movies["gates"], *(gate for _, gates in sessions for gate in gates)]
+    return {**frames, "parts": parts, "gates": gates}
 
 
 def measure(plan: Plan, folder: Path | None) -> Measured:
-    """All of it, with real images where there are any."""
+    """Single frames, with real images where there are any."""
     others = denoisers() if plan.peers else {}
     ways: dict[str, Denoiser] = {name: level.denoise for name, level in LEVELS.items()} | dict(others)
     rows: list[Row] = []

@@ -7,7 +7,9 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from ..errors import UsageError
 from . import options as opt
 
 Measured = Mapping[str, Any]
-"""What a benchmark gives: "title", "rows" (tables of one kind), "gates" (name, value, limit, ok)."""
+"""What a benchmark gives: "title", "rows" (tables of one kind), "gates" (name, value, limit, ok), and "parts"
+where there are tables of other kinds: each with its "title" and "rows"."""
 Benchmark = Callable[..., Any]
 """Takes ``quick`` and gives Measured; one that draws takes a folder and gives files."""
 
@@ -25,6 +28,12 @@ Benchmark = Callable[..., Any]
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="Shorter and less exact: does everything run?")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="M",
+    help="How long a benchmark that watches memory over time does so.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Name the benchmarks and end.")
 @click.option("--out", type=opt.FILE, help="Also write to this file: .json, else Markdown.")
 @click.option(
@@ -36,6 +45,7 @@ Benchmark = Callable[..., Any]
 def command(
     names: tuple[str, ...],
     quick: bool,
+    minutes: float | None,
     only_list: bool,
     out: Path | None,
     pictures: Path | None,
@@ -47,6 +57,7 @@ def command(
     Examples:
       livem bench --list
       livem bench ring ingest --out figures.md
+      livem bench denoise --quick --minutes 2
       livem bench inpaint --pictures sparse
     """
     suite = load_suite()
@@ -55,7 +66,7 @@ def command(
         return 0
     if pictures is not None:
         return _draw(names, pictures)
-    chosen = [_benchmark(name, suite) for name in names or suite]
+    chosen = [_lasting(name, _benchmark(name, suite), minutes) for name in names or suite]
     results = []
     for name, benchmark in zip(names or suite, chosen, strict=True):
         click.echo(f"livem: {name} ...", err=True)
@@ -92,6 +103,15 @@ def _benchmark(name: str, suite: Mapping[str, str]) -> Benchmark:
             'peers come with: pip install "livem[bench]"'
         ) from error
     return found
+
+
+def _lasting(name: str, benchmark: Benchmark, minutes: float | None) -> Benchmark:
+    """A benchmark that takes so many minutes, where they were given."""
+    if minutes is None:
+        return benchmark
+    if "minutes" not in signature(benchmark).parameters:
+        raise UsageError(f"benchmark {name!r} watches nothing over minutes: leave --minutes out")
+    return partial(benchmark, minutes=minutes)
 
 
 def _draw(names: Sequence[str], directory: Path) -> int:
@@ -166,6 +186,9 @@ def markdown(result: Measured) -> Iterator[str]:
     yield f"## {result['title']}"
     yield ""
     yield from table(result["rows"])
+    for part in result.get("parts", ()):
+        yield from ("", f"### {part['title']}", "")
+        yield from table(part["rows"])
     if result["gates"]:
         yield ""
     for gate in result["gates"]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from livem.benchmarks import SUITE, denoise_peers
+from livem.benchmarks import PICTURES, SUITE, denoise, denoise_peers, denoise_pictures
 from livem.benchmarks.denoise import BEST, Plan, measure
 from livem.benchmarks.denoise_scenes import PARTICLES, CountedFrame, frames_of, particles
 from livem.benchmarks.inpaint_scenes import GRAINS, data_folder, grains
+from livem.commands.bench import markdown
 from livem.kernels.denoise.frames import LEVELS, FrameFilter
 
 
@@ -26,6 +28,39 @@ def test_its_table_without_real_images_and_peers():
     assert len(set(names)) == len(names) == 2
 
 
+def test_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(denoise_pictures, "data_folder", lambda: None)
+    monkeypatch.setattr(denoise_pictures, "DOSES", (5.0,))
+    monkeypatch.setattr(denoise_pictures, "FRAMES", 3)
+    assert PICTURES["denoise"] == "livem.benchmarks.denoise_pictures:draw"
+    files = denoise_pictures.draw(tmp_path / "new")
+    assert [file.name for file in files] == ["grains-5.png", "lattice-5.png", "insitu-5.png"]
+    for file in files:
+        with Image.open(file) as picture:
+            counts, found, truth = (np.asarray(picture, float)[:, k : k + 256] for k in (0, 260, 520))
+        likeness = [np.corrcoef(truth.ravel(), one.ravel())[0, 1] for one in (counts, found)]
+        assert likeness[1] > max(0.9, likeness[0] + 0.03)
+
+
+def test_all_parts_are_told_and_held_to_their_gates(monkeypatch):
+    gate = {"name": "g", "value": 1.0, "limit": 0.0, "ok": True}
+    table = {"title": "t", "rows": [{"a": 1}], "gates": [gate]}
+    lasted = {}
+    monkeypatch.setattr(denoise, "measure", lambda plan, folder: table)
+    monkeypatch.setattr(denoise.denoise_movies, "run", lambda quick: table)
+    monkeypatch.setattr(denoise.denoise_real, "rows", lambda *given: [{"b": 2}])
+    monkeypatch.setattr(
+        denoise.denoise_session,
+        "measure",
+        lambda side, seconds: (lasted.update({side: seconds}) or [{"c": side}], [gate]),
+    )
+    measured = denoise.run(True, minutes=2.0)
+    assert lasted == {256: 120.0, 512: 12.0}
+    assert len(measured["gates"]) == 4
+    assert [part["rows"][0] for part in measured["parts"]] == [{"a": 1}, {"b": 2}, {"c": 256}]
+    assert "### Denoised in a session" in list(markdown(measured))
+
+
 def test_a_frame_has_its_dose():
     frame = CountedFrame.of(grains(128), 5.0)
     assert frame.counts.mean() == pytest.approx(5, rel=0.02)
@@ -35,9 +70,9 @@ def test_a_frame_has_its_dose():
 def test_peers_take_noise_out():
     frame = CountedFrame.of(particles(64), 5.0)
     before = frame.db_of_counts(frame.counts)
-    for name, denoise in denoise_peers.denoisers().items():
+    for name, filtered in denoise_peers.denoisers().items():
         if name != denoise_peers.BM3D:
-            assert frame.db(denoise(frame.stabilised)) > before + 3, name
+            assert frame.db(filtered(frame.stabilised)) > before + 3, name
 
 
 @pytest.mark.parametrize(

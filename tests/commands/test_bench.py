@@ -38,6 +38,12 @@ def run(*args: str) -> Result:
     return CliRunner().invoke(main, ["bench", *args])
 
 
+def test_minutes_are_for_those_that_watch_memory() -> None:
+    done = run("ring", "--quick", "--minutes", "1")
+    assert done.exit_code == 2
+    assert "benchmark 'ring' watches nothing over minutes" in done.output
+
+
 def test_table_and_gates() -> None:
     done = run("--quick")
     assert done.exit_code == 0
