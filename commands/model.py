@@ -32,9 +32,10 @@ def command() -> None:
 @click.option("--name", help="Its name in the store; default: what its manifest says.")
 @opt.as_json
 def add(file: Path, name: str | None, as_json: bool) -> None:
-    """Look at a model and keep a copy: .pt (TorchScript) or .pt2 (torch.export).
+    """Look at a model and keep a copy: .pt (TorchScript), .pt2 (torch.export) or .onnx.
 
-    Its manifest is the same file with the suffix .toml, or livem.toml in the archive's extra files.
+    Its manifest is the same file with the suffix .toml, or livem.toml in the archive's extra files (in the
+    metadata of a .onnx).
     """
     from ..consumers.models.store import Store
 

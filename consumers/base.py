@@ -173,8 +173,11 @@ class Consumer(ABC, Generic[PartialT]):
     """True: ``process`` does its work by ``frames.reduce``, which a GPU can do where there is one."""
     solves: ClassVar[bool] = False
     """True: ``compute_on`` tells it of a GPU that its own solvers can use."""
-    works: ClassVar[bool] = False
-    """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``."""
+    works: bool = False
+    """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``. As
+    constructed."""
+    has_own_device: ClassVar[bool] = False
+    """True: it looks for a GPU by itself (a model's process does); ``want_device`` says what is wanted."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -184,6 +187,12 @@ class Consumer(ABC, Generic[PartialT]):
         """Begin a series: forget the last one's state, check the parameters against it, warm up.
 
         Raises PipelineError when the parameters do not fit the series (a mask outside the frame, say).
+        """
+
+    def want_device(self, wanted: str) -> None:
+        """Told before the first ``open`` what ``device`` of its table says: one of `kernels.device.WANTED`.
+
+        Only where ``has_own_device`` says so.
         """
 
     def compute_on(self, device: Device) -> None:

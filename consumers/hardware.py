@@ -191,6 +191,8 @@ class GpuAnalysis(Analysis):
 def _chosen(
     wanted: str, consumer: Consumer[Any], faults: int, look: Callable[[], CudaState] | None
 ) -> tuple[Device, str]:
+    if consumer.has_own_device:
+        return Device("cpu", "CPU", "beside the device that it has found for itself"), ""
     if not (consumer.reduces_regions or consumer.solves):
         if wanted == "cuda":
             raise PipelineError(

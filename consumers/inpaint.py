@@ -106,7 +106,7 @@ class Inpaint(Consumer[Samples | None]):
 
     type_name: ClassVar[str] = "inpaint"
     solves: ClassVar[bool] = True
-    works: ClassVar[bool] = True
+    works = True
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class _Run:
 
     def __init__(self, consumer: Consumer[Any], series: Series, pool: Pool, every: int, device: str) -> None:
         self.hardware = Hardware(device, consumer)
+        consumer.want_device(device)
         consumer.open(series)
         self.consumer, self.tally = consumer, Tally()
         self.alarms: list[str] = list(consumer.alarms())

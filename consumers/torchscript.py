@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,34 +15,25 @@ import numpy.typing as npt
 from ..errors import ModelError, PipelineError
 from ..kernels.bslz4 import Status
 from ..kernels.noise import NoiseModel
-from ..stream.series import IndexArray, Series
+from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import Masking, PixelMask
 from .models.adapting import Adapted, Adapting
 from .models.beginning import with_past
-from .models.host import Limits, ModelHost
+from .models.host import ModelHost
 from .models.manifest import Manifest
 from .models.store import Store
 from .models.tiles import Grid
+from .models.windows import Shots, Windows
 from .series_noise import noise_of
+from .torchscript_options import ModelOptions
 
 Values = npt.NDArray[np.float32]
 CALIBRATION = ("pixel_size", "pixel_unit")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Newest:
-    """The last frames of a block."""
-
-    indices: IndexArray
-    frames: Values
-    """(n, h, w) in the detector's values."""
-
-    def joined(self, newer: Newest, most: int) -> Newest:
-        """These and newer ones, each frame once, the newest ``most`` of them."""
-        fresh = newer.indices > self.indices[-1]
-        indices = np.concatenate([self.indices, newer.indices[fresh]])[-most:]
-        return Newest(indices, np.concatenate([self.frames, newer.frames[fresh]])[-most:])
+PATIENCE_S = 0.005
+"""How long frames wait for a call of more of them: as long as ingest waits for a block."""
+MOST_ROWS = 65_536
+"""Of the table of every frame's estimate; the newest are kept."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +44,19 @@ class _Open:
     grid: Grid
     mask: PixelMask
     noise: NoiseModel
-    newest: Newest | None = None
+    windows: Windows
+    shown: Shots | None = None
+    """The frames that the newest estimate was made of."""
     outputs: Sequence[Output] = ()
+    is_new: bool = False
+    """Whether nobody has seen these outputs yet; where ``work`` shows them."""
+    due_at: float = 0.0
+    estimated: int = 0
+    rows: deque[npt.NDArray[np.float64]] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
+    """Of every frame: its index, and a mean and a maximum for each channel."""
 
 
-class TorchScript(Consumer[Newest | None]):
+class TorchScript(Consumer[Shots | None]):
     """Runs a model of the store (``livem model add``) on the newest frame and those before it.
 
     Parameters
@@ -63,10 +64,7 @@ class TorchScript(Consumer[Newest | None]):
     name : the consumer's name.
     model : its name in the store.
     models : another folder of models than the user's.
-    timeout : s for one frame; a model that needs more is switched off.
-    memory : GiB that the model may take beside torch itself; not held on Windows.
-    cores : threads of one call.
-    enabled : false switches the model off; true starts it again after it failed.
+    timeout, memory, cores, enabled, every_frame, batch, precision : see `ModelOptions`.
     pixel_mask : give the model the mean of live pixels where the detector's mask says not to use one.
     adapt : let a model of images go on learning from the frames it is shown, in a process of its own and
         without any truth (`models.adaptation`); false goes back to its own weights.
@@ -76,11 +74,15 @@ class TorchScript(Consumer[Newest | None]):
     The model runs in a process of its own, which cannot open files. One that fails, takes too long, or
     returns what its manifest does not say is switched off: an alarm says why, its picture is empty, the rest
     goes on.
+
+    With ``every_frame`` frames wait for each other, up to ``batch`` of them or 5 ms, and each has a row in
+    the table ``frames``; without, the newest frame of a block is all that is looked at, and never waits.
     """
 
     type_name: ClassVar[str] = "torchscript"
     default_policy: ClassVar[str] = "latest"
     needs_order: ClassVar[bool] = True
+    has_own_device: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -91,6 +93,9 @@ class TorchScript(Consumer[Newest | None]):
         memory: float = 4.0,
         cores: int = 1,
         enabled: bool = True,
+        every_frame: bool = False,
+        batch: int = 1,
+        precision: str = "single",
         pixel_mask: bool = True,
         adapt: bool = False,
     ) -> None:
@@ -101,22 +106,28 @@ class TorchScript(Consumer[Newest | None]):
                 f"{self._where}: model and models are texts; `livem model list` shows the names"
             )
         self._masking = Masking.parse(self._where, pixel_mask, None)
-        self._timeout = self._number("timeout", timeout, 0.001, 600.0)
-        self._enabled = self._switch("enabled", enabled)
-        if type(cores) is not int or not 1 <= cores <= 256:
-            raise PipelineError(f"{self._where}: cores = {cores!r}; it must be a whole number from 1 to 256")
-        room = int(self._number("memory", memory, 0.1, 1024.0) * 2**30)
+        values = {
+            "timeout": timeout,
+            "memory": memory,
+            "cores": cores,
+            "enabled": enabled,
+            "every_frame": every_frame,
+            "batch": batch,
+            "precision": precision,
+            "adapt": adapt,
+        }
+        self._options = ModelOptions.parse(self._where, values)
+        self.works = every_frame
         try:
             entry = Store(Path(models) if models else None).find(model)
             scanned = entry.load()
         except ModelError as error:
             raise ModelError(f"{self._where}: {error}") from error
         self._manifest: Manifest = entry.manifest
-        limits = Limits(self._timeout, room, cores)
         self._archive, self._suffix = scanned.archive, entry.path.suffix
-        self._host = ModelHost(f"model {model!r}", self._archive, self._suffix, limits)
         self._sha256 = entry.sha256
-        self._model = model
+        self._model, self._device = model, "auto"
+        self._host = self._made()
         self._fault = ""
         """Why the model is switched off."""
         self._faulty = (0, 0)
@@ -124,8 +135,16 @@ class TorchScript(Consumer[Newest | None]):
         self._open: _Open | None = None
         self._adapting: Adapting | None = None
         self._adapted = Adapted()
-        self._adapt = self._switch("adapt", adapt)
         self._check_adapting()
+
+    def want_device(self, wanted: str) -> None:
+        self._device = wanted
+        self._host.manner = self._options.manner(wanted)
+
+    def _made(self, weights: bytes = b"") -> ModelHost:
+        """Another process of the model; it is not started yet."""
+        limits, manner = self._options.limits, self._options.manner(self._device)
+        return ModelHost(f"model {self._model!r}", self._archive, self._suffix, limits, manner, weights)
 
     def open(self, series: Series) -> None:
         self._open = None
@@ -139,78 +158,96 @@ class TorchScript(Consumer[Newest | None]):
         if self._fault and self._faulty == grid.tile_shape:
             raise ModelError(self._off_text())
         self._fault = ""
-        now = _Open(series, grid, self._masking.of(series), noise_of(series) or NoiseModel())
-        if self._enabled:
+        windows = Windows(self._manifest.input.frames + 1)
+        now = _Open(series, grid, self._masking.of(series), noise_of(series) or NoiseModel(), windows)
+        if self._options.enabled:
             self._prepare(grid)
         self._open = now
         self._keep_adapting()
 
-    def process(self, frames: Frames) -> Newest | None:
+    def process(self, frames: Frames) -> Shots | None:
         if not len(frames):
             return None
-        newest = slice(-self._kept, None)
-        return Newest(frames.indices[newest].copy(), frames.data[newest].astype(np.float32))
+        wanted = slice(None) if self._options.every_frame else slice(-self._wanted, None)
+        return Shots(frames.indices[wanted].copy(), frames.data[wanted].astype(np.float32))
 
-    def process_encoded(self, encoded: Encoded) -> tuple[Newest | None, npt.NDArray[np.int8]] | None:
-        """Only the newest frames are decoded."""
-        first = max(0, len(encoded) - self._kept)
+    def process_encoded(self, encoded: Encoded) -> tuple[Shots | None, npt.NDArray[np.int8]] | None:
+        """Only the newest frames are decoded, unless all are wanted."""
+        if self._options.every_frame:
+            return None
+        first = max(0, len(encoded) - self._wanted)
         decoded = encoded.decoded(first, len(encoded))
         status = np.zeros(len(encoded), np.int8)
         status[first:][~np.isin(encoded.indices[first:], decoded.indices)] = Status.CORRUPT.code
         return self.process(decoded), status
 
-    def merge(self, partial: Newest | None) -> Sequence[Output]:
+    def merge(self, partial: Shots | None) -> Sequence[Output]:
         now = self._opened()
-        if partial is None or not len(partial.indices):
+        if partial is None or not len(partial):
             return now.outputs
-        now.newest = partial if now.newest is None else now.newest.joined(partial, self._kept)
         if self._fault:
             raise ModelError(self._off_text())
-        self._follow_adapter(now, now.newest)
-        now.outputs = self._estimate(now, now.newest) if self._enabled else self._empty(now, "switched off")
+        if not len(now.windows):
+            now.due_at = time.monotonic() + PATIENCE_S
+        now.windows.add(partial)
+        if not self._options.every_frame:
+            now.windows.skip()
+        self._work_off(now, self._options.batch if self._options.every_frame else 1)
+        return now.outputs
+
+    def work_in(self) -> float | None:
+        now = self._open
+        if now is None or not (now.is_new or (len(now.windows) and not self._fault)):
+            return None
+        return 0.0 if now.is_new else max(0.0, now.due_at - time.monotonic())
+
+    def work(self) -> Sequence[Output]:
+        now = self._opened()
+        if not now.is_new:
+            self._work_off(now, 1)
+        now.is_new = False
         return now.outputs
 
     def set(self, name: str, value: Any) -> bool:
         """Change ``enabled``, ``adapt`` or ``timeout``."""
-        if name == "timeout":
-            self._timeout = self._number(name, value, 0.001, 600.0)
-            self._host.limits = Limits(self._timeout, self._host.limits.memory, self._host.limits.cores)
-            return False
+        if name not in self.parameters():
+            raise self.unknown_parameter(name)
+        self._options = self._options.changed(self._where, name, value)
+        self._host.limits = self._options.limits
         if name == "adapt":
-            self._adapt = self._switch(name, value)
             self._check_adapting()
             self._end_adapting()
             self._keep_adapting()
-            return False
         if name != "enabled":
-            raise self.unknown_parameter(name)
-        self._enabled = self._switch(name, value)
+            return False
         self._fault = ""
-        if not self._enabled:
+        if not self._options.enabled:
             self._host.stop()
         elif self._open is not None:
             self._prepare(self._open.grid)
         return False
 
     def parameters(self) -> Mapping[str, Any]:
-        return {"enabled": self._enabled, "adapt": self._adapt, "timeout": self._timeout}
+        options = self._options
+        return {"enabled": options.enabled, "adapt": options.adapt, "timeout": options.timeout}
 
     def outputs(self) -> Sequence[Output] | None:
         return None if self._open is None or not self._open.outputs else self._open.outputs
 
     def alarms(self) -> Sequence[str]:
         masking = self._open.mask.alarm if self._open else ""
-        off = self._off_text() if self._fault else ""
         ended = self._adapting.error if self._adapting else ""
-        said = (
-            off,
-            f"{self._where}: {masking}" if masking else "",
-            f"{self._where} adapts no more: {ended}; adapt = true starts it again" if ended else "",
-        )
-        return [text for text in said if text]
+        said = [self._off_text()] if self._fault else []
+        said += [f"{self._where}: {note}" for note in (masking, *self._host.notes) if note]
+        if ended:
+            said.append(f"{self._where} adapts no more: {ended}; adapt = true starts it again")
+        return said
 
     def close(self) -> Sequence[Output]:
-        return self._opened().outputs
+        now = self._opened()
+        if not self._fault:
+            self._work_off(now, 1)
+        return now.outputs
 
     @property
     def pid(self) -> int | None:
@@ -225,15 +262,15 @@ class TorchScript(Consumer[Newest | None]):
         self._host.stop()
 
     @property
-    def _kept(self) -> int:
-        """Frames that are remembered: what the model sees, and what it adapts to."""
-        return self._manifest.input.frames + self._adapt
+    def _wanted(self) -> int:
+        """Frames of a block that are looked at: what the model sees, and what it adapts to."""
+        return self._manifest.input.frames + self._options.adapt
 
     def _check_adapting(self) -> None:
         """PipelineError for a model that cannot adapt."""
         of_images = self._manifest.output.kind == "image" and self._manifest.normalisation.kind == "anscombe"
-        if self._adapt and not (of_images and self._suffix == ".pt"):
-            self._adapt = False
+        if self._options.adapt and not (of_images and self._suffix == ".pt"):
+            self._options = replace(self._options, adapt=False)
             raise PipelineError(
                 f"{self._where}: adapt = true needs a TorchScript model of images whose normalisation is "
                 f"'anscombe'; {self._model!r} is {self._suffix}, {self._manifest.output.kind}, "
@@ -242,7 +279,7 @@ class TorchScript(Consumer[Newest | None]):
 
     def _keep_adapting(self) -> None:
         """Start the adapter where there is none; it stays from series to series."""
-        if not self._adapt or self._open is None or self._adapting is not None:
+        if not self._options.adapt or self._open is None or self._adapting is not None:
             return
         given, grid = self._manifest.input, self._open.grid
 
@@ -258,14 +295,13 @@ class TorchScript(Consumer[Newest | None]):
             self._adapting.stop()
             self._adapting = None
         if self._adapted.steps:
-            own = ModelHost(f"model {self._model!r}", self._archive, self._suffix, self._host.limits)
-            self._take_over(own, Adapted())
-            if self._open is not None and self._enabled:
+            self._take_over(self._made(), Adapted())
+            if self._open is not None and self._options.enabled:
                 self._prepare(self._open.grid)
 
     def _with_weights(self, grid: Grid, weights: bytes) -> ModelHost:
         """Another process of the model, warmed up; called in the adapter's thread."""
-        host = ModelHost(f"model {self._model!r}", self._archive, self._suffix, self._host.limits, weights)
+        host = self._made(weights)
         host.prepare((1, self._manifest.input.frames, *grid.tile_shape), self._expected(grid))
         return host
 
@@ -273,16 +309,16 @@ class TorchScript(Consumer[Newest | None]):
         before, self._host, self._adapted = self._host, host, adapted
         before.stop()
 
-    def _follow_adapter(self, now: _Open, newest: Newest) -> None:
-        """Between two frames: other weights if there are any, and these frames to learn from."""
-        if self._adapting is None or not self._enabled:
+    def _follow_adapter(self, now: _Open, clip: Shots) -> None:
+        """Between two calls: other weights if there are any, and these frames to learn from."""
+        if self._adapting is None or not self._options.enabled:
             return
         if (adoption := self._adapting.adoption()) is not None:
             self._take_over(adoption.host, adoption.adapted)
             self._prepare(now.grid)
-        if len(newest.frames) == self._kept:
+        if clip.indices[0] < clip.indices[1]:  # else the first frame stands for one before it
             self._adapting.offer(
-                newest.indices, lambda: self._normalised(_filled(newest.frames, now.mask.live), now)
+                clip.indices, lambda: self._normalised(_filled(clip.frames, now.mask.live), now)
             )
 
     def _opened(self) -> _Open:
@@ -307,41 +343,94 @@ class TorchScript(Consumer[Newest | None]):
         output = self._manifest.output
         return (1, output.channels, *(() if output.kind == "vector" else grid.tile_shape))
 
-    def _estimate(self, now: _Open, newest: Newest) -> Sequence[Output]:
-        """What the model makes of the newest frames; an empty picture where it fails."""
-        seen = self._manifest.input.frames
-        raw = _filled(newest.frames[-seen:], now.mask.live)
-        how = self._manifest.normalisation
-        noise = 1 / how.scale if how.kind == "anscombe" else 0.0
-        tiles = now.grid.cut(with_past(self._normalised(raw, now), seen, noise))
+    def _work_off(self, now: _Open, least: int) -> None:
+        """Estimate frames that wait, as long as there are ``least`` of them."""
+        while len(now.windows) >= least:
+            now.shown = now.windows.take(self._options.batch)
+            self._follow_adapter(now, now.shown[-self._manifest.input.frames - 1 :])
+            if not self._options.enabled:
+                now.outputs = self._empty(now, now.shown, "switched off")
+            else:
+                now.outputs = self._estimate(now, now.shown)
+            now.is_new = True
+            if self._fault:
+                return
+
+    def _estimate(self, now: _Open, shots: Shots) -> Sequence[Output]:
+        """What the model makes of frames, the newest to be shown; an empty picture where it fails."""
+        length, grid = self._manifest.input.frames, now.grid
+        seen = self._normalised(_filled(shots.frames, now.mask.live), now)
+        count = len(shots) - length
+        windows = [slice(at, at + length) for at in range(1, count + 1)]
+        tiles = np.concatenate([grid.cut(self._begun(seen[w], shots.indices[w])) for w in windows])
         try:
-            found = self._host.run(tiles, self._expected(now.grid))
+            found = self._host.run(tiles, self._expected(grid), count)
         except ModelError as error:
-            self._fault, self._faulty = str(error), now.grid.tile_shape
-            return self._empty(now, self._fault)
-        return [self._output(now, found), self._raw(now, newest)]
+            self._fault, self._faulty = str(error), grid.tile_shape
+            return self._empty(now, shots, self._fault)
+        now.estimated += count
+        each = found.reshape(count, len(grid), *found.shape[1:])
+        if self._options.every_frame:
+            now.rows.extend(
+                self._row(now, int(i), one) for i, one in zip(shots.indices[-count:], each, strict=True)
+            )
+        newest = shots[-length:]
+        outputs = [self._output(now, newest, each[-1]), self._raw(now, newest)]
+        return [*outputs, self._table(now)] if self._options.every_frame else outputs
+
+    def _begun(self, frames: Values, indices: npt.NDArray[np.int64]) -> Values:
+        """What stands for the frames before a series began, whose place its first one has kept."""
+        how, lacking = self._manifest.normalisation, int(np.count_nonzero(np.diff(indices) == 0))
+        return with_past(frames[lacking:], len(frames), 1 / how.scale if how.kind == "anscombe" else 0.0)
+
+    def _row(self, now: _Open, index: int, found: Values) -> npt.NDArray[np.float64]:
+        """(1 + 2 channels,) of a frame: see `_Open.rows`."""
+        values = self._joined(now, found)
+        axes = tuple(range(1, values.ndim))
+        return np.concatenate([[index], values.mean(axis=axes, dtype=np.float64), values.max(axis=axes)])
+
+    def _table(self, now: _Open) -> Output:
+        """A row for every frame."""
+        rows, channels = np.array(now.rows), self._manifest.output.channels
+        arrays: dict[str, npt.NDArray[Any]] = {"frame": rows[:, 0].astype(np.int64)}
+        unit = self._manifest.output.units
+        kinds = ("value",) if self._manifest.output.kind == "vector" else ("mean", "maximum")
+        if self._manifest.output.kind == "image":
+            unit = _unit(now.series)
+        for k, kind in enumerate(kinds):
+            for channel in range(channels):
+                name = kind if channels == 1 else f"{kind}_{channel}"
+                arrays[name] = rows[:, 1 + k * channels + channel]
+        units = {name: unit for name in arrays if name != "frame"}
+        attrs = {"estimated": now.estimated, **self._said()}
+        return Output("frames", "table", arrays, units, attrs, hz=5.0)
 
     def _normalised(self, frames: Values, now: _Open) -> Values:
         how = self._manifest.normalisation
         values = now.noise.stabilise(frames) if how.kind == "anscombe" else frames
         return np.asarray((values - np.float32(how.offset)) / np.float32(how.scale), np.float32)
 
-    def _output(self, now: _Open, found: Values) -> Output:
-        kind, attrs = self._manifest.output.kind, self._attrs(now)
-        if kind == "vector":
-            values = found.mean(axis=0)
-            arrays = {"channel": np.arange(len(values)), "value": values}
-            return Output(kind, "table", arrays, {"value": self._manifest.output.units}, attrs)
+    def _joined(self, now: _Open, found: Values) -> Values:
+        """The tiles of a frame as (channels, h, w) in the unit of the output, or (channels,)."""
+        if self._manifest.output.kind == "vector":
+            return np.asarray(found.mean(axis=0))
         planes = now.grid.join(found)
-        if kind != "image":
-            image = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
-            return self._picture(kind, image, now, self._manifest.output.units, attrs)
+        if self._manifest.output.kind != "image":
+            return planes
         how = self._manifest.normalisation
-        values = planes[0] * np.float32(how.scale) + np.float32(how.offset)
-        image = now.noise.unstabilise(values) if how.kind == "anscombe" else values
-        return self._picture(kind, image, now, _unit(now.series), attrs)
+        values = planes * np.float32(how.scale) + np.float32(how.offset)
+        return now.noise.unstabilise(values) if how.kind == "anscombe" else values
 
-    def _raw(self, now: _Open, newest: Newest) -> Output:
+    def _output(self, now: _Open, newest: Shots, found: Values) -> Output:
+        kind, attrs, values = self._manifest.output.kind, self._attrs(now, newest), self._joined(now, found)
+        if kind == "vector":
+            arrays: dict[str, npt.NDArray[Any]] = {"channel": np.arange(len(values)), "value": values}
+            return Output(kind, "table", arrays, {"value": self._manifest.output.units}, attrs)
+        image = values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)
+        unit = _unit(now.series) if kind == "image" else self._manifest.output.units
+        return self._picture(kind, image, now, unit, attrs)
+
+    def _raw(self, now: _Open, newest: Shots) -> Output:
         attrs = {"index": int(newest.indices[-1])}
         return self._picture("raw", newest.frames[-1], now, _unit(now.series), attrs)
 
@@ -355,21 +444,27 @@ class TorchScript(Consumer[Newest | None]):
         meta = {key: now.series.meta[key] for key in CALIBRATION if key in now.series.meta}
         return Output(name, "image", arrays, {"image": unit}, {**meta, "of_frame": True, **attrs})
 
-    def _empty(self, now: _Open, why: str) -> Sequence[Output]:
+    def _empty(self, now: _Open, shots: Shots, why: str) -> Sequence[Output]:
         """Instead of an estimate: nothing is valid, and why."""
-        output, attrs = self._manifest.output, {**self._attrs(now), "off": why}
+        output, newest = self._manifest.output, shots[-self._manifest.input.frames :]
+        attrs = {**self._attrs(now, newest), "off": why}
         if output.kind == "vector":
             arrays = {"channel": np.arange(output.channels), "value": np.full(output.channels, np.nan)}
             return [Output("vector", "table", arrays, {"value": output.units}, attrs)]
         shape = now.series.shape
         nothing = {"image": np.full(shape, np.nan, np.float32), "valid": np.zeros(shape, bool)}
-        raw = [self._raw(now, now.newest)] if now.newest is not None else []
-        return [Output(output.kind, "image", nothing, {}, attrs), *raw]
+        return [Output(output.kind, "image", nothing, {}, attrs), self._raw(now, newest)]
 
-    def _attrs(self, now: _Open) -> dict[str, Any]:
+    def _attrs(self, now: _Open, newest: Shots) -> dict[str, Any]:
         """What every estimate says of itself."""
-        seen = slice(-self._manifest.input.frames, None)
-        indices = [] if now.newest is None else [int(index) for index in now.newest.indices[seen]]
+        return {
+            **self._said(),
+            "kind": self._manifest.output.kind,
+            "frames": np.unique(newest.indices).tolist(),
+            "tiles": len(now.grid),
+        }
+
+    def _said(self) -> dict[str, Any]:
         adapted = {"adapted": self._adapted.text} if self._adapted.steps else {}
         sha256 = (self._adapted.sha256 or self._sha256)[:12]
         return {
@@ -380,22 +475,8 @@ class TorchScript(Consumer[Newest | None]):
             **adapted,
             **(self._adapting.attrs() if self._adapting is not None else {}),
             "version": self._manifest.version,
-            "kind": self._manifest.output.kind,
-            "frames": indices,
-            "tiles": len(now.grid),
+            "runs_on": self._host.runs_on,
         }
-
-    def _number(self, name: str, value: Any, low: float, high: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise PipelineError(
-                f"{self._where}: {name} = {value!r}; it must be a number from {low:g} to {high:g}"
-            )
-        return float(value)
-
-    def _switch(self, name: str, value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise PipelineError(f"{self._where}: {name} = {value!r}; it must be true or false")
-        return value
 
 
 def _unit(series: Series) -> str:

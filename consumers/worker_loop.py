@@ -50,6 +50,7 @@ class Worker:
     def __init__(self, options: WorkerOptions, port: ReaderPort, child: Child) -> None:
         self._child, self._options = child, options
         self._consumer: Consumer[Any] = create(options.type, options.name, dict(options.params))
+        self._consumer.want_device(options.device)
         self._pool = Pool(options.threads or default_threads())
         self._warm_up()
         self._reader = RingReader(port)

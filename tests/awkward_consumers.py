@@ -119,7 +119,7 @@ class Summing(Consumer[int]):
     """Takes results of another consumer instead of frames, and shows their sum in its own time."""
 
     type_name: ClassVar[str] = "summing"
-    works: ClassVar[bool] = True
+    works = True
 
     def __init__(self, name: str, input: str) -> None:
         super().__init__(name)

@@ -10,6 +10,11 @@ from model_tools import archive, code, manifest, write
 from session_tools import TINY, a_pipeline, identity_holds, load, run
 
 from livem.consumers.models.store import VARIABLE, Store
+from livem.consumers.offline import process
+from livem.consumers.pool import Pool
+from livem.consumers.torchscript import TorchScript
+from livem.stream.simulate.catalogue import open_acquisition
+from livem.stream.sources.replay.recorded_series import recorded_series
 
 torch = pytest.importorskip("torch", reason="models need the extra [torch]")
 pytestmark = pytest.mark.timeout(300)
@@ -32,6 +37,24 @@ def test_a_model_runs_beside_the_others(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load(account, "model.image"), 2 * load(account, "model.raw"))
     assert account["edges"]["model"]["processed"] > 0
     assert not [alarm for alarm in summary["alarms"] if "model" in alarm]
+
+
+def test_every_frame_of_a_lossless_edge_has_its_row_live_as_offline(tmp_path, monkeypatch):
+    how = {"every_frame": True, "batch": 4, "policy": "lossless"}
+    summary = with_model(tmp_path, code("return torch.mul(x, 2)"), monkeypatch, **how)
+    (account,) = summary["series"]
+    table = np.loadtxt(account["results"]["model.frames"], delimiter=",", skiprows=2)
+    assert identity_holds(account)
+    assert table[:, 0].tolist() == list(range(account["sent"]))
+    assert account["edges"]["model"]["processed"] == account["sent"]
+    offline = TorchScript("model", "tiny", every_frame=True, batch=4)
+    acquisition, pool = open_acquisition(TINY), Pool(1)
+    series, count = recorded_series(acquisition, b"12345678")
+    found = process(acquisition, series, count, {"model": (offline, 1)}, pool).results["model.frames"]
+    pool.close()
+    offline.stop()
+    np.testing.assert_allclose(table[:, 1], found.arrays["mean"], rtol=1e-5)
+    np.testing.assert_allclose(table[:, 2], found.arrays["maximum"], rtol=1e-5)
 
 
 def test_a_model_that_loops_for_ever_is_switched_off_and_the_rest_goes_on(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """Models that a user brings: store, manifest, the scan before they are loaded, tiles, and their process.
 
-Only `guest` imports torch, in the process that runs a model; everything else here does without.
+Only `torch_engine` and `onnx_engine` import what runs a model, in its own process; everything else here does
+without.
 """

@@ -19,7 +19,8 @@ import numpy as np
 import psutil
 
 from .adaptation import Adaptation, Decision
-from .guest import close_doors, end_with_parent, look_at_processor, scripted
+from .guest import close_doors, end_with_parent
+from .torch_engine import look_at_processor, scripted
 from .weights import Weights
 
 NICEST = 19

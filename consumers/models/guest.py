@@ -1,55 +1,56 @@
-"""The process that runs a model, and the only one that imports torch.
+"""The process that runs a model, and the only one that imports torch or another runtime.
 
-It gets bytes that were scanned (`scan`) and looks at the graph that torch made of them before its first call;
-from then on it can open no file and no socket where the system knows such limits (POSIX). Knows no frames:
-tiles in, outputs out, over one pipe. Its parent ends it.
+It gets bytes that were scanned (`scan`); the engine looks at the graph that the runtime made of them before
+its first call; from then on it can open no file and no socket where the system knows such limits (POSIX).
+Knows no frames: tiles in, outputs out, over one pipe. Its parent ends it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import gc
 import multiprocessing
 import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import msgpack
 import numpy as np
-import numpy.typing as npt
 import psutil
 
-from .operators import NODE_KINDS
-from .weights import Weights
+from ...stream.heap import keep_large_blocks
+from .engine import Call, Engine, Manner, first_line
 
-WARM_UP_CALLS = 3
-"""TorchScript compiles in the first two calls of a shape."""
 DESCRIPTORS = 32
 """All of these are in use from before the first call on: another cannot be opened."""
 
 
-def run_guest(pipe: Connection, cores: int, memory: int) -> None:
+def run_guest(pipe: Connection, suffix: str, cores: int, memory: int, manner: Manner) -> None:
     """Body of the process: answers its parent until the pipe is closed.
 
     Parameters
     ----------
     pipe : messages are msgpack tables, tiles and outputs bytes behind them.
+    suffix : of the model's file.
     cores : threads of one call.
-    memory : bytes beside what torch itself takes.
+    memory : bytes beside what the runtime itself takes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")  # TorchScript is deprecated, and what users have
+    keep_large_blocks()
     try:
-        guest: Any = _Guest(pipe, cores, memory)
-    except Exception as error:  # noqa: BLE001 - whatever keeps torch from being imported
-        _say(pipe, error=f'torch cannot be used ({error}); pip install "livem[torch]"')
+        guest: Any = _Guest(pipe, _engine(suffix, cores, manner), memory)
+    except ImportError as error:
+        extra = "onnx" if suffix == ".onnx" else "torch"
+        _say(pipe, error=f'{extra} cannot be used ({error}); pip install "livem[{extra}]"')
+        return
+    except Exception as error:  # noqa: BLE001 - whatever keeps a runtime from being ready
+        _say(pipe, error=first_line(error))
         return
     _say(pipe)
     while True:
@@ -60,7 +61,17 @@ def run_guest(pipe: Connection, cores: int, memory: int) -> None:
         try:
             getattr(guest, request.pop("do"))(**request)
         except Exception as error:  # noqa: BLE001 - a model may raise anything
-            _say(pipe, error=f"{type(error).__name__}: {_first_line(error)}")
+            _say(pipe, error=f"{type(error).__name__}: {first_line(error)}")
+
+
+def _engine(suffix: str, cores: int, manner: Manner) -> Engine:
+    if suffix == ".onnx":
+        from .onnx_engine import OnnxEngine
+
+        return OnnxEngine(suffix, cores, manner)
+    from .torch_engine import TorchEngine
+
+    return TorchEngine(suffix, cores, manner)
 
 
 def end_with_parent() -> None:
@@ -72,88 +83,60 @@ def end_with_parent() -> None:
 
 
 class _Guest:
-    def __init__(self, pipe: Connection, cores: int, memory: int) -> None:
-        self._pipe = pipe
-        self._torch: Any = import_module("torch")
-        self._torch.set_num_threads(cores)
-        look_at_processor(self._torch)
-        self._memory = memory
-        self._model: Any = None
-        self._random = np.random.default_rng(0)
-        self._inbox = np.empty(0, np.float32)
+    def __init__(self, pipe: Connection, engine: Engine, memory: int) -> None:
+        self._pipe, self._engine, self._memory = pipe, engine, memory
+        self._calls: dict[int, Call] = {}
+        """By the number of tiles."""
 
-    def load(self, suffix: str, weights: bytes = b"") -> None:
+    def load(self, weights: bytes = b"") -> None:
         """The model whose archive follows; with other weights, where they are given."""
-        torch, archive = self._torch, self._pipe.recv_bytes()
-        if suffix == ".pt":
-            model = scripted(torch, archive)
-        else:
-            model = torch.export.load(io.BytesIO(archive)).module()
-        if weights:
-            put(torch, model, Weights.unpacked(weights))
-        close_doors(self._memory)
-        with torch.inference_mode():
-            model = model.to(memory_format=torch.channels_last)
-            self._model = torch.jit.freeze(model) if suffix == ".pt" else model
+        self._engine.load(self._pipe.recv_bytes(), weights)
+        close_doors(self._memory if self._engine.limits_memory else None)
+        self._engine.settle()
         _say(self._pipe)
 
-    def shape(self, shape: list[int]) -> None:
-        """Warm up for inputs of this shape (n, c, h, w); says what comes out."""
-        self._inbox = self._random.random(shape, np.float32)
-        for _ in range(WARM_UP_CALLS):
-            output = self._call()
-        _say(self._pipe, shape=list(output.shape))
+    def shape(self, shape: list[int], batches: list[int]) -> None:
+        """Warm up for so many inputs of this shape (c, h, w) at once; says what comes out of one."""
+        self._calls.clear()
+        for n in batches:
+            self._calls[n] = self._engine.ready((n, *shape))
+        outputs = {n: call().shape for n, call in self._calls.items()}
+        if any(found != (n, *outputs[batches[0]][1:]) for n, found in outputs.items() if n > 1):
+            raise TypeError(f"of batches of inputs the model makes {list(outputs.values())}; say batch = 1")
+        gc.collect()
+        gc.freeze()  # what is there stays: collections in the middle of a frame do not look at it
+        call = self._calls[batches[-1]]
+        notes = [note for each in self._calls.values() for note in each.notes]
+        _say(
+            self._pipe,
+            shape=list(outputs[batches[0]]),
+            notes=list(dict.fromkeys(notes)),
+            runs_on=call.runs_on,
+        )
 
-    def run(self) -> None:
-        """The tiles that follow."""
-        self._pipe.recv_bytes_into(self._inbox.reshape(-1))
+    def run(self, count: int) -> None:
+        """The tiles that follow, as many as were said before."""
+        call = self._calls[count]
+        self._pipe.recv_bytes_into(call.inbox.reshape(-1))
         began = time.thread_time_ns()
-        output = self._call()
+        output = call()
         _say(self._pipe, shape=list(output.shape), ns=time.thread_time_ns() - began)
         self._pipe.send_bytes(output.reshape(-1).view(np.uint8).data)
 
-    def _call(self) -> npt.NDArray[np.float32]:
-        torch = self._torch
-        with torch.inference_mode():
-            tiles = torch.from_numpy(self._inbox).contiguous(memory_format=torch.channels_last)
-            output = self._model(tiles)
-            if not isinstance(output, torch.Tensor):
-                raise TypeError(f"the model returns a {type(output).__name__}; it must return one tensor")
-            if output.dtype.is_complex:
-                raise TypeError(f"the model returns {output.dtype}; it must return real numbers")
-            return np.ascontiguousarray(output.to(torch.float32).numpy())
 
-
-def look_at_processor(torch: Any) -> None:
-    """Its libraries do that in files, once: before no file can be opened."""
-    torch.nn.functional.conv2d(torch.zeros(1, 8, 32, 32), torch.zeros(8, 8, 3, 3))
-
-
-def scripted(torch: Any, archive: bytes) -> Any:
-    """A TorchScript model whose graph was looked at; raises ValueError for an operator that is refused."""
-    model = torch.jit.load(io.BytesIO(archive), map_location="cpu").eval()
-    _check_graph(model)
-    return model
-
-
-def put(torch: Any, model: Any, weights: Weights) -> None:
-    """Other weights into a model; raises where names or shapes are not its own."""
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in weights.tensors().items()}
-    model.load_state_dict(tensors, strict=True)
-
-
-def close_doors(memory: int) -> None:
+def close_doors(memory: int | None) -> None:
     """No new file, socket or process, and ``memory`` bytes at most from now on; no-op on Windows."""
     try:
         import resource
     except ImportError:
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = psutil.Process().memory_info().vms + memory
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    if memory is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = psutil.Process().memory_info().vms + memory
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     try:
         while True:
@@ -162,27 +145,5 @@ def close_doors(memory: int) -> None:
         pass  # all taken, as intended
 
 
-def _check_graph(model: Any) -> None:
-    """What torch made of the code, its calls in line: the last word on what would run."""
-    for kind in {node.kind() for node in _nodes(model.inlined_graph)} - NODE_KINDS:
-        raise ValueError(f"the operator {kind} is refused")
-
-
-def _nodes(block: Any) -> Iterator[Any]:
-    for node in block.nodes():
-        yield node
-        for inner in node.blocks():
-            yield from _nodes(inner)
-
-
 def _say(pipe: Connection, **answer: Any) -> None:
     pipe.send_bytes(msgpack.packb(answer))
-
-
-def _first_line(error: Exception) -> str:
-    """Of what torch says: the last line of a TorchScript traceback is what was raised."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return "no message"
-    told = lines[-1] if "Traceback of TorchScript" in str(error) else lines[0]
-    return told[:300]

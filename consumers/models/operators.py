@@ -95,6 +95,29 @@ NODE_KINDS = (
     {f"aten::{name}" for name in ATEN} | {f"prim::{name}" for name in PRIM | _STRUCTURE} | {"prim::Return"}
 )
 """Allowed kinds of a graph's nodes, once its calls are in line."""
+ONNX = _words(
+    """
+    Attention AveragePool BatchNormalization Conv ConvTranspose DepthToSpace Dropout Flatten Gemm
+    GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample AffineGrid GroupNormalization GRU
+    InstanceNormalization LayerNormalization LpNormalization LpPool LRN LSTM MatMul MaxPool MaxUnpool
+    MeanVarianceNormalization Pad Resize RMSNormalization RNN RotaryEmbedding SpaceToDepth Upsample
+    CenterCropPad Col2Im
+    Celu Clip Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu Shrink Sigmoid
+    Softmax Softplus Softsign Swish Tanh ThresholdedRelu
+    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
+    BitwiseXor Ceil Cos Cosh CumSum DFT Det Div Einsum Equal Erf Exp Floor Greater GreaterOrEqual Inverse
+    IsInf IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal ReduceL1 ReduceL2
+    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Round
+    Sign Sin Sinh Sqrt STFT Sub Sum Tan TopK Trilu Unique Where Xor
+    BlackmanWindow HammingWindow HannWindow MelWeightMatrix
+    Cast CastLike Compress Concat Constant ConstantOfShape Expand EyeLike Gather GatherElements GatherND
+    Identity NonMaxSuppression NonZero OneHot Range Reshape ReverseSequence ScatterElements ScatterND Shape
+    Size Slice Split Squeeze Tile Transpose Unsqueeze
+    ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear
+    If Loop Scan
+    """
+)
+"""Allowed in an ONNX graph, all of the domain of ONNX itself: no texts, no files, nothing drawn at random."""
 REFUSED_WORDS = _words(
     """
     from_file save load rpc_sync rpc_async rpc_remote fork wait awaitable set_ set_data data_ptr

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from ...errors import ModelError
 from .archive import Members, pack, unpack
 from .exported import clean_exported
+from .onnx_graph import clean_onnx
 from .script_code import check_code
 from .script_pickle import check_pickle
 
-SUFFIXES = (".pt", ".pt2")
+SUFFIXES = (".pt", ".pt2", ".onnx")
 MANIFEST = "extra/livem.toml"
 """The member in which an archive brings its manifest."""
 _SCRIPT_MEMBERS = re.compile(
@@ -33,7 +34,7 @@ class Scanned:
     archive: bytes
     """Packed anew: what was looked at, and nothing else."""
     manifest: str | None
-    """TOML from the archive's extra files."""
+    """TOML from the archive's extra files, or a graph's metadata."""
 
 
 def scan(where: str, data: bytes, suffix: str) -> Scanned:
@@ -43,7 +44,7 @@ def scan(where: str, data: bytes, suffix: str) -> Scanned:
     ----------
     where : for messages: which file.
     data : all of the file.
-    suffix : ".pt" (TorchScript) or ".pt2" (torch.export).
+    suffix : ".pt" (TorchScript), ".pt2" (torch.export) or ".onnx".
 
     Raises
     ------
@@ -52,8 +53,10 @@ def scan(where: str, data: bytes, suffix: str) -> Scanned:
     """
     if suffix not in SUFFIXES:
         raise ModelError(
-            f"{where}: {suffix or 'no suffix'}; models are .pt (TorchScript) or .pt2 (torch.export)"
+            f"{where}: {suffix or 'no suffix'}; models are .pt (TorchScript), .pt2 (torch.export) or .onnx"
         )
+    if suffix == ".onnx":
+        return Scanned(*clean_onnx(where, data))
     members = unpack(where, data)
     kept = _script(where, members) if suffix == ".pt" else clean_exported(where, members)
     return Scanned(pack(kept), _text(where, members[MANIFEST]) if MANIFEST in members else None)

@@ -15,7 +15,9 @@ from scipy import ndimage
 
 from livem.consumers import torchscript as room
 from livem.consumers.base import Consumer
+from livem.consumers.hardware import Hardware
 from livem.consumers.models.adapting import Adapted, Adoption
+from livem.consumers.models.engine import Manner
 from livem.consumers.models.store import VARIABLE, Store
 from livem.consumers.testing import (
     ConsumerTests,
@@ -24,6 +26,7 @@ from livem.consumers.testing import (
     pick,
     run,
     snapshot,
+    split,
     with_pixel_mask,
 )
 from livem.consumers.torchscript import TorchScript
@@ -38,17 +41,22 @@ class Function:
     """Stands for a model's process: the mean of the newest frame's 3 x 3 neighbours."""
 
     seen: np.ndarray
+    calls: ClassVar[list[int]] = []
+    """Frames of each."""
     fails = ""
+    runs_on = "cpu"
+    notes: tuple[str, ...] = ()
 
-    def __init__(self, where, archive, suffix, limits, weights=b"") -> None:
-        self.limits = limits
+    def __init__(self, where, archive, suffix, limits, manner, weights=b"") -> None:
+        self.limits, self.manner = limits, manner
 
     def prepare(self, shape, expected) -> None:
         if self.fails == "prepare":
             raise ModelError("model 'tiny' fails")
 
-    def run(self, tiles, expected):
+    def run(self, tiles, expected, frames):
         Function.seen = tiles.copy()
+        Function.calls.append(frames)
         if self.fails == "run":
             raise ModelError("model 'tiny' takes longer than 1 s")
         if len(expected) == 2:
@@ -65,15 +73,16 @@ def _no_process(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "store"))
     monkeypatch.setattr(room, "ModelHost", Function)
     monkeypatch.setattr(Function, "fails", "")
+    monkeypatch.setattr(Function, "calls", [])
 
 
 @pytest.fixture
 def made(tmp_path):
-    def make(**tables: str) -> TorchScript:
+    def make(params=None, **tables: str) -> TorchScript:
         if "tiny" in Store().names():
             Store().remove("tiny")
         Store().add(write(tmp_path, archive(), manifest(**tables)))
-        return TorchScript("m", "tiny")
+        return TorchScript("m", "tiny", **(params or {}))
 
     return make
 
@@ -93,6 +102,11 @@ class TestContract(ConsumerTests):
 
     def make(self) -> Consumer[Any]:
         return TorchScript("m", "tiny")
+
+
+class TestContractOfEveryFrame(TestContract):
+    def make(self) -> Consumer[Any]:
+        return TorchScript("m", "tiny", every_frame=True, batch=4)
 
 
 class TestContractOfVectors(TestContract):
@@ -173,7 +187,7 @@ def test_a_model_that_fails_is_switched_off_marked_and_counted_until_it_is_enabl
     consumer, series = made(), example_series()
     frames = example_frames(series)
     consumer.open(series)
-    consumer.merge(consumer.process(frames))
+    consumer.merge(consumer.process(pick(frames, range(9))))
     monkeypatch.setattr(Function, "fails", "run")
     marked = snapshot(consumer.merge(consumer.process(frames)))
     assert "longer than 1 s" in marked["image"]["attrs"]["off"]
@@ -222,6 +236,10 @@ def test_frames_that_the_model_cannot_take_are_named(made):
         {"timeout": True},
         {"memory": float("nan")},
         {"cores": 0},
+        {"batch": 0},
+        {"batch": 1.5},
+        {"every_frame": 1},
+        {"precision": "quarter"},
         {"enabled": 1},
         {"models": 3},
         {"pixel_mask": 2},
@@ -239,6 +257,81 @@ def test_another_folder_of_models(made, tmp_path):
     TorchScript("m", "theirs", str(tmp_path / "lab"))
     with pytest.raises(PipelineError, match="no model 'theirs'"):
         TorchScript("m", "theirs")
+
+
+@pytest.mark.parametrize("sizes", [[20], [1] * 20, [3, 9, 2]])
+@pytest.mark.parametrize("batch", [1, 4, 64])
+def test_every_frame_is_estimated_once_however_frames_come_together(made, sizes, batch):
+    consumer, series = made({"every_frame": True, "batch": batch}, input="frames = 3"), example_series()
+    frames = example_frames(series)
+    found = run(consumer, series, [*split(frames, sizes), pick(frames, [18, 19])])
+    table = found["frames"]
+    assert table["arrays"]["frame"].tolist() == list(range(20))
+    assert table["attrs"]["estimated"] == sum(Function.calls) == 20
+    each = [ndimage.uniform_filter(np.float32(frame), 3, mode="constant") for frame in frames.data]
+    np.testing.assert_allclose(table["arrays"]["mean"], [one.mean() for one in each], rtol=1e-5)
+    np.testing.assert_allclose(table["arrays"]["maximum"], [one.max() for one in each], rtol=1e-5)
+    np.testing.assert_allclose(found["image"]["arrays"]["image"], each[-1], rtol=1e-5)
+    assert found["image"]["attrs"]["frames"] == [17, 18, 19]
+    assert max(Function.calls) <= batch
+
+
+def test_frames_wait_for_a_call_of_several_but_not_for_ever(made):
+    consumer, series = made({"every_frame": True, "batch": 8}), example_series()
+    frames = example_frames(series)
+    assert consumer.works
+    consumer.open(series)
+    assert consumer.work_in() is None
+    consumer.merge(consumer.process(pick(frames, range(3))))
+    assert Function.calls == []
+    assert 0 <= consumer.work_in() <= room.PATIENCE_S
+    shown = snapshot(consumer.work())
+    assert Function.calls == [3]
+    assert shown["frames"]["arrays"]["frame"].tolist() == [0, 1, 2]
+    assert consumer.work_in() is None
+    consumer.merge(consumer.process(pick(frames, range(3, 20))))
+    assert Function.calls == [3, 8, 8]
+    assert consumer.work_in() == 0
+    assert consumer.work()[0].attrs["frames"] == [18]
+
+
+def test_the_newest_frame_waits_for_nothing(made):
+    consumer, series = made({"batch": 8}), example_series()
+    assert not consumer.works
+    consumer.open(series)
+    consumer.merge(consumer.process(example_frames(series)))
+    assert Function.calls == [1]
+
+
+def test_vectors_of_every_frame(made):
+    found = last(made({"every_frame": True}, output='kind = "vector"\nchannels = 1\nunits = "eV"'))
+    values = example_frames(example_series()).data[:, 0, 0]
+    np.testing.assert_array_equal(found["frames"]["arrays"]["value"], values)
+    assert found["frames"]["units"] == {"value": "eV"}
+
+
+def test_a_batch_that_fails_ends_the_queue(made, monkeypatch):
+    consumer, series = made({"every_frame": True, "batch": 2}), example_series()
+    consumer.open(series)
+    monkeypatch.setattr(Function, "fails", "run")
+    marked = snapshot(consumer.merge(consumer.process(example_frames(series))))
+    assert Function.calls == [2]
+    assert "longer than 1 s" in marked["image"]["attrs"]["off"]
+    with pytest.raises(ModelError, match="switched off"):
+        consumer.merge(consumer.process(example_frames(series)))
+    assert consumer.work_in() == 0
+    assert consumer.work()
+    assert consumer.work_in() is None
+    assert snapshot(consumer.close()).keys() == {"image", "raw"}
+
+
+def test_what_is_wanted_of_the_device_reaches_the_model_and_its_notes_the_user(made, monkeypatch):
+    consumer = made({"precision": "half", "batch": 2})
+    consumer.want_device("cuda")
+    assert consumer._host.manner == Manner("cuda", "half", 2)
+    monkeypatch.setattr(Function, "notes", ("float32 is used",))
+    assert consumer.alarms() == ["consumer 'm' (torchscript): float32 is used"]
+    assert Hardware("cuda", consumer).device.kind == "cpu"
 
 
 class Beside:
@@ -293,7 +386,7 @@ def test_other_weights_say_so_and_go_when_adapting_ends(made, adapters):
     consumer = made(**ADAPTS)
     consumer.set("adapt", True)
     before = last(consumer)["image"]["attrs"]
-    adapters[0].ready = Adoption(Function("", b"", "", None), Adapted(60, 0.5, 0.1, "f" * 64))
+    adapters[0].ready = Adoption(Function("", b"", "", None, None), Adapted(60, 0.5, 0.1, "f" * 64))
     after = last(consumer)["image"]["attrs"]
     assert after["sha256"] == "f" * 12 != before["sha256"]
     assert after["adapted"] == "adapted 60 steps, +0.50 ± 0.10 dB held-out"

@@ -141,7 +141,8 @@ def test_what_a_model_runs_without_is_left_out():
     ("data", "suffix", "said"),
     [
         (archive(more={"bytecode.pkl": b""}), ".pt", "bytecode.pkl"),
-        (archive(), ".onnx", r"models are \.pt"),
+        (archive(), ".h5", r"models are \.pt"),
+        (archive(), ".onnx", "field 10 in model is refused"),
         (archive(), "", "no suffix"),
         (archive(), ".pt2", "torch.export.save"),
         (archive(b"\xff\xff".decode("latin-1")), ".pt", "characters"),

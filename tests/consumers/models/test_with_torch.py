@@ -15,6 +15,7 @@ import psutil
 import pytest
 from model_tools import archive, code, manifest, saved, write
 
+from livem.consumers.models.engine import Manner
 from livem.consumers.models.host import Limits, ModelHost
 from livem.consumers.models.operators import ATEN, NODE_KINDS
 from livem.consumers.models.scan import scan
@@ -88,8 +89,8 @@ class WhileLoading(torch.nn.Module):
 def host():
     made: list[ModelHost] = []
 
-    def make(data: bytes, suffix: str = ".pt") -> ModelHost:
-        made.append(ModelHost("model 'tiny'", data, suffix, LIMITS))
+    def make(data: bytes, suffix: str = ".pt", manner: Manner | None = None) -> ModelHost:
+        made.append(ModelHost("model 'tiny'", data, suffix, LIMITS, manner))
         return made[-1]
 
     yield make
@@ -161,6 +162,10 @@ def test_the_model_gives_what_torch_gives(host):
     with torch.inference_mode():
         expected = module(torch.from_numpy(tiles)).numpy()
     np.testing.assert_allclose(one.run(tiles, SHAPE), expected, rtol=1e-5, atol=1e-6)
+    together = host(scan("m.pt", saved(torch, module), ".pt").archive, manner=Manner(batch=2))
+    together.prepare(SHAPE, SHAPE)
+    again = together.run(np.concatenate([tiles, tiles[:1]]), SHAPE, 3)
+    np.testing.assert_allclose(again, expected[[0, 1, 0]], rtol=1e-5, atol=1e-6)
     with pytest.raises(ModelError, match=r"returns \(1, 1, 12, 16\) where its manifest says \(1, 2\)"):
         one.prepare((1, 1, 12, 16), (1, 2))
     assert not one.runs
