@@ -1,7 +1,8 @@
 """Reducing frames on a CUDA device beside the processor: upload alone, kernels alone, the whole way.
 
-The same blocks and regions for both, in alternating rounds, results compared; and thin plates of sparse
-scans (`gpu_plates`). Without a device there is nothing to measure, and the benchmark says so.
+The same blocks and regions for both, in alternating rounds, results compared; thin plates of sparse scans
+(`gpu_plates`) and denoising (`gpu_denoise`). Without a device there is nothing to measure, and the benchmark
+says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ..kernels.device import CudaState, Device, choose_device, find_cuda
 from ..kernels.masks import annulus, disk, radial_bins
 from ..kernels.reduce import Reduction, Region, Regions, compile_regions, reduce_block
-from . import gpu_plates
+from . import gpu_denoise, gpu_plates
 from .figures import Gate, Measured, Row, Spread, at_most, ratios
 
 MEAN_COUNTS = 0.3
@@ -48,10 +49,12 @@ def run(quick: bool) -> Measured:
     if found.name is None:
         return reduced
     plates = gpu_plates.measure(gpu_plates.QUICK if quick else gpu_plates.FULL)
+    denoised = gpu_denoise.measure(gpu_denoise.QUICK if quick else gpu_denoise.FULL)
+    parts = (reduced, plates, denoised)
     return {
-        "title": f"{reduced['title']}. {plates['title']}",
-        "rows": [*reduced["rows"], *plates["rows"]],
-        "gates": [*reduced["gates"], *plates["gates"]],
+        "title": ". ".join(part["title"] for part in parts),
+        "rows": [row for part in parts for row in part["rows"]],
+        "gates": [gate for part in parts for gate in part["gates"]],
     }
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..kernels.denoise.devices import OnDevice, chain_on, tracker_on, warm_up
 from ..kernels.denoise.drift import DriftTracker
 from ..kernels.denoise.frames import LEAST_SIDE, FrameFilter
 from ..kernels.denoise.movies import MovieFilter
 from ..kernels.denoise.residual import Residual, residual_of
 from ..kernels.denoise.spikes import SpikeFilter
+from ..kernels.device import Device
 from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
@@ -39,6 +41,7 @@ WITH_PAST = (MOVIE, COMPONENTS)
 """Methods for which every frame counts; of others the newest alone is denoised."""
 NOISE = ("gain", "offset", "read_noise")
 RESIDUAL = {"estimate": False, "kind": "residual"}
+FAILED = Device("cpu", "CPU", "the GPU has failed")
 CALIBRATION = ("pixel_size", "pixel_unit")
 
 
@@ -74,24 +77,32 @@ class _Chain:
     movie: MovieFilter | None
     single: FrameFilter | None
     patterns: PatternFilter | None
+    there: OnDevice | None
+    """The same on a device, as long as it works."""
 
     @classmethod
-    def of(cls, step: Step, noise: NoiseModel, options: DenoiseOptions) -> _Chain:
+    def of(cls, step: Step, noise: NoiseModel, options: DenoiseOptions, device: Device) -> _Chain:
         own = _binned_noise(noise, step.binning)
         is_movie, is_stack = step.method == MOVIE, step.method == COMPONENTS
+        drift = tracker_on(device) if options.drift and is_movie else None
         return cls(
             step,
             own,
             SpikeFilter(own) if options.spikes else None,
-            DriftTracker() if options.drift and is_movie else None,
+            drift,
             MovieFilter(default_threads()) if is_movie else None,
             None if is_movie or is_stack else FrameFilter(own, step.method),
             PatternFilter() if is_stack else None,
+            chain_on(device, step.method, own, spikes=options.spikes, drift=drift),
         )
 
     def run(self, index: int, frame: Image) -> Shown:
         """A frame, NaN where it is not known."""
         raw = binned(frame, self.step.binning)
+        found = None if self.there is None else self.there.add(raw)
+        if found is not None:
+            residual = residual_of(found.values, found.estimate, self.noise)
+            return Shown(index, raw, found.estimate, residual, self.step, found.replaced)
         cleaned = None if self.spikes is None else self.spikes.add(raw)
         values = raw if cleaned is None else cleaned.values
         estimate = self._estimate(values)
@@ -159,7 +170,8 @@ class Denoise(Consumer[Shots | None]):
     type_name: ClassVar[str] = "denoise"
     default_policy: ClassVar[str] = "latest"
     needs_order: ClassVar[bool] = True
-    works: ClassVar[bool] = True
+    works = True
+    solves: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -193,6 +205,12 @@ class Denoise(Consumer[Shots | None]):
         self._masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
         self._open: _Now | None = None
         self._due_at = 0.0
+        self._device, self._fault = Device("cpu", "CPU", "nothing else was asked for"), ""
+
+    def compute_on(self, device: Device) -> None:
+        self._device, self._fault = device, warm_up(device)
+        if self._fault:
+            self._device = FAILED
 
     def open(self, series: Series) -> None:
         if min(series.shape) < LEAST_SIDE:
@@ -201,8 +219,8 @@ class Denoise(Consumer[Shots | None]):
                 f"{self._where}: frames of {h}x{w} px cannot be denoised, the least is {LEAST_SIDE}x"
                 f'{LEAST_SIDE}; scan images can: type = "inpaint" with input, or leave this consumer out'
             )
-        if self._open is not None and self._open.chain is not None:
-            self._open.chain.close()
+        if self._open is not None:
+            self._end_chain(self._open)
         noise, said_by = _noise_of(self._options, series)
         waiting = deque[tuple[int, npt.NDArray[Any]]](maxlen=_queue_of(series))
         self._open = _Now(series, self._masking.of(series), self._quality(series), noise, said_by, waiting)
@@ -262,8 +280,10 @@ class Denoise(Consumer[Shots | None]):
         return None if self._open is None or self._open.shown is None else self._outputs(self._open)
 
     def alarms(self) -> Sequence[str]:
-        alarm = self._open.mask.alarm if self._open else ""
-        return [f"{self._where}: {alarm}"] if alarm else []
+        now = self._open
+        there = now.chain.there if now is not None and now.chain is not None else None
+        alarms = (now.mask.alarm if now else "", self._fault, there.alarm if there is not None else "")
+        return [f"{self._where}: {alarm}" for alarm in alarms if alarm]
 
     def close(self) -> Sequence[Output]:
         now = self._opened()
@@ -315,13 +335,16 @@ class Denoise(Consumer[Shots | None]):
                 self._end_chain(now)
         if now.chain is None or now.chain.step != now.quality.step:
             self._end_chain(now)
-            now.chain = _Chain.of(now.quality.step, noise, self._options)
+            now.chain = _Chain.of(now.quality.step, noise, self._options, self._device)
         return now.chain
 
     def _end_chain(self, now: _Now) -> None:
-        if now.chain is not None:
-            now.chain.close()
-            now.chain = None
+        if now.chain is None:
+            return
+        if now.chain.there is not None and now.chain.there.alarm:
+            self._device, self._fault = FAILED, now.chain.there.alarm
+        now.chain.close()
+        now.chain = None
 
     def _outputs(self, now: _Now) -> Sequence[Output]:
         shown = now.shown

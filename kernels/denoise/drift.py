@@ -11,6 +11,7 @@ frequencies alike, it does not follow noise, nor a pattern of the detector, whic
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -84,9 +85,7 @@ class DriftTracker:
         """
         if frame.ndim != 2 or not frame.size:
             raise ValueError(f"frame is {frame.shape}: give (h, w)")
-        known = np.isfinite(frame)
-        level = np.float32(frame[known].mean()) if known.any() else np.float32(0)
-        whole = np.array(np.where(known, frame, level), np.float32, order="C")
+        whole = self._completed(frame)
         if self._mean is None or self._mean.shape != frame.shape:
             self._mean = whole
             self._begin()
@@ -101,6 +100,17 @@ class DriftTracker:
         self._places.append((y, x))
         return y - float(before[0]), x - float(before[1])
 
+    def _completed(self, frame: Image) -> Image:
+        """Without holes."""
+        known = np.isfinite(frame)
+        level = np.float32(frame[known].mean()) if known.any() else np.float32(0)
+        return np.array(np.where(known, frame, level), np.float32, order="C")
+
+    def _surface(self, frame: Image, middle: npt.NDArray[np.int64]) -> Curve:
+        """The likelihood of displacements from the mean; see `likelihood`."""
+        assert self._mean is not None
+        return likelihood(frame, self._mean, self._noise, middle)
+
     def _predict(self) -> None:
         step = np.array([[1.0, 1.0], [0.0, 1.0]])
         jolt = JOLT**2 * np.array([[0.25, 0.5], [0.5, 1.0]])
@@ -109,9 +119,8 @@ class DriftTracker:
 
     def _measure(self, frame: Image) -> None:
         """Take what the likelihood says about the place into the state."""
-        assert self._mean is not None
         expected = np.rint(self._state[0]).astype(np.int64)
-        likely = _likelihood(frame, self._mean, self._noise, expected - self._whole)
+        likely = self._surface(frame, expected - self._whole)
         away = [np.arange(n) - n // 2 + expected[a] - self._state[0, a] for a, n in enumerate(likely.shape)]
         prior = [d**2 / (2 * (self._spread[0, 0, a] + 0.01)) for a, d in enumerate(away)]
         best = np.unravel_index(np.argmax(likely - prior[0][:, None] - prior[1]), likely.shape)
@@ -140,22 +149,24 @@ class DriftTracker:
         assert self._mean is not None
         whole = np.rint(self._state[0]).astype(np.int64)
         if (whole != self._whole).any():
-            self._mean = _rolled(self._mean, whole - self._whole)
+            self._mean = self._rolled(self._mean, whole - self._whole)
             self._whole = whole
-        here = moved(frame, rigid_flow(self._state[0] - whole, frame.shape))
+        here = self._moved(frame, self._state[0] - whole)
         self._frames += 1
         weight = max(MEMORY, 1 / self._frames)
         self._mean = self._mean + np.float32(weight) * (here - self._mean)
         self._noise = (1 - weight) ** 2 * self._noise + weight**2
 
+    def _moved(self, frame: Image, by: npt.NDArray[np.float64]) -> Image:
+        return moved(frame, rigid_flow(by, frame.shape))
 
-def _rolled(image: Image, shift: npt.NDArray[np.int64]) -> Image:
-    """Moved by whole pixels; where nothing is known the border is repeated."""
-    rows, columns = (np.clip(np.arange(n) - s, 0, n - 1) for n, s in zip(image.shape, shift, strict=True))
-    return np.ascontiguousarray(image[rows][:, columns])
+    def _rolled(self, image: Image, shift: npt.NDArray[np.int64]) -> Image:
+        """Moved by whole pixels; where nothing is known the border is repeated."""
+        rows, columns = (np.clip(np.arange(n) - s, 0, n - 1) for n, s in zip(image.shape, shift, strict=True))
+        return np.ascontiguousarray(image[rows][:, columns])
 
 
-def _likelihood(frame: Image, mean: Image, noise: float, middle: npt.NDArray[np.int64]) -> Curve:
+def likelihood(frame: Image, mean: Image, noise: float, middle: npt.NDArray[np.int64]) -> Curve:
     """Log likelihood of displacements of a frame within REACH of ``middle``, but for a constant.
 
     Parameters
@@ -163,24 +174,37 @@ def _likelihood(frame: Image, mean: Image, noise: float, middle: npt.NDArray[np.
     frame : (h, w), noise of variance 1.
     mean : (h, w), noise of variance ``noise``.
     """
-    ny, nx = frame.shape
-    window = np.hanning(ny)[:, None] * np.hanning(nx)
-    window = (window / math.sqrt(float((window**2).mean()))).astype(np.float32)
+    window = window_of(frame.shape)
     now, past = (fft.rfft2(window * (image - image.mean())) for image in (frame, mean))
     past *= _trust(np.abs(past) ** 2 / frame.size, noise, frame.shape)
     surface = fft.irfft2(now * past.conj(), frame.shape)
-    places = [
-        (m + np.arange(-r, r + 1)) % n
-        for m, n, r in zip(middle, frame.shape, (min(REACH, (n - 1) // 2) for n in frame.shape), strict=True)
-    ]
-    return np.asarray(surface[np.ix_(*places)], np.float64)
+    return np.asarray(surface[np.ix_(*places_around(middle, frame.shape))], np.float64)
+
+
+def places_around(middle: npt.NDArray[np.int64], shape: tuple[int, int]) -> list[npt.NDArray[np.int64]]:
+    """Rows and columns of a correlation within REACH of ``middle``; it goes round."""
+    reach = [min(REACH, (n - 1) // 2) for n in shape]
+    return [(m + np.arange(-r, r + 1)) % n for m, n, r in zip(middle, shape, reach, strict=True)]
+
+
+@lru_cache(maxsize=4)
+def window_of(shape: tuple[int, int]) -> Image:
+    """(h, w) by which a frame fades to its border; its mean square is 1."""
+    window = np.hanning(shape[0])[:, None] * np.hanning(shape[1])
+    return np.asarray(window / math.sqrt(float((window**2).mean())), np.float32)
+
+
+@lru_cache(maxsize=4)
+def rings_of(shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The ring of each frequency of a real transform, and how many lie in each."""
+    radius = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))
+    ring = np.minimum((radius * min(shape)).astype(np.int64), min(shape) // 2)
+    return ring, np.maximum(np.bincount(ring.ravel()), 1)
 
 
 def _trust(power: npt.NDArray[np.floating], noise: float, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Wiener weights of the mean's frequencies, from the power of each ring and its noise."""
-    radius = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))
-    ring = np.minimum((radius * min(shape)).astype(np.int64), min(shape) // 2)
-    count = np.maximum(np.bincount(ring.ravel()), 1)
+    ring, count = rings_of(shape)
     signal = np.bincount(ring.ravel(), power.ravel()) / count - noise * (1 + 3 / np.sqrt(count))
     signal = np.maximum(signal, 0)
     return np.asarray((signal / (signal + noise))[ring], np.float32)

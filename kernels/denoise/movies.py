@@ -79,11 +79,15 @@ class Memories:
 
     def add(self, frame: Image) -> None:
         """Remember a frame."""
-        self._products = self._next_products()
         if not self.frames:
             self.images = [frame.copy() for _ in self.gains]
         for image, weight in zip(self.images, self.weights(), strict=True):
             image += np.float32(weight) * (frame - image)
+        self.count()
+
+    def count(self) -> None:
+        """One more frame is remembered, by whoever has the images."""
+        self._products = self._next_products()
         self.frames += 1
 
     def _next_products(self) -> npt.NDArray[np.float64]:
