@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ class Fails:
 
 def test_a_device_that_fails_is_asked_no_more():
     there, frame = Fails(), np.zeros((8, 9), np.float32)
-    chain = OnDevice(there, CARD)
+    chain: Any = OnDevice(there, CARD)
     assert chain.add(frame) is frame
     assert chain.add(frame) is None
     assert not chain.alarm
