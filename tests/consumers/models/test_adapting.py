@@ -12,6 +12,7 @@ import pytest
 from model_tools import manifest, saved, write
 
 from livem.consumers.base import Frames
+from livem.consumers.models import adapter
 from livem.consumers.models.adapting import Adapting
 from livem.consumers.models.store import Store
 from livem.consumers.testing import example_series
@@ -20,11 +21,11 @@ from livem.errors import ModelError
 from livem.kernels.noise import NoiseModel
 
 torch: Any = pytest.importorskip("torch", reason="models need the extra [torch]")
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(600)]
 INPUTS = 3
 SERIES = example_series(shape=(32, 32))
 ROOTS = np.linspace(1.3, 40, 200_000, dtype=np.float32)
-PATIENCE = 60.0
+PATIENCE, LOWER = 60.0, 1
 
 
 class Newest(torch.nn.Module):
@@ -83,14 +84,16 @@ def consumer(tmp_path):
     made.stop()
 
 
-def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothing(consumer):
+def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothing(consumer, monkeypatch):
+    monkeypatch.setattr("livem.consumers.models.adapting.run_adapter", _nearly_last)
+    assert adapter.NICEST == 19
     consumer.open(SERIES)
     stream = Stream(consumer)
     own = stream.next()[0]["sha256"]
     assert "adapting" not in stream.next()[0]
     consumer.set("adapt", True)
     by_hash: dict[str, set] = {}
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline:
         attrs, weights = stream.next()
         by_hash.setdefault(attrs["sha256"], set()).add(tuple(weights))
@@ -105,9 +108,9 @@ def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothin
     assert "steps, +" in attrs["adapted"]
     assert attrs["adapted"] in attrs["algorithm"]
 
-    adapter = psutil.Process(consumer._adapting.pid)
-    assert adapter.nice() >= 19 or os.name == "nt"
-    adapter.kill()
+    behind = psutil.Process(consumer._adapting.pid)
+    assert behind.nice() == psutil.Process().nice() + LOWER or os.name == "nt"
+    behind.kill()
     consumer._adapting._thread.join(PATIENCE)
     attrs, after = stream.next()
     assert attrs["sha256"] == new
@@ -135,6 +138,12 @@ def test_an_adapter_that_does_not_answer_is_ended(monkeypatch):
     one.stop()
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], PATIENCE)
     assert not psutil.pid_exists(pid)
+
+
+def _nearly_last(*arguments) -> None:
+    """Of a priority at which a busy machine still gets to it."""
+    adapter.NICEST = psutil.Process().nice() + LOWER
+    adapter.run_adapter(*arguments)
 
 
 def _hangs(pipe, *arguments) -> None:
