@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..consumers.models.beginning import with_past
-from ..consumers.models.guest import scripted
 from ..consumers.models.scan import scan
 from ..consumers.models.store import Store
+from ..consumers.models.torch_engine import scripted
 from ..kernels.denoise.movies import MovieFilter
 from .denoise_movies import BRIGHT, COUNTS, DARK, SETTLED, Movie, counted, estimates, particles, psnr
 from .figures import Gate, Measured, Row, Spread, at_least, at_most, ratios
