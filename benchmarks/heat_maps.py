@@ -50,7 +50,7 @@ Scored = tuple[Places, npt.NDArray[np.float32]]
 """Places (n, 2) and scores (n,)."""
 Model = Callable[[Plane], Plane]
 """Of stabilised frames (h, w) heat maps (h, w)."""
-THRESHOLDS = {"particles": 0.7, "columns": 0.6}
+THRESHOLDS = {"particles": 0.65, "columns": 0.6}
 """Of the models' cards."""
 GAIN = 0.0
 """By how much a model's mean F1 has to be better."""
