@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +30,8 @@ from .figures import Gate, Measured, Row, Spread, at_most, ratios
 from .partner import STOP, Partner
 
 OVERHEAD, TAIL = 1.10, 2.0
+Trouble = tuple[int, int, int]
+"""Waits (voluntary context switches), preemptions (involuntary ones), page faults without input."""
 WIDTHS = (16, 32, 64)
 """Channels of the three levels: 0.12 million parameters."""
 MANIFEST = """
@@ -94,58 +96,93 @@ def compare(side: int, plan: Plans, data: bytes, store: Path) -> tuple[list[Row]
     bare: list[float] = []
     whole: list[float] = []
     walls: dict[str, list[float]] = {"bare frozen call": [], "consumer torchscript": []}
+    troubles: dict[str, list[Trouble]] = {way: [] for way in walls}
     with ExitStack() as stack:
         consumer.open(series)
         stack.callback(consumer.stop)
         partner = stack.enter_context(Partner(call_bare, scan("unet.pt", data, ".pt").archive, side))
         partner.hear()
-        for _ in range(plan.rounds):
+        for turn in range(plan.rounds):
             partner.tell(plan.calls)
-            seconds, each = partner.hear()
+            seconds, each, trouble = partner.hear()
             bare.append(seconds)
             walls["bare frozen call"] += each
-            seconds, each = _through(consumer, Frames(series, np.zeros(1, np.int64), frame), plan.calls)
+            troubles["bare frozen call"].append(trouble)
+            seconds, each, trouble = _through(
+                consumer, Frames(series, np.array([turn * plan.calls]), frame), plan.calls
+            )
             whole.append(seconds)
             walls["consumer torchscript"] += each
+            troubles["consumer torchscript"].append(trouble)
     share = ratios(whole, bare)
     where = f"{side} x {side}"
     rows: list[Row] = [
-        {"way": way, "frames": where, "processor, ms": str(_ms(seconds)), "wall, ms": _tail(walls[way])}
+        {
+            "way": way,
+            "frames": where,
+            "processor, ms": str(_ms(seconds)),
+            "wall, ms": _tail(walls[way]),
+            **_told(troubles[way], plan.calls),
+        }
         for way, seconds in zip(walls, (bare, whole), strict=True)
     ]
-    of_consumer = walls["consumer torchscript"]
-    tail = float(np.quantile(of_consumer, 0.99)) / median(of_consumer)
     gates = [
         at_most(f"consumer over bare call, {where}, processor time", share.median, OVERHEAD),
-        at_most(f"p99 over median, {where}, wall", tail, TAIL),
+        at_most(f"p99 over median, {where}, wall", _spread(walls["consumer torchscript"]), TAIL),
     ]
     return rows, gates
 
 
+def _spread(seconds: Sequence[float]) -> float:
+    """The 99th percentile over the median."""
+    return float(np.quantile(seconds, 0.99)) / median(seconds)
+
+
+def _told(troubles: Sequence[Trouble], calls: int) -> dict[str, str]:
+    """What kept a call waiting, a call."""
+    names = ("waits", "preempted", "page faults")
+    each = np.sum(troubles, axis=0) / (len(troubles) * calls)
+    return {f"{name} a call": f"{value:.3g}" for name, value in zip(names, each, strict=True)}
+
+
+def trouble_of(process: psutil.Process) -> Trouble:
+    """So far, of its first thread, which calls the model; page faults of all, where Linux tells them."""
+    switches = process.num_ctx_switches()
+    stat = Path(f"/proc/{process.pid}/stat")
+    faults = int(stat.read_text().rpartition(")")[2].split()[7]) if stat.exists() else 0
+    return switches.voluntary, switches.involuntary, faults
+
+
+def _since(before: Trouble, after: Trouble) -> Trouble:
+    waits, preempted, faults = (new - old for old, new in zip(before, after, strict=True))
+    return waits, preempted, faults
+
+
 def _tail(seconds: Sequence[float]) -> str:
-    return f"{1e3 * median(seconds):.3g}, p99 {1e3 * float(np.quantile(seconds, 0.99)):.3g}"
+    p99 = float(np.quantile(seconds, 0.99))
+    return f"{1e3 * median(seconds):.3g}, p99 {1e3 * p99:.3g} ({_spread(seconds):.2g} x)"
 
 
 def _ms(seconds: Sequence[float]) -> Spread:
     return Spread.of([1e3 * value for value in seconds])
 
 
-def _through(consumer: TorchScript, frames: Frames, calls: int) -> tuple[float, list[float]]:
-    """Processor seconds a frame, of this process and the model's, and wall seconds of each."""
+def _through(consumer: TorchScript, frames: Frames, calls: int) -> tuple[float, list[float], Trouble]:
+    """Processor seconds a frame, of this process and the model's, wall seconds of each, trouble."""
     guest = psutil.Process(consumer.pid)
-    walls = []
+    walls, first, trouble = [], int(frames.indices[0]), trouble_of(guest)
     began, before = time.process_time(), sum(guest.cpu_times()[:2])
-    for _ in range(calls):
+    for k in range(calls):
         at = time.perf_counter()
-        consumer.merge(consumer.process(frames))
+        consumer.merge(consumer.process(replace(frames, indices=np.array([first + k]))))
         walls.append(time.perf_counter() - at)
     spent = time.process_time() - began + sum(guest.cpu_times()[:2]) - before
-    return spent / calls, walls
+    return spent / calls, walls, _since(trouble, trouble_of(guest))
 
 
 def call_bare(pipe: Connection, archive: bytes, side: int) -> None:
     """Body of the other process: the model alone, on a tensor that is there already."""
-    torch = torch_module()
+    torch, own = torch_module(), psutil.Process()
     torch.set_num_threads(1)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
@@ -156,12 +193,13 @@ def call_bare(pipe: Connection, archive: bytes, side: int) -> None:
             model(values)
         pipe.send("ready")
         while (calls := pipe.recv()) != STOP:
-            began, walls = time.process_time(), []
+            began, walls, trouble = time.process_time(), [], trouble_of(own)
             for _ in range(calls):
                 at = time.perf_counter()
                 model(values)
                 walls.append(time.perf_counter() - at)
-            pipe.send(((time.process_time() - began) / calls, walls))
+            spent = time.process_time() - began
+            pipe.send((spent / calls, walls, _since(trouble, trouble_of(own))))
 
 
 def unet(widths: Sequence[int]) -> bytes:

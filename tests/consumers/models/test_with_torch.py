@@ -15,6 +15,7 @@ import psutil
 import pytest
 from model_tools import archive, code, manifest, saved, write
 
+from livem.benchmarks.models import trouble_of
 from livem.consumers.models.engine import Manner
 from livem.consumers.models.host import Limits, ModelHost
 from livem.consumers.models.operators import ATEN, NODE_KINDS
@@ -256,3 +257,18 @@ def test_a_whole_consumer_with_tiles_is_the_whole_frame(monkeypatch, tmp_path):
         shown.append(run(consumer, series, [example_frames(series)])["image"]["arrays"]["image"])
         consumer.stop()
     np.testing.assert_allclose(shown[1], shown[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is another one")
+def test_memory_of_a_call_is_kept_for_the_next(host):
+    """What is mapped anew costs a page fault for each 4 KiB, and a wait where the machine is busy."""
+    wide, narrow = torch.nn.Conv2d(1, 32, 1), torch.nn.Conv2d(32, 1, 1)
+    module = torch.nn.Sequential(wide, torch.nn.Sigmoid(), torch.nn.Tanh(), torch.nn.Sigmoid(), narrow)
+    shape = (1, 1, 256, 256)
+    one = host(scan("m.pt", saved(torch, module), ".pt").archive)
+    one.prepare(shape, shape)
+    tiles = np.zeros((10, *shape[1:]), np.float32)
+    one.run(tiles, shape)
+    before = trouble_of(psutil.Process(one.pid))[2]
+    one.run(tiles, shape)
+    assert trouble_of(psutil.Process(one.pid))[2] - before < 512  # 8 MiB of activations: 2,048 pages each
