@@ -18,7 +18,7 @@ from numba import cuda
 from ..denoise.drift import DriftTracker
 from ..denoise.flow import CELL
 from ..denoise.frames import SPARSE
-from ..denoise.movies import ANOTHER_SCENE, FIRST, GAINS, SECOND, Memories
+from ..denoise.movies import ANOTHER_SCENE, FIRST, GAINS, OF_PICTURE, SECOND, Memories
 from ..denoise.patches import FLOOR, Patches
 from ..denoise.spikes import EXCESS, MEMORY, SETTLED
 from ..noise import NoiseModel
@@ -158,7 +158,8 @@ class DeviceMovie:
             self._each(kernels.move)(self._past, self._cells, self._other)
             self._past, self._other = self._other, self._past
         self._each(kernels.squares)(self._alone, self._past[0], self._sums)
-        if float(on.down(self._sums).sum()) / self._size > ANOTHER_SCENE:
+        change = float(on.down(self._sums).sum()) / self._size
+        if change > ANOTHER_SCENE and change > OF_PICTURE * float(on.down(self._alone).var()):
             self.reset()
 
     def _estimate(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..device import Device
-from ..noise import NoiseModel
+from ..noise import MOST_READ, NoiseModel
 from .drift import DriftTracker
 
 Image = npt.NDArray[np.float32]
@@ -96,7 +96,7 @@ def chain_on(
     ----------
     method, spikes, drift : as of the consumer `denoise`; the tracker is the one that has the curve.
     """
-    if device.kind == "cpu" or method not in METHODS:
+    if device.kind == "cpu" or method not in METHODS or noise.read_noise > MOST_READ * noise.gain:
         return None
     from ..cuda.denoise import DeviceChain
 
