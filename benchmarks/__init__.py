@@ -22,6 +22,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "inpaint": "livem.benchmarks.inpaint:run",
         "denoise": "livem.benchmarks.denoise:run",
         "replay": "livem.benchmarks.replay:run",
+        "tracking": "livem.benchmarks.tracking:run",
         "models": "livem.benchmarks.models:run",
         "heat_maps": "livem.benchmarks.heat_maps:run",
         "tracking_link": "livem.benchmarks.tracking_link:run",

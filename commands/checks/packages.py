@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "iceoryx2": "a peer in `livem bench`",
         "opencv-python-headless": "peers of sparse scans",
         "scikit-image": "the same",
+        "trackpy": "a peer of particle tracking",
     },
 }
 """Packages of each extra; those for a GPU are looked at in gpu.py."""

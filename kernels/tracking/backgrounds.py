@@ -1,0 +1,172 @@
+"""Frames without their background, in standard deviations of the counting noise.
+
+The background is that of cells: their means, smoothed by a running box over neighbours and interpolated. What
+was found in a frame can be taken out of the cells a second time, so that particles do not weigh on it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Values = npt.NDArray[np.float32]
+Places = npt.NDArray[np.float64]
+
+FAST = {"contract", "arcp"}
+FLOOR = 1 / 64
+"""Least background, in the mean of the frame: the noise of darker places would be taken for nothing."""
+
+
+@njit("i8(f4[:,::1], i8, f4[:,::1], f4[:,::1])", nogil=True, cache=True)
+def cell_means(frame: Values, cell: int, means: Values, counts: Values) -> int:
+    """Means of the finite pixels of cells of ``cell`` x ``cell`` pixels, those at the far edges wider.
+
+    Parameters
+    ----------
+    frame : (h, w) float32.
+    means, counts : (ny, nx) float32, written: the mean (0 where no pixel is finite) and its pixels;
+        `cells_of` gives their shape.
+
+    Returns
+    -------
+    int
+        Pixels that are not finite.
+    """
+    h, w = frame.shape
+    ny, nx = means.shape
+    column = np.empty(w, np.float32)
+    bad = 0
+    for cy in range(ny):
+        top, bottom = cy * cell, h if cy == ny - 1 else (cy + 1) * cell
+        column[:] = 0
+        for y in range(top, bottom):
+            line = frame[y]
+            for x in range(w):
+                column[x] += line[x]
+        for cx in range(nx):
+            left, right = cx * cell, w if cx == nx - 1 else (cx + 1) * cell
+            total = np.float32(0)
+            for x in range(left, right):
+                total += column[x]
+            pixels = (bottom - top) * (right - left)
+            if not math.isfinite(total):
+                total = np.float32(0)
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        if math.isfinite(frame[y, x]):
+                            total += frame[y, x]
+                        else:
+                            pixels -= 1
+                bad += (bottom - top) * (right - left) - pixels
+            means[cy, cx] = total / max(pixels, 1)
+            counts[cy, cx] = pixels
+    return bad
+
+
+@njit("void(f4[:,::1], f4[:,::1], i8, f4[:,::1])", nogil=True, cache=True)
+def smooth_cells(means: Values, counts: Values, reach: int, out: Values) -> None:
+    """Running box of 2 ``reach`` + 1 cells, weighted by their pixels; near an edge smaller, 1 cell at least.
+
+    Where no pixel of the box is finite: 0.
+    """
+    ny, nx = means.shape
+    sums, weights = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
+    for y in range(ny):
+        r = max(min(reach, y, ny - 1 - y), 1)
+        total, weight = sums[y], weights[y]
+        total[:] = 0
+        weight[:] = 0
+        for j in range(max(y - r, 0), min(y + r + 1, ny)):
+            values, pixels = means[j], counts[j]
+            for x in range(nx):
+                total[x] += values[x] * pixels[x]
+                weight[x] += pixels[x]
+    for y in range(ny):
+        for x in range(nx):
+            r = max(min(reach, x, nx - 1 - x), 1)
+            total, weight = np.float32(0), np.float32(0)
+            for i in range(max(x - r, 0), min(x + r + 1, nx)):
+                total += sums[y, i]
+                weight += weights[y, i]
+            out[y, x] = total / weight if weight > 0 else np.float32(0)
+
+
+@njit("f4[:,::1](f4[:,::1], i8, i8)", nogil=True, cache=True, fastmath=FAST)
+def _along_rows(cells: Values, cell: int, w: int) -> Values:
+    """(ny, w): the rows of the cells (ny, nx) straight between their centres, and on beyond the outermost."""
+    ny, nx = cells.shape
+    out = np.empty((ny, w), np.float32)
+    left, right, part = np.empty(w, np.int64), np.empty(w, np.int64), np.zeros(w, np.float32)
+    half = 0.5 * (cell - 1)
+    for x in range(w):
+        left[x] = min(max(int((x - half) / cell), 0), max(nx - 2, 0))
+        right[x] = min(left[x] + 1, nx - 1)
+        if nx > 1:
+            part[x] = (x - half) / cell - left[x]
+    for y in range(ny):
+        line, to = cells[y], out[y]
+        for x in range(w):
+            to[x] = line[left[x]] + part[x] * (line[right[x]] - line[left[x]])
+    return out
+
+
+@njit("void(f4[:,::1], f4[:,::1], i8, f4, f4, f4[:,::1])", nogil=True, cache=True, fastmath=FAST)
+def scale_frame(frame: Values, cells: Values, cell: int, floor: float, sign: float, out: Values) -> None:
+    """``sign (frame - background) / sqrt(background)``: Poisson counts have noise of one level everywhere.
+
+    Parameters
+    ----------
+    frame : (h, w) float32.
+    cells : (ny, nx) float32, `smooth_cells`; straight between their centres, and on beyond the outermost.
+    floor : least background under the root (> 0).
+    sign : 1: bright particles rise, -1: dark ones do.
+    out : (h, w) float32, written; 0 where the frame is not finite.
+    """
+    h, w = frame.shape
+    ny = cells.shape[0]
+    rows = _along_rows(cells, cell, w)
+    half = 0.5 * (cell - 1)
+    for y in range(h):
+        cy = min(max(int((y - half) / cell), 0), max(ny - 2, 0))
+        part = np.float32((y - half) / cell - cy) if ny > 1 else np.float32(0)
+        above, below, line, to = rows[cy], rows[min(cy + 1, ny - 1)], frame[y], out[y]
+        for x in range(w):
+            level = above[x] + part * (below[x] - above[x])
+            value = sign * (line[x] - level) / np.sqrt(level if level > floor else floor)
+            to[x] = value if abs(value) < np.float32(1e30) else np.float32(0)
+
+
+@njit("void(f4[:,::1], f4[:,::1], i8)", nogil=True, cache=True, fastmath={"contract"})
+def subtract_cells(values: Values, cells: Values, cell: int) -> None:
+    """Take interpolated cells, as `scale_frame` does, from values (h, w) in place."""
+    h, w = values.shape
+    ny = cells.shape[0]
+    rows = _along_rows(cells, cell, w)
+    half = 0.5 * (cell - 1)
+    for y in range(h):
+        cy = min(max(int((y - half) / cell), 0), max(ny - 2, 0))
+        part = np.float32((y - half) / cell - cy) if ny > 1 else np.float32(0)
+        above, below, line = rows[cy], rows[min(cy + 1, ny - 1)], values[y]
+        for x in range(w):
+            line[x] -= above[x] + part * (below[x] - above[x])
+
+
+def cells_of(shape: tuple[int, int], cell: int) -> tuple[int, int]:
+    """(ny, nx) of the cells of a frame."""
+    return max(shape[0] // cell, 1), max(shape[1] // cell, 1)
+
+
+def level_at(cells: Values, cell: int, y: Places, x: Places) -> Places:
+    """Background at places (n,), as `scale_frame` interpolates it."""
+    (ny, nx), half = cells.shape, 0.5 * (cell - 1)
+    cy = np.clip(((y - half) / cell).astype(np.intp), 0, max(ny - 2, 0))
+    cx = np.clip(((x - half) / cell).astype(np.intp), 0, max(nx - 2, 0))
+    fy = (y - half) / cell - cy if ny > 1 else np.zeros(len(y))
+    fx = (x - half) / cell - cx if nx > 1 else np.zeros(len(x))
+    below, right = np.minimum(cy + 1, ny - 1), np.minimum(cx + 1, nx - 1)
+    top = cells[cy, cx] + fx * (cells[cy, right] - cells[cy, cx])
+    bottom = cells[below, cx] + fx * (cells[below, right] - cells[below, cx])
+    return np.asarray(top + fy * (bottom - top))

@@ -1,0 +1,240 @@
+"""Particles of a frame: found at their own scale, fitted together, sized, and given their significance.
+
+A frame is freed of its background and scaled by its noise (`backgrounds`); peaks of its Gaussians (`scales`,
+`peaks`) start particles that are fitted together (`refine`); what they leave, with its background taken out
+once more, is searched again at a finer scale for those that a neighbour hid; `shapes` says what each is.
+All thresholds are in standard deviations of the noise. Knows no other frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backgrounds, peaks, refine, scales, shapes
+from .desk import Desk, Scale
+from .options import DetectorOptions
+from .profile import Profile
+from .rows import edge_flags, fill_rows, flag_pixels
+from .table import Detections, Flag, empty_detections
+
+Frame = npt.NDArray[np.generic]
+
+CELL = 2.0
+"""Side of a background's cell, in typical radii; at least 4 px."""
+CELLS_AROUND = 2
+"""Cells on each side that its background is smoothed over."""
+BROAD, FINE = 0.6, 0.4
+"""Standard deviation of the Gaussians of the first and of the second search, in radii."""
+REACH = 2.5
+"""Of a particle beyond its radius, in blurs."""
+LEAST_BROAD, LEAST_FINE, LEAST_KEPT = 2.3, 3.25, 2.1
+"""Weaker peaks and particles are left alone: they cost time and disturb their neighbours."""
+SWEEPS_BROAD, SWEEPS_FINE = 2, 2
+"""Of the fit after each search."""
+SAME = 0.5
+"""Two centres nearer than so many radii are one particle."""
+FIELD = 0.1, 0.5
+"""Variance of the field of false alarms beside the blur's: in squared radii, and px^2. Measured."""
+CROWDED = 3.0
+"""False alarms fall with this power of the first search's spread in the noise: it starts nothing at peaks
+that are low in that spread. Measured."""
+LEAST_WIDE = 3.5
+"""Where several scales are searched: at more places the noise of one or the other looks like a particle."""
+OVERFIT = 1.05
+"""Noise in that of the residual, of which peaks of the noise have been fitted away. Measured on noise."""
+NOTHING = 1e-5
+"""Noise of a scaled frame in which nothing varies, in the root of its background: float32's rounding."""
+LOOSE = 1.1
+"""Spread in noise that may come from noise alone."""
+STRONG = 6.0
+"""Score of what is certainly a particle."""
+RESTLESS = 0.3
+"""A particle whose last step was longer, px, has not settled."""
+SHADE = 2.0
+"""Radii around a particle where the noise makes no false alarm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A frame's detections, and how they were found."""
+
+    detections: Detections
+    """By falling score."""
+    noise: float
+    """Standard deviation of the scaled frame without particles: 1 where counts are electrons; 0 where
+    nothing varies."""
+    threshold: float
+    """Score from which a detection stands on its own."""
+    weak_threshold: float
+    invalid_pixels: int
+    """Pixels that are not finite."""
+    truncated: bool
+    """There were more than `DetectorOptions.most`: a frame in which everything looks like a particle."""
+
+
+class Detector:
+    """Finds the particles of frames of one shape. Frames may be given from several threads at once.
+
+    Parameters
+    ----------
+    shape : (h, w) of the frames, px.
+    options : what is looked for; default: dark particles of 4 px.
+
+    Raises
+    ------
+    ValueError
+        A shape that is none.
+    """
+
+    def __init__(self, shape: tuple[int, int], options: DetectorOptions | None = None) -> None:
+        if len(shape) != 2 or min(shape) < 1:
+            raise ValueError(f"shape is {shape}: give (h, w) of a frame, 1 or more each")
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.options = DetectorOptions() if options is None else options
+        self.profile = Profile(*self.options.radii, self.options.blur)
+        self._curves = refine.curvatures(self.profile)
+        self._cell = max(4, round(CELL * self.options.radius))
+        self._broad = [Scale(self.profile, r, BROAD * r) for r in self.options.ladder]
+        least = self.options.ladder[-1]
+        self._fine = [Scale(self.profile, FINE / BROAD * least, FINE * least)]
+        self._reach = REACH * math.sqrt(self.profile.variance)
+        self._shape = (self.profile.table, *self.profile.rule, self._reach)
+        self._spare: list[Desk] = []
+
+    def detect(self, frame: Frame) -> Detections:
+        """The detections of a frame (h, w) of numbers, by falling score; see `examine`."""
+        return self.examine(frame).detections
+
+    def examine(self, frame: Frame) -> Found:
+        """The detections of a frame, and how they were found.
+
+        Parameters
+        ----------
+        frame : (h, w), any real dtype. Pixels that are not finite count as background. A frame in which
+            nothing varies has no particles.
+
+        Raises
+        ------
+        ValueError
+            A frame of another shape.
+        """
+        if frame.shape != self.shape:
+            raise ValueError(f"frame is {frame.shape}: this detector was made for {self.shape}")
+        desk = self._spare.pop() if self._spare else Desk(self.shape, self._cell, self.options.most)
+        try:
+            return self._examine(np.ascontiguousarray(frame, np.float32), desk)
+        finally:
+            self._spare.append(desk)
+
+    def _examine(self, frame: npt.NDArray[np.float32], desk: Desk) -> Found:
+        options = self.options
+        invalid = backgrounds.cell_means(frame, self._cell, desk.means, desk.counts)
+        backgrounds.smooth_cells(desk.means, desk.counts, CELLS_AROUND, desk.background)
+        level = float(np.abs(desk.background).mean())
+        sign = -1.0 if options.polarity == "dark" else 1.0
+        floor = max(level * backgrounds.FLOOR, 1e-6)
+        backgrounds.scale_frame(frame, desk.background, self._cell, floor, sign, desk.residual)
+        desk.n, desk.full, desk.nothing = 0, False, NOTHING * math.sqrt(max(level, floor))
+        noise = self._search(desk, self._broad, LEAST_BROAD if len(self._broad) == 1 else LEAST_WIDE)
+        if noise > 0:
+            self._fit(desk, SWEEPS_BROAD, noise)
+            start, step, _ = self.profile.rule
+            refine.lone_gains(self._curves, start, step, desk.particles, desk.n, desk.gain)
+            self._prune(desk, LEAST_KEPT * noise)
+            backgrounds.cell_means(desk.residual, self._cell, desk.means, desk.counts)
+            backgrounds.smooth_cells(desk.means, desk.counts, CELLS_AROUND, desk.shift)
+            backgrounds.subtract_cells(desk.residual, desk.shift, self._cell)
+            desk.moved[: desk.n] = 1
+            spread = noise
+            noise = min(spread, OVERFIT * self._search(desk, self._fine, LEAST_FINE))
+            desk.crowding = spread / max(noise, desk.nothing)
+        if noise > 0:
+            self._fit(desk, SWEEPS_FINE, noise)
+        shapes.measure(desk.residual, *self._shape, desk.particles, desk.n, desk.measured)
+        desk.gain[: desk.n] = desk.measured[: desk.n, 0]
+        self._prune(desk, LEAST_KEPT * noise)
+        return self._found(frame, desk, noise, sign, floor, invalid)
+
+    def _search(self, desk: Desk, steps: list[Scale], least: float) -> float:
+        """Start particles at the peaks of the residual; the noise that it has, of the finest Gaussian."""
+        first, noise = desk.n, 0.0
+        for scale in steps:
+            values, size = desk.residual, 1
+            for _ in range(scale.halvings):
+                if min(values.shape) < 2:
+                    break
+                smaller = np.empty((values.shape[0] // 2, values.shape[1] // 2), np.float32)
+                scales.halve(values, smaller)
+                values, size = smaller, 2 * size
+            response = desk.response if size == 1 else np.empty_like(values)
+            scales.blur(values, scale.half, response)
+            noise = peaks.spread_of(response) / scale.white
+            if noise > desk.nothing:
+                for sign in (1.0, -1.0) if self.options.polarity == "both" else (1.0,):
+                    desk.add(response, size, scale, sign, least * noise * scale.white, math.log(scale.radius))
+                    if self.options.polarity == "both":
+                        np.negative(response, response)
+        if noise <= desk.nothing:
+            return 0.0
+        if len(steps) > 1:
+            desk.suppress(first)
+        refine.add_particles(desk.residual, *self._shape, desk.particles, first, desk.n, -1.0)
+        return noise
+
+    def _fit(self, desk: Desk, sweeps: int, noise: float) -> None:
+        options, table, rule = self.options, self.profile.table, self.profile.rule
+        refine.fit_together(
+            desk.residual, table, self._curves, *rule, self._reach, desk.particles, desk.moved, desk.n,
+            sweeps, math.log(options.radius), options.spread, noise,
+        )  # fmt: skip
+
+    def _prune(self, desk: Desk, least: float) -> None:
+        """Drop, and put back into the residual, what is too weak or found twice."""
+        n = desk.n
+        order = np.argsort(desk.particles[:n, 0], kind="stable")
+        shapes.crowd(desk.particles, order, n, desk.gain, SAME, desk.state)
+        kept = (desk.gain[:n] > least * least) & (desk.state[:n] != shapes.TWICE)
+        if kept.all():
+            return
+        gone = np.ascontiguousarray(desk.particles[:n][~kept])
+        refine.add_particles(desk.residual, *self._shape, gone, 0, len(gone), 1.0)
+        desk.keep(np.flatnonzero(kept), n)
+
+    def _found(
+        self,
+        frame: npt.NDArray[np.float32],
+        desk: Desk,
+        noise: float,
+        sign: float,
+        floor: float,
+        invalid: int,
+    ) -> Found:
+        """Thresholds, and the rows above them."""
+        options, n = self.options, desk.n
+        particles, measured = desk.particles[:n], desk.measured[:n]
+        if noise == 0:
+            return Found(empty_detections(), 0.0, math.inf, math.inf, invalid, False)
+        sigma = math.sqrt(FIELD[0] * options.radius**2 + FIELD[1] + self.profile.variance)
+        scores = np.sqrt(np.maximum(measured[:, 0], 0)) / noise
+        shaded = math.pi * SHADE**2 * float(np.exp(2 * particles[scores > STRONG, 3]).sum())
+        area = frame.size * math.exp(-shaded / frame.size) / max(desk.crowding / LOOSE, 1.0) ** CROWDED
+        strict = peaks.threshold_for(options.false_alarms, area, sigma)
+        threshold = peaks.balanced_threshold(scores, strict, area, sigma)
+        weak = min(threshold, peaks.threshold_for(options.weak_alarms, area, sigma))
+        order = np.flatnonzero(scores >= weak)
+        order = order[np.argsort(-scores[order], kind="stable")]
+        level = backgrounds.level_at(desk.background, self._cell, particles[order, 0], particles[order, 1])
+        rows = fill_rows(particles[order], measured[order], np.maximum(level, floor), noise, sign,
+                         self.profile.variance, options.spread**-2)  # fmt: skip
+        flags = np.where(rows["score"] < threshold, np.uint32(Flag.WEAK), np.uint32(0))
+        flags[desk.state[order] == shapes.OVERLAPPING] |= np.uint32(Flag.OVERLAPPING)
+        flags[desk.moved[order] > RESTLESS] |= np.uint32(Flag.UNREFINED)
+        rows["flags"] = flags | edge_flags(rows, self.shape)
+        if invalid or options.saturation < math.inf:
+            flag_pixels(frame, np.ascontiguousarray(particles[order]), len(order), options.saturation, rows)
+        truncated = desk.full or len(rows) > options.most
+        return Found(rows[: options.most], noise, threshold, weak, invalid, truncated)
