@@ -21,7 +21,7 @@ class DetectorOptions:
     spread: float = 0.2
     """Standard deviation of ln radius: 0.2 for particles of one batch, 0.8 for 2 to 40 px."""
     polarity: Polarity = "dark"
-    false_alarms: float = 0.1
+    false_alarms: float = 1.0
     """Expected in a frame of noise; more are let in where they are outweighed by what is found."""
     weak_alarms: float = 20.0
     """The same with the weak detections, which may continue tracks."""

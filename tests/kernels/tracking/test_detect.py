@@ -15,7 +15,7 @@ SIDE = 192
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector((SIDE, SIDE))
+    return Detector((SIDE, SIDE), DetectorOptions(false_alarms=0.1))
 
 
 def strong(rows):
