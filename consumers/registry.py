@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = {
     "inpaint": ".inpaint:Inpaint",
     "preview": ".preview:Preview",
     "torchscript": ".torchscript:TorchScript",
+    "track": ".track:Track",
     "virtual_detectors": ".virtual_detectors:VirtualDetectors",
 }
 
@@ -34,6 +35,7 @@ BUILT_IN_POLICY: Mapping[str, str] = {
     "inpaint": "lossless",
     "preview": "latest",
     "torchscript": "latest",
+    "track": "latest",
     "virtual_detectors": "lossless",
 }
 """Default policies of the built-in types: a session must know them and need not load the kernels for it."""

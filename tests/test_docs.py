@@ -17,6 +17,7 @@ from livem.consumers.inpaint_options import OPTIONS
 from livem.consumers.preview import Preview
 from livem.consumers.registry import BUILT_IN
 from livem.consumers.torchscript import TorchScript
+from livem.consumers.track import Track
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.pipeline import ConsumerConfig, RecordConfig, SourceConfig, parse
 from livem.stream.messages import Reason
@@ -55,7 +56,7 @@ def test_the_pipeline_page_names_every_key() -> None:
     names = {
         field.name for kind in (SourceConfig, Scan, RecordConfig, ConsumerConfig) for field in fields(kind)
     }
-    for consumer in (Preview, VirtualDetectors, Inpaint, Denoise, TorchScript):
+    for consumer in (Preview, VirtualDetectors, Inpaint, Denoise, TorchScript, Track):
         names |= set(inspect.signature(consumer).parameters)
     names |= {*BUILT_IN, *KEYS, *(key for keys in KEYS.values() for key in keys)}
     assert not missing(names - {"params"}, "docs/pipeline.md")

@@ -36,7 +36,7 @@ def test_entry_points_of_other_packages(monkeypatch):
     ("type_name", "params", "words"),
     [
         ("previw", {}, r"'previw'; did you mean 'preview'"),
-        ("xyz", {}, r"'xyz'; it may be: denoise, inpaint, preview, torchscript, virtual_detectors"),
+        ("xyz", {}, r"'xyz'; it may be: denoise, inpaint, preview, torchscript, track, virtual_detectors"),
         ("no.such.module:Thing", {}, r"cannot be loaded.*no\.such|No module"),
         ("livem.consumers.preview:Nothing", {}, "cannot be loaded.*Nothing"),
         ("livem.errors:PipelineError", {}, "must be a livem.consumers.base.Consumer"),
