@@ -64,7 +64,7 @@ def write_parquet(path: Path, columns: Columns, attrs: Mapping[str, Any]) -> Pat
         from pyarrow import parquet
     except ImportError as error:
         raise MissingDependencyError(
-            "Parquet files need pyarrow: pip install pyarrow, or leave parquet out of files"
+            'Parquet files need pyarrow: pip install "livem[parquet]", or leave parquet out of files'
         ) from error
     said = {str(key): str(value) for key, value in attrs.items()}
     table = pyarrow.table({name: pyarrow.array(column) for name, column in columns.items()})

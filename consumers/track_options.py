@@ -87,7 +87,9 @@ def _files_of(where: str, value: Any) -> tuple[str, ...]:
     if not isinstance(words, list | tuple) or not all(word in WRITERS for word in words):
         raise PipelineError(f"{where}: files = {value!r}; it must be a list of: {', '.join(WRITERS)}")
     if "parquet" in words and find_spec("pyarrow") is None:
-        raise PipelineError(f"{where}: Parquet files need pyarrow: pip install pyarrow, or leave them out")
+        raise PipelineError(
+            f'{where}: Parquet files need pyarrow: pip install "livem[parquet]", or leave them out'
+        )
     return tuple(words)
 
 
