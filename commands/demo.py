@@ -127,20 +127,21 @@ def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -
 
 
 def _pipeline(demo: Demo) -> Pipeline:
-    """What a session without a file computes, and an estimate beside the truth: of a sparse scan its picture,
-    of a movie its frames without their noise."""
+    """What a session without a file computes, and estimates beside the truth: of a sparse scan its picture,
+    of a movie its frames without their noise, and its particles."""
     from ..pipeline import ConsumerConfig, Pipeline
 
-    estimates: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-        "sparse": ("inpaint", {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}),
-        "insitu": ("denoise", {"truth": str(demo.truth / "movie.npy"), "budget_ms": DEMO_BUDGET_MS}),
+    more: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+        "sparse": {"inpaint": {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}},
+        "insitu": {
+            "denoise": {"truth": str(demo.truth / "movie.npy"), "budget_ms": DEMO_BUDGET_MS},
+            "track": {},
+        },
     }
+    added = more.get(demo.name, {}).items()
     pipeline = Pipeline()
-    if demo.name not in estimates:
-        return pipeline
-    type_, params = estimates[demo.name]
-    consumers = (*pipeline.consumers, ConsumerConfig(type_, type_, params=params))
-    return replace(pipeline, consumers=consumers)
+    consumers = (ConsumerConfig(type_, type_, params=params) for type_, params in added)
+    return replace(pipeline, consumers=(*pipeline.consumers, *consumers))
 
 
 def _stop_with_window(session: Session, status: Mapping[str, Any]) -> None:

@@ -103,7 +103,7 @@ class Track(Consumer[Sights | None]):
         radius: float | str = AUTO,
         spread: float | str = AUTO,
         polarity: str = AUTO,
-        false_alarms: float = 0.1,
+        false_alarms: float = 1.0,
         weak_alarms: float = 20.0,
         search_range: float | str = AUTO,
         gap: int = 4,

@@ -33,7 +33,7 @@ class TrackOptions:
     """Standard deviation of ln radius; "auto": as the first frames tell."""
     polarity: str = AUTO
     """"dark", "bright" or "both"; "auto": as the first frames tell, dark or bright."""
-    false_alarms: float = 0.1
+    false_alarms: float = 1.0
     """Detections of a frame of noise that may start tracks."""
     weak_alarms: float = 20.0
     """The same of detections that may only continue them."""

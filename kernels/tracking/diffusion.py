@@ -4,7 +4,10 @@ Two ways that must agree. The mean squared displacement in the plane after n fra
 4 D n t + 4 s^2 - 8 R D t, where s is the error of a place along an axis and R says how long of a frame the
 shutter is open (0: an instant, 1/6: all of it; Berglund, Phys. Rev. E 82 (2010) 011917): the slope over the
 first few lags. And the covariance of successive steps (Vestergaard, Blainey & Flyvbjerg, Phys. Rev. E 89
-(2014) 022726), which is unbiased, near the best possible, and needs neither s nor R.
+(2014) 022726), which is unbiased, near the best possible, and needs neither s nor R, as long as a frame knows
+nothing of the one before the last. Where steps further apart still agree, as in a movie whose frames were
+blended by a camera or a codec, their covariances are added, too: half the variance of a step and all
+covariances of steps (Green & Kubo) are the slope of the mean squared displacement after long times.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ LAGS = 8
 FITTED = 4
 """Lags that the slope is taken from: later ones share most of their steps with them."""
 FULL_SHUTTER = 1 / 6
+SURELY = 3.0
+"""Standard errors from which on steps further apart than neighbours are taken to agree."""
 
 
 @njit(void(int64[::1], float64[:, ::1], int64[::1], float64[:, ::1], float64[::1]), nogil=True, cache=True)
@@ -83,7 +88,7 @@ class Diffusion:
     """A diffusion coefficient, in px^2 per frame; NaN where nothing is known yet."""
 
     coefficient: float
-    """By the covariance of successive steps."""
+    """By the covariances of steps: of neighbours, and of those further apart as far as they agree."""
     error: float
     """Its standard error, px^2 per frame; steps taken as independent but for the next."""
     by_slope: float
@@ -152,8 +157,25 @@ class Displacements:
         square, product = squares / n, products / n
         value = square / 2 + product
         error = math.sqrt(max(spread / n - value * value, 0.0) / n)
+        more, of_more = _further(self.msd, self._sums[:, 0])
+        value, error = value + more, math.hypot(error, of_more)
         place = self.shutter * square + (2 * self.shutter - 1) * product
         return Diffusion(value, error, slope, math.sqrt(place) if place >= 0 else math.nan, int(n))
+
+
+def _further(msd: npt.NDArray[np.float64], count: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Sum of the covariances of steps two and more frames apart, px^2 along an axis, and its standard error.
+
+    From second differences of the mean squared displacement, up to the first that is none for sure.
+    """
+    total, variance = 0.0, 0.0
+    for lag in range(2, LAGS):
+        covariance = (msd[lag] - 2 * msd[lag - 1] + msd[lag - 2]) / 4
+        error = msd[0] / 2 / math.sqrt(2 * max(count[lag], 1.0))
+        if not abs(covariance) > SURELY * error:
+            break
+        total, variance = total + covariance, variance + error**2
+    return float(total), math.sqrt(variance)
 
 
 def _slope(sums: npt.NDArray[np.float64]) -> float:

@@ -41,6 +41,18 @@ def test_the_coefficient_does_not_depend_on_the_error_of_places_nor_on_blur(is_b
     assert displacements.msd[0] > 1.2 * 4 * 0.5
 
 
+def test_frames_that_were_blended_with_those_before_do_not_slow_particles_down() -> None:
+    rng = np.random.default_rng(6)
+    places = np.cumsum(math.sqrt(2 * 0.5) * rng.standard_normal((203, 120, 2)), axis=0)
+    blended = (places[3:] + places[2:-1] + places[1:-2] + places[:-3]) / 4
+    displacements = Displacements()
+    for k, seen in enumerate(blended + 0.1 * rng.standard_normal(blended.shape)):
+        displacements.add(k, rows_of(k, seen), (0.0, 0.0))
+    told = displacements.diffusion()
+    assert told.coefficient == pytest.approx(0.5, abs=4 * told.error)
+    assert told.error < 0.02
+
+
 def test_lags_are_frames_as_the_series_counts_and_missing_ones_leave_out_what_spans_them() -> None:
     displacements = Displacements()
     for k in (0, 1, 3, 4, 5, 40):
