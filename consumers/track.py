@@ -325,14 +325,16 @@ class Track(Consumer[Sights | None]):
         sizes = {"x": edges * scale.pixel, "y": statistics.histogram}
         lags = np.arange(1, LAGS + 1) * scale.seconds
         squares = {"x": lags, "y": statistics.displacements.msd * scale.pixel**2}
-        time = {"x": scale.time_unit if scale.time_unit == "s" else ""}
+        is_time = scale.time_unit == "s"
+        time = {"x": scale.time_unit if is_time else ""}
+        said_of_time = {**said, "x_label": "time"} if is_time else said
         return [
             Output("tracks", "table", columns, units, place, hz=hz),
             Output("events", "table", events, event_units, said, hz=hz),
             Output("statistics", "table", figures, figure_units, said, hz=5.0),
-            Output("history", "curve", history, time, {**said, "names": list(COLUMNS)}, hz=2.0),
-            Output("sizes", "curve", sizes, {"x": scale.unit}, said, hz=5.0),
-            Output("msd", "curve", squares, {**time, "y": f"{scale.unit}^2"}, said, hz=2.0),
+            Output("history", "curve", history, time, {**said_of_time, "names": list(COLUMNS)}, hz=2.0),
+            Output("sizes", "curve", sizes, {"x": scale.unit}, {**said, "x_label": "radius"}, hz=5.0),
+            Output("msd", "curve", squares, {**time, "y": f"{scale.unit}^2"}, said_of_time, hz=2.0),
         ]
 
 

@@ -42,11 +42,11 @@ def draw_rings(
     _check(overlay)
     _rings(
         overlay,
-        np.ascontiguousarray(arrays[0], np.float64),
-        np.ascontiguousarray(arrays[1], np.float64),
-        np.ascontiguousarray(arrays[2], np.float64),
-        np.ascontiguousarray(arrays[3], np.uint32),
-        np.ascontiguousarray(arrays[4], np.bool_),
+        np.array(arrays[0], np.float64),
+        np.array(arrays[1], np.float64),
+        np.array(arrays[2], np.float64),
+        np.array(arrays[3], np.uint32),
+        np.array(arrays[4], np.bool_),
         0.5 * width + 0.5,
     )
 
@@ -86,11 +86,11 @@ def draw_numbers(
     return int(
         _numbers(
             overlay,
-            np.ascontiguousarray(arrays[0], np.float64),
-            np.ascontiguousarray(arrays[1], np.float64),
-            np.ascontiguousarray(arrays[2], np.int64),
+            np.array(arrays[0], np.float64),
+            np.array(arrays[1], np.float64),
+            np.array(arrays[2], np.int64),
             np.ascontiguousarray(digits),
-            np.ascontiguousarray(arrays[3], np.uint32),
+            np.array(arrays[3], np.uint32),
         )
     )
 

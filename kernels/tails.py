@@ -53,10 +53,10 @@ def draw_tails(
     _check(overlay)
     _tails(
         overlay,
-        np.ascontiguousarray(arrays[0], np.float64),
-        np.ascontiguousarray(arrays[1], np.float64),
-        np.ascontiguousarray(arrays[2], np.int64),
-        np.ascontiguousarray(arrays[3], np.uint32),
+        np.array(arrays[0], np.float64),
+        np.array(arrays[1], np.float64),
+        np.array(arrays[2], np.int64),
+        np.array(arrays[3], np.uint32),
         float(width),
     )
 

@@ -68,6 +68,18 @@ def test_rings_agree_with_the_reference(seed: int, shape: tuple[int, int], n: in
     assert not (different & ~at_an_end).any()
 
 
+def test_columns_of_a_table_from_the_bus_are_drawn_which_are_read_only() -> None:
+    places, radius, ids = np.array([8.0, 16.0]), np.array([5.0, 5.0]), np.array([1, 1])
+    colour, dashed = np.array([RED, RED], np.uint32), np.array([False, True])
+    for column in (places, radius, ids, colour, dashed):
+        column.flags.writeable = False
+    overlay = np.zeros((24, 24), np.uint32)
+    draw_rings(overlay, places, places, radius, colour, dashed, 1.5)
+    assert channels(overlay)[8, 13, 1] > 100
+    draw_tails(overlay, places, places, ids, colour, 1.5)
+    assert channels(overlay)[12, 12, 1] > 100
+
+
 def test_lines_join_points_of_one_track_only() -> None:
     overlay = np.zeros((8, 20), np.uint32)
     draw_tails(overlay, [4, 4, 4, 4], [1, 5, 10, 14], [7, 7, 8, 8], np.full(4, RED, np.uint32))

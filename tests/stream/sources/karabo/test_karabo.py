@@ -430,12 +430,13 @@ def test_trains_that_the_server_gave_to_others_are_a_gap(sources: Callable[[str]
         feed(server, 0, 3)
         messages = follow(source, lambda messages: len(messages) > 3)
         with karabo_bridge.Client(server.endpoint, timeout=PATIENCE_S) as other:
-            feed(server, 3, 5)  # the first for our request, which is there already
+            feed(server, 3, 5)  # one for each of two requests, whichever came first
             _, meta = other.next()
         feed(server, 5, 9)
         messages += follow(source)
-    assert meta["det"]["timestamp.tid"] == 4
-    assert pixels(messages) == {2 * tid: tid for tid in (0, 1, 2, 3, 5, 6, 7, 8)}
+    gone = meta["det"]["timestamp.tid"]
+    assert gone in (3, 4)
+    assert pixels(messages) == {2 * tid: tid for tid in range(9) if tid != gone}
 
 
 def test_a_request_to_a_server_that_dies_is_made_again(sources: Callable[[str], KaraboSource]) -> None:
