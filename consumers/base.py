@@ -176,6 +176,8 @@ class Consumer(ABC, Generic[PartialT]):
     works: bool = False
     """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``. As
     constructed."""
+    rest_share: ClassVar[float] = 1.0
+    """After a piece of work that took t the next begins this times t after its end: time for blocks."""
     has_own_device: ClassVar[bool] = False
     """True: it looks for a GPU by itself (a model's process does); ``want_device`` says what is wanted."""
 

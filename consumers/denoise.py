@@ -146,6 +146,8 @@ class _Now:
     newest: int = -1
     denoised: int = 0
     passed_over: int = 0
+    is_unshown: bool = False
+    """Whether what was denoised last waits for the next picture's time."""
     is_worked: bool = False
     """Whether somebody calls ``work``: else frames are denoised as they are merged, every one of them."""
 
@@ -172,6 +174,7 @@ class Denoise(Consumer[Shots | None]):
     needs_order: ClassVar[bool] = True
     works = True
     solves: ClassVar[bool] = True
+    rest_share: ClassVar[float] = 0.1
 
     def __init__(
         self,
@@ -246,15 +249,21 @@ class Denoise(Consumer[Shots | None]):
         return ()
 
     def work_in(self) -> float | None:
-        if self._open is None or not self._open.waiting:
+        now = self._open
+        if now is None or not (now.waiting or now.is_unshown):
             return None
+        if now.waiting and now.quality.step.method in WITH_PAST:
+            return 0.0
         return max(0.0, self._due_at - time.monotonic())
 
     def work(self) -> Sequence[Output]:
         now, began = self._opened(), time.monotonic()
         now.is_worked = True
-        self._due_at = began + 1 / self._options.hz
         self._work_off(now, began + 1e-3 * self._options.budget_ms)
+        now.is_unshown = began < self._due_at
+        if now.is_unshown:
+            return ()
+        self._due_at = began + 1 / self._options.hz
         return self._outputs(now)
 
     def set(self, name: str, value: Any) -> bool:

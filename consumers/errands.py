@@ -18,8 +18,6 @@ LAST_INPUT_S = 4.0
 """How long the end of a series waits for the last results of its inputs: they may be looking back 2 s."""
 LOOK_S = 0.02
 """Between two looks for new results while no frame comes."""
-REST_SHARE = 1.0
-"""After a piece of work that took t the next begins t after its end: blocks have half of the time."""
 KEPT_FINALS = 64
 """Last results of series that the consumer has not come to yet."""
 
@@ -153,7 +151,7 @@ class Errands:
     def _work(self, began: float) -> Sequence[Output]:
         outputs = tuple(self._consumer.work())
         ended = time.monotonic()
-        self._rest_until = ended + REST_SHARE * (ended - began)
+        self._rest_until = ended + self._consumer.rest_share * (ended - began)
         return outputs
 
     def _work_in(self) -> float | None:
