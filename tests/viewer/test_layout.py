@@ -70,7 +70,7 @@ def test_a_scale_bar_fits_its_share_and_is_no_crumb(pixels: float, size: float) 
         (Sections(False, True, True), (0, 1), (3, 1, 0, 0)),
         (Sections(True, False, False, True), (9, 11), (0, 0, 3, 0)),
         (Sections(True, False, False, tools=True), (3, 2), (0, 0, 0, 2)),
-        (Sections(True, True, True, True), (9, 11), (3, 1, 3, 0)),
+        (Sections(True, True, True, True), (3, 5), (3, 1, 3, 0)),
     ],
 )
 def test_sections(sections: Sections, columns: tuple[int, int], rows: tuple[int, int, int, int]) -> None:

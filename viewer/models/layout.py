@@ -42,6 +42,8 @@ class Sections:
         """Shares of (frame side, analysis side)."""
         if not self.frame:
             return (0, 1)
+        if self.images and self.tracks:
+            return (3, 5)
         if self.images or self.tracks:
             return (9, 11)
         if self.tools:
