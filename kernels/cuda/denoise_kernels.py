@@ -18,6 +18,7 @@ from ..denoise.flow import CELL, DISTANCE, GAIN, REACH
 from ..denoise.patches import THRESHOLD
 from ..denoise.spikes import RATIO
 from ..noise import ROOTS_LEAST
+from .block_sums import block_total as _total
 
 MAX_THREADS = 256
 """Of a block; a power of two."""
@@ -28,22 +29,6 @@ ZERO, ONE = np.float32(0), np.float32(1)
 BOUND = np.float32(THRESHOLD * THRESHOLD)
 TINY = np.float32(1e-20)
 ROOT = math.sqrt(1.5)
-
-
-@cuda.jit(device=True, inline="always")
-def _total(part, shared, me):  # type: ignore[no-untyped-def]
-    """The sum over the threads of a block, by halves, for each of them."""
-    shared[me] = part
-    half = cuda.blockDim.x // 2
-    while half > 0:
-        cuda.syncthreads()
-        if me < half:
-            shared[me] += shared[me + half]
-        half //= 2
-    cuda.syncthreads()
-    found = shared[0]
-    cuda.syncthreads()
-    return found
 
 
 # -- noise

@@ -27,6 +27,7 @@ from numba import cuda, float32, float64
 from ..inpaint.descent import SPLINE, STIFF, STIFFEST
 from ..inpaint.stencils import FULL
 from . import inpaint_grids as grids
+from .block_sums import block_total as _total
 from .inpaint_grids import SOFT, WEIGHT
 
 MAX_THREADS = 256
@@ -47,22 +48,6 @@ TOTAL, MEAN, SPREAD, SCALE, ENOUGH, RZ, BETA, ALPHA, RUNNING, DONE = range(10)
 
 ZERO, ONE, QUARTER = np.float32(0), np.float32(1), np.float32(0.25)
 PER_FULL = np.float32(1 / FULL)
-
-
-@cuda.jit(device=True, inline="always")
-def _total(part, shared, me):  # type: ignore[no-untyped-def]
-    """The sum over the threads of a block, by halves, for each of them."""
-    shared[me] = part
-    half = cuda.blockDim.x // 2
-    while half > 0:
-        cuda.syncthreads()
-        if me < half:
-            shared[me] += shared[me + half]
-        half //= 2
-    cuda.syncthreads()
-    found = shared[0]
-    cuda.syncthreads()
-    return found
 
 
 @cuda.jit(device=True, inline="always")
