@@ -24,6 +24,13 @@ class FrameSet:
 
     def add(self, indices: IndexArray) -> npt.NDArray[np.bool_]:
         """Add indices, (n,) without repeats; returns (n,) True for those that were not in before."""
+        if not len(indices):
+            return np.zeros(0, bool)
+        first, last = int(indices.min()) >> PAGE_BITS, int(indices.max()) >> PAGE_BITS
+        if first == last and first not in self._full:
+            new = self._add_to_page(first, indices & (PAGE - 1))
+            self._count += int(np.count_nonzero(new))
+            return new
         new = np.zeros(len(indices), bool)
         numbers = indices >> PAGE_BITS
         for number in np.unique(numbers).tolist():

@@ -169,6 +169,9 @@ def _parts(samples: Samples, parts: int, frames: float) -> Iterator[tuple[int, S
     One that is late falls in the part that it comes in.
     """
     numbers = np.maximum.accumulate(samples.indices * parts // frames)
+    if len(numbers) and numbers[0] == numbers[-1]:
+        yield int(numbers[0]), samples
+        return
     for number in np.unique(numbers).tolist():
         yield int(number), samples.only(numbers == number)
 

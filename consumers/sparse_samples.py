@@ -32,7 +32,9 @@ class Samples:
     """(n, c)"""
 
     def only(self, wanted: npt.NDArray[np.bool_]) -> Samples:
-        """Some of them."""
+        """Some of them; themselves where it is all."""
+        if wanted.all():
+            return self
         return Samples(self.indices[wanted], self.positions[wanted], self.values[wanted])
 
 

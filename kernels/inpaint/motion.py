@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy.ndimage import maximum_filter
 from scipy.optimize import nnls
 
 from ..noise import NoiseModel
@@ -198,23 +197,11 @@ def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mas
     """
     sums = np.empty((3, *weight.shape), np.float32)
     _misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
-    near, wide = _levels(sums, radius), _levels(sums, WIDER * radius)
-    seeds = (near == 2) | ((wide == 2) & (near > 0))
-    if not seeds.any():
-        return None
-    middles = np.zeros(seeds.shape, np.bool_)
-    _spread(seeds, near, middles)
-    return np.asarray(maximum_filter(middles, 2 * radius + 1, mode="nearest"))
-
-
-def _levels(sums: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.uint8]:
-    """See `_judge`."""
-    level = np.empty(sums.shape[1:], np.uint8)
-    means = np.empty_like(sums)
-    for plane, mean in zip(sums, means, strict=True):
-        mean_around(plane, radius, mean)
-    _judge(means, radius, level)
-    return level
+    near, wide = np.empty((2, *weight.shape), np.uint8)
+    _judge(sums, radius, near)
+    _judge(sums, WIDER * radius, wide)
+    changed = np.zeros(weight.shape, np.bool_)
+    return changed if _spread(near, wide, radius, changed) else None
 
 
 def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
@@ -326,42 +313,103 @@ def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyp
                     sums[2, y, x] += (slack[c, y, x] / variance) ** 2
 
 
+@njit("void(f8[:, ::1], i8, u1[::1])", nogil=True, cache=True, error_model="numpy")
+def _judge_row(columns, radius, level):  # type: ignore[no-untyped-def]
+    """Windows along a row of the column sums of `_misses`; see `_judge`."""
+    nx = level.size
+    missed = count = shared = 0.0
+    for x in range(min(radius, nx)):
+        missed += columns[0, x]
+        count += columns[1, x]
+        shared += columns[2, x]
+    for x in range(nx):
+        if x + radius < nx:
+            missed += columns[0, x + radius]
+            count += columns[1, x + radius]
+            shared += columns[2, x + radius]
+        if x > radius:
+            missed -= columns[0, x - radius - 1]
+            count -= columns[1, x - radius - 1]
+            shared -= columns[2, x - radius - 1]
+        level[x] = 0
+        if count < FEWEST - 0.5 or missed <= count:
+            continue
+        unit = 2 / 9 * (1 + SHARED * shared) / count
+        root = math.sqrt(unit)
+        if missed > count * (1 - unit + BESIDE * root) ** 3:  # z > BESIDE, with no cube root
+            level[x] = 2 if missed > count * (1 - unit + SURE * root) ** 3 else 1
+
+
 @njit("void(f4[:, :, ::1], i8, u1[:, ::1])", nogil=True, cache=True)
-def _judge(means, radius, level):  # type: ignore[no-untyped-def]
-    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0."""
+def _judge(sums, radius, level):  # type: ignore[no-untyped-def]
+    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0; sums run on in float64."""
     ny, nx = level.shape
+    columns = np.zeros((3, nx))
+    for y in range(-radius, ny):
+        if y + radius < ny:
+            for plane in range(3):
+                for x in range(nx):
+                    columns[plane, x] += sums[plane, y + radius, x]
+        if y > radius:
+            for plane in range(3):
+                for x in range(nx):
+                    columns[plane, x] -= sums[plane, y - radius - 1, x]
+        if y >= 0:
+            _judge_row(columns, radius, level[y])
+
+
+@njit("void(b1[:, ::1], i8)", nogil=True, cache=True)
+def _widen(found, radius):  # type: ignore[no-untyped-def]
+    """All pixels within so many of what was found, along both axes."""
+    ny, nx = found.shape
+    row = np.empty(nx, np.bool_)
     for y in range(ny):
-        rows = min(y + radius, ny - 1) - max(y - radius, 0) + 1
+        left = 0
         for x in range(nx):
-            missed, count = means[0, y, x], means[1, y, x]
-            n = count * rows * (min(x + radius, nx - 1) - max(x - radius, 0) + 1)
-            level[y, x] = 0
-            if n < FEWEST - 0.5 or missed <= count:
-                continue
-            unit = 2 / 9 * (1 / n + SHARED * means[2, y, x] / count)
-            root = math.sqrt(unit)
-            if missed > count * (1 - unit + BESIDE * root) ** 3:  # z > BESIDE, with no cube root
-                level[y, x] = 2 if missed > count * (1 - unit + SURE * root) ** 3 else 1
+            left = radius + 1 if found[y, x] else left - 1
+            row[x] = left > 0
+        left = 0
+        for x in range(nx - 1, -1, -1):
+            left = radius + 1 if found[y, x] else left - 1
+            row[x] |= left > 0
+        found[y] = row
+    middles, above = found.copy(), np.zeros(nx, np.int64)
+    for y in range(ny):
+        for x in range(nx):
+            above[x] = radius + 1 if middles[y, x] else above[x] - 1
+            found[y, x] = above[x] > 0
+    below = np.zeros(nx, np.int64)
+    for y in range(ny - 1, -1, -1):
+        for x in range(nx):
+            below[x] = radius + 1 if middles[y, x] else below[x] - 1
+            found[y, x] |= below[x] > 0
 
 
-@njit("void(b1[:, ::1], u1[:, ::1], b1[:, ::1])", nogil=True, cache=True)
-def _spread(seeds, level, found):  # type: ignore[no-untyped-def]
-    """The seeds and all beyond BESIDE that hang together with them, corners included."""
-    ny, nx = seeds.shape
-    waiting = np.empty(ny * nx, np.int64)
+@njit("b1(u1[:, ::1], u1[:, ::1], i8, b1[:, ::1])", nogil=True, cache=True)
+def _spread(near, wide, radius, found):  # type: ignore[no-untyped-def]
+    """The windows of seeds, and of all beyond BESIDE that hang together with them, corners included; whether
+    there are any. Seeds are beyond SURE, or beyond BESIDE where the wider window is beyond SURE."""
+    ny, nx = near.shape
+    waiting = np.empty(0, np.int64)
     count = 0
     for y in range(ny):
         for x in range(nx):
-            if seeds[y, x] and level[y, x] > 0:
+            if near[y, x] == 2 or (wide[y, x] == 2 and near[y, x] > 0):
+                if not waiting.size:
+                    waiting = np.empty(ny * nx, np.int64)
                 found[y, x] = True
                 waiting[count] = y * nx + x
                 count += 1
+    if not count:
+        return False
     while count:
         count -= 1
         y, x = divmod(waiting[count], nx)
         for i in range(max(y - 1, 0), min(y + 2, ny)):
             for j in range(max(x - 1, 0), min(x + 2, nx)):
-                if level[i, j] > 0 and not found[i, j]:
+                if near[i, j] > 0 and not found[i, j]:
                     found[i, j] = True
                     waiting[count] = i * nx + j
                     count += 1
+    _widen(found, radius)
+    return True

@@ -150,9 +150,7 @@ class SampleField:
             raise ValueError(f"doses {visits.shape} for positions {places.shape}; give one for each")
         if self._offsets is None and _off_centre(places):
             self._offsets = np.zeros((2, *self.shape), np.float32)
-        nowhere = np.empty((2, 0, 0), np.float32)
-        offsets = nowhere if self._offsets is None else self._offsets
-        return Added(*_add(places, heights, visits, self._sums, self._visits, offsets))
+        return Added(*_add(places, heights, visits, self._sums, self._visits, _given(self._offsets)))
 
     def reset(self) -> None:
         """Forget all samples."""
@@ -174,18 +172,16 @@ class SampleField:
         ValueError
             A factor outside 0 to 1, or of another shape.
         """
-        factors = np.asarray(factor, np.float64)
-        if factors.shape not in ((), self.shape) or not ((factors >= 0) & (factors <= 1)).all():
+        factors = np.asarray(factor)
+        if factors.dtype != np.float32:
+            factors = factors.astype(np.float64)
+        if factors.shape not in ((), self.shape) or not (factors.min() >= 0 and factors.max() <= 1):
             raise ValueError(f"decay by {factor!r}; from 0 to 1, one or {self.shape}")
+        part = (_NO_SUMS, _NO_VISITS, _NO_OFFSETS)
         if spare is not None:
-            self._take_off(spare)
-        kept = np.where(self._visits * factors < FORGOTTEN, 0.0, factors)
-        self._visits *= kept
-        self._sums *= kept
-        if self._offsets is not None:
-            self._offsets *= kept
-        if spare is not None:
-            self._put_back(spare)
+            part = (spare._sums, spare._visits, _given(spare._offsets))
+        factors = np.ascontiguousarray(factors.reshape(factors.shape or (1, 1)))
+        _fade(factors, self._sums, self._visits, _given(self._offsets), *part)
 
     def mean(self) -> tuple[Image, Weight]:
         """Means (channels, ny, nx), NaN where unknown, and a copy of the visits: what solvers want."""
@@ -196,18 +192,6 @@ class SampleField:
         data = np.empty(self._sums.shape, np.float32)
         _means(self._sums, self._visits, data)
         return data
-
-    def _take_off(self, part: SampleField) -> None:
-        self._sums -= part._sums
-        self._visits -= part._visits
-        if self._offsets is not None and part._offsets is not None:
-            self._offsets -= part._offsets
-
-    def _put_back(self, part: SampleField) -> None:
-        self._sums += part._sums
-        self._visits += part._visits
-        if self._offsets is not None and part._offsets is not None:
-            self._offsets += part._offsets
 
     @property
     def is_off_centre(self) -> bool:
@@ -221,6 +205,16 @@ class SampleField:
         means = np.empty_like(self._offsets)
         _mean_offsets(self._offsets, self._visits, means)
         return means
+
+
+def _given(offsets: Offsets | None) -> Offsets:
+    """For kernels, which know none by their size."""
+    return _NO_OFFSETS if offsets is None else offsets
+
+
+_NO_SUMS = np.empty((0, 0, 0))
+_NO_VISITS = np.empty((0, 0), np.float32)
+_NO_OFFSETS = np.empty((2, 0, 0), np.float32)
 
 
 @njit("boolean(float64[:, ::1])", nogil=True, cache=True)
@@ -279,6 +273,36 @@ def _add(positions, values, doses, sums, visits, offsets):  # type: ignore[no-un
             offsets[0, i, j] += dose * (positions[k, 0] - y)
             offsets[1, i, j] += dose * (positions[k, 1] - x)
     return counted, outside, not_finite
+
+
+@njit(
+    [
+        f"void({factors}[:, ::1], f8[:, :, ::1], f4[:, ::1], f4[:, :, ::1], "
+        "f8[:, :, ::1], f4[:, ::1], f4[:, :, ::1])"
+        for factors in ("f4", "f8")
+    ],
+    nogil=True,
+    cache=True,
+)
+def _fade(factors, sums, visits, offsets, spare_sums, spare_visits, spare_offsets):  # type: ignore[no-untyped-def]
+    """What is not spared counts for its factor; what is left with less than FORGOTTEN, for nothing."""
+    ny, nx = visits.shape
+    is_one = factors.size == 1
+    for i in range(ny):
+        for j in range(nx):
+            factor = factors[0, 0] if is_one else factors[i, j]
+            if factor == 1 or visits[i, j] == 0:
+                continue
+            spared = spare_visits[i, j] if spare_visits.size else np.float32(0)
+            left = visits[i, j] - spared
+            kept = factor if left * factor >= FORGOTTEN else type(factor)(0)
+            visits[i, j] = left * kept + spared
+            for c in range(len(sums)):
+                whole = spare_sums[c, i, j] if spare_sums.size else 0.0
+                sums[c, i, j] = (sums[c, i, j] - whole) * kept + whole
+            for axis in range(len(offsets) if offsets.size else 0):
+                beside = spare_offsets[axis, i, j] if spare_offsets.size else np.float32(0)
+                offsets[axis, i, j] = (offsets[axis, i, j] - beside) * kept + beside
 
 
 @njit("void(float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])", nogil=True, cache=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.ndimage import label, maximum_filter, uniform_filter
 
-from livem.kernels.inpaint.motion import Motion
+from livem.kernels.inpaint.motion import BESIDE, FEWEST, SHARED, SURE, WIDER, Expected, Motion, changes
 from livem.kernels.inpaint.samples import SampleField
 from livem.kernels.inpaint.solution import Budget
 from livem.kernels.inpaint.thin_plate import ThinPlate
@@ -233,3 +234,40 @@ def test_a_blanked_beam_is_no_fault(level):
         field.add(places, values)
         motion.add(places, values)
         assert motion.keep(field) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "radius", "is_changed"),
+    [((40, 56), 2, True), ((17, 12), 2, True), ((9, 7), 5, False), ((1, 30), 3, False)],
+)
+def test_windows_are_judged_as_window_by_window(shape, radius, is_changed):
+    """Box means, normal deviates and windows that hang together, each by a library."""
+    rng = np.random.default_rng(3)
+    weight = (rng.random(shape) < 0.6).astype(np.float32)
+    picture, noise = np.zeros((1, *shape), np.float32), np.ones((1, *shape), np.float32)
+    data = rng.normal(0, 1, (1, *shape)).astype(np.float32)
+    data[:, : shape[0] // 3, : shape[1] // 3] += 3.0
+    slack = np.full((1, *shape), 0.2, np.float32)
+    variance = np.where(weight > 0, 1 + 0.2, np.inf)
+    planes = [data[0] ** 2 / variance, weight, np.where(weight > 0, (0.2 / 1.2) ** 2, 0)]
+
+    def deviates(radius: int) -> npt.NDArray[np.float64]:
+        size = 2 * radius + 1
+        missed, n, shared = (
+            uniform_filter(plane.astype(float), size, mode="constant") * size**2 for plane in planes
+        )
+        n = np.where(n > FEWEST - 0.5, n, np.nan)
+        unit = 2 / 9 * (1 + SHARED * shared) / n
+        return np.asarray(((missed / n) ** (1 / 3) - 1 + unit) / np.sqrt(unit))
+
+    near, wide = deviates(radius), deviates(WIDER * radius)
+    beyond = near > BESIDE
+    groups, _ = label(beyond, np.ones((3, 3)))
+    seeds = (near > SURE) | ((wide > SURE) & beyond)
+    middles = np.isin(groups, np.unique(groups[seeds])) & beyond
+    expected = maximum_filter(middles, 2 * radius + 1)
+    found = changes(data, weight, Expected(picture, noise, slack), radius)
+    assert seeds.any() == is_changed
+    assert (found is None) == (not is_changed)
+    if found is not None:
+        np.testing.assert_array_equal(found, expected)
