@@ -20,6 +20,8 @@ WidgetT = TypeVar("WidgetT", bound=QWidget)
 
 VARIABLE = "LIVEM_THEME"
 """Environment variable that chooses: "dark" (also without it) or "light"."""
+GAP = 6
+"""px between panels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,17 @@ QMenu {{ background: {PANEL}; border: 1px solid {BORDER}; }}
 QMenu::item:selected {{ background: {BORDER}; }}
 QMenu::item:disabled {{ color: {MUTED}; }}
 QSplitter::handle {{ background: {WINDOW}; }}
+QMainWindow::separator {{ background: {WINDOW}; width: {GAP}px; height: {GAP}px; }}
+QMainWindow::separator:hover {{ background: {IDLE}; }}
+QFrame#handle, QFrame#handle QLabel {{ color: {MUTED}; font-size: 8.5pt; }}
+QDockWidget {{ color: {TEXT}; }}
+QTabBar::tab {{
+    background: {WINDOW}; color: {MUTED}; border: 1px solid {BORDER}; border-bottom: none;
+    border-top-left-radius: 4px; border-top-right-radius: 4px; padding: 3px 10px;
+}}
+QTabBar::tab:selected {{ background: {PANEL}; color: {TEXT}; }}
+QMenuBar {{ background: {WINDOW}; }}
+QMenuBar::item:selected {{ background: {BORDER}; }}
 QToolTip {{ color: {TEXT}; background: {PANEL}; border: 1px solid {BORDER}; padding: 4px; }}
 """
 

@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ..errors import SessionError
 from . import theme
 from .colour import Transfer
+from .docks import Docks
+from .menus import ViewMenu
 from .models.chips import chips, lost_warning
 from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.keys import KEYS
+from .models.modes import MODES, Mode, mode_for
 from .models.pacing import Pacing
 from .models.session import Session
 from .models.transport import parse_playback
 from .models.view_history import ViewHistory
-from .panels.curves import CurvesPanel
+from .models.workspace import Workspace
+from .panel import Panel, Room
 from .panels.detector_menu import open_menu
-from .panels.frame import FramePanel
 from .panels.image_pane import ImagePane
-from .panels.inspector import Inspector
 from .panels.key_sheet import KeySheet
 from .panels.linked_views import LinkedViews
 from .panels.record_bar import RecordBar
-from .panels.scan_images import ScanImagesPanel
 from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
-from .panels.tracking import TrackingPanel
+from .panels.table import BuiltIn
 from .panels.transport import TransportBar
 from .snapshot import save_snapshot
 
@@ -50,7 +51,7 @@ NOTICE_SECONDS = 6.0
 
 
 class ViewerWindow(QMainWindow):
-    """Live frame, scan images, curves and status of one session.
+    """Panels in docks, and the bars that say how one session stands.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ class ViewerWindow(QMainWindow):
         self._notice = ("", 0.0)
         self._build()
         self._bind_keys()
+        self.view_menu = ViewMenu(self)
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
@@ -88,11 +90,13 @@ class ViewerWindow(QMainWindow):
         self.setWindowTitle("livem")
         self.setStyleSheet(theme.style())
         self.resize(*SIZE)
-        self.frame = FramePanel(self.session, self.commands, self._clock)
-        self.images = ScanImagesPanel(self.session)
-        self.curves = CurvesPanel(self.session)
-        self.tracking = TrackingPanel(self.session)
-        self.inspector = Inspector(self.session, self.frame.pane.view, self.commands)
+        built_in = BuiltIn(Room(self.session, self.commands, self._clock))
+        self.frame, self.images, self.curves = built_in.frame, built_in.images, built_in.curves
+        self.tracking, self.inspector = built_in.tracking, built_in.inspector
+        self.panels: tuple[Panel, ...] = built_in.panels
+        self.workspace = Workspace({panel.name: panel.place for panel in self.panels})
+        self.seen: frozenset[str] = frozenset()
+        self._arranged: object = None
         self.series = SeriesBar(self.session)
         for panel in (self.frame, self.images):
             panel.asked.connect(self._open_menu)
@@ -105,21 +109,19 @@ class ViewerWindow(QMainWindow):
         self.banner.hide()
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._analyses = _splitter(
-            Qt.Orientation.Vertical, self.images, self.curves, self.tracking, self.inspector
-        )
-        self._right = _column(self.series, self._analyses)
-        self._panels = _splitter(Qt.Orientation.Horizontal, self.frame, self._right)
+        self.docks = Docks(self.panels)
+        self.docks.rearranged.connect(self.workspace.moved)
+        self.docks.closed.connect(lambda name: self.workspace.ask(name, False))
         self._pages = QStackedWidget()
         self._pages.addWidget(self.waiting)
-        self._pages.addWidget(self._panels)
+        self._pages.addWidget(self.docks)
         self._pages.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        self._sections = self.session.sections
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.banner)
+        layout.addWidget(self.series)
         layout.addWidget(self._pages, 1)
         layout.addWidget(self.record)
         layout.addWidget(self.transport)
@@ -131,13 +133,13 @@ class ViewerWindow(QMainWindow):
             own.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
 
     def _bind_keys(self) -> None:
-        actions = self._actions()
+        self.actions_by_name = self._actions()
         for key in (one for group in KEYS.values() for one in group):
             for sequence in (key.key, *key.more):
-                QShortcut(QKeySequence(sequence), self, actions[key.action])
+                QShortcut(QKeySequence(sequence), self, self.actions_by_name[key.action])
 
     def _actions(self) -> dict[str, Callable[[], object]]:
-        """What the keys do, by the names of `KEYS`."""
+        """What keys and menus do, by the names of `KEYS`."""
         compare, browser, transport = self.frame.comparison.toggle, self.session.browser, self.transport
         return {
             "fit": self.fit,
@@ -166,12 +168,15 @@ class ViewerWindow(QMainWindow):
             "live": browser.live,
             "keep": self.record.keep_last,
             "keys": self.sheet.toggle,
+            "mode_automatic": lambda: self.choose_mode(None),
+            **{f"mode_{mode.name}": partial(self.choose_mode, mode) for mode in MODES},
+            **{f"panel_{panel.name}": partial(self.toggle_panel, panel.name) for panel in self.panels},
         }
 
     @property
     def panes(self) -> tuple[ImagePane, ...]:
         """Every picture in the window."""
-        return (self.frame.pane, *self.images.panes.values(), self.inspector.spectrum)
+        return tuple(pane for panel in self.panels for pane in panel.panes())
 
     def start(self) -> None:
         """Begin to follow the feed."""
@@ -191,8 +196,8 @@ class ViewerWindow(QMainWindow):
 
     def settle(self) -> None:
         """Take what there is and draw it as it will stay: for snapshots."""
-        self.tracking.settle()
-        self.inspector.settle()
+        for panel in self.panels:
+            panel.settle()
         self._take(self._clock())
         for pane in self.panes:
             pane.settle()
@@ -257,13 +262,11 @@ class ViewerWindow(QMainWindow):
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         self._take_events(now)
-        if self.frame.update_from(changed, now):
-            self.pacing.shown += 1
-        self.images.update_from(now)
+        frame = self.session.frame
+        self.pacing.shown += frame is not None and frame.topic in changed
+        for panel in self.panels:
+            panel.update(now)
         self.linked.link(self.panes)
-        self.curves.update_from()
-        self.tracking.update_from(now)
-        self.inspector.update_from(now)
         self.series.update_from(self.session)
         self.record.show_recording(self.session.status.recording)
         self.transport.show_playback(self.session.status.playback)
@@ -301,23 +304,28 @@ class ViewerWindow(QMainWindow):
             text = f"changes apply to series {newest.number}, the newest; {stays}"
             self._notice = (text, self._clock() + NOTICE_SECONDS)
 
+    def choose_mode(self, mode: Mode | None) -> None:
+        """Panels as this mode has them, or with None the one that fits; what was moved goes back."""
+        self.workspace.choose(mode)
+        self._arranged = None
+
+    def toggle_panel(self, name: str) -> None:
+        """A panel that is not there, or no more."""
+        self.workspace.ask(name, name not in self.seen)
+
     def _arrange(self) -> None:
-        """Show the parts that have something to show; splitters stay where the user put them until then."""
-        sections = replace(self.session.sections, tools=self.inspector.is_on)
-        if sections == self._sections:
-            return
-        self._sections = sections
-        self._pages.setCurrentWidget(self._panels)
-        self.frame.setVisible(sections.frame)
-        self.images.setVisible(sections.images)
-        self.curves.setVisible(sections.curves)
-        self.tracking.setVisible(sections.tracks)
-        self.inspector.setVisible(sections.tools)
-        beside = sections.images or sections.curves or sections.tracks or sections.tools
-        self._analyses.setVisible(beside)
-        self._right.setVisible(beside)
-        self._panels.setSizes([1000 * share for share in sections.columns()])
-        self._analyses.setSizes([1000 * share for share in sections.rows()])
+        """Show the panels that have something to show, where the mode has them or the user put them."""
+        wanted = self.workspace.wanted(
+            mode_for(self.session), [panel.name for panel in self.panels if panel.has_something()]
+        )
+        if wanted.seen:
+            self._pages.setCurrentWidget(self.docks)
+        if wanted.shares and wanted.tree is not self._arranged:
+            self._arranged, self.seen = wanted.tree, wanted.seen
+            self.docks.arrange(wanted.tree, wanted.seen)
+        elif wanted.seen != self.seen:
+            self.seen = wanted.seen
+            self.docks.show_panels(wanted.seen, share=wanted.shares)
 
     def _say(self, now: float) -> None:
         state, status = self.feed.state, self.session.status
@@ -328,22 +336,3 @@ class ViewerWindow(QMainWindow):
         self.banner.setVisible(bool(warnings))
         said = status.message if state.link == "live" else state.text
         self.waiting.setText(said or "Waiting for the first result")
-
-
-def _column(bar: QWidget, below: QWidget) -> QWidget:
-    column = QWidget()
-    layout = QVBoxLayout(column)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(MARGIN)
-    layout.addWidget(bar)
-    layout.addWidget(below, 1)
-    return column
-
-
-def _splitter(orientation: Qt.Orientation, *parts: QWidget) -> QSplitter:
-    splitter = QSplitter(orientation)
-    splitter.setHandleWidth(MARGIN)
-    splitter.setChildrenCollapsible(False)
-    for part in parts:
-        splitter.addWidget(part)
-    return splitter

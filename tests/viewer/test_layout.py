@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from livem.viewer.models.layout import (
     UNCALIBRATED,
     Calibration,
-    Sections,
     columns_for,
     scale_bar,
     shape_aspect,
@@ -59,20 +58,3 @@ def test_scale_bars(pixels: float, calibration: Calibration, length: float, text
 def test_a_scale_bar_fits_its_share_and_is_no_crumb(pixels: float, size: float) -> None:
     bar = scale_bar(pixels, Calibration(size, "m"))
     assert 0.09 * pixels <= bar.pixels <= 0.25 * pixels * (1 + 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("sections", "columns", "rows"),
-    [
-        (Sections(True, True, False), (9, 11), (3, 0, 0, 0)),
-        (Sections(True, False, True), (2, 1), (0, 1, 0, 0)),
-        (Sections(True, False, False), (1, 0), (0, 0, 0, 0)),
-        (Sections(False, True, True), (0, 1), (3, 1, 0, 0)),
-        (Sections(True, False, False, True), (9, 11), (0, 0, 3, 0)),
-        (Sections(True, False, False, tools=True), (3, 2), (0, 0, 0, 2)),
-        (Sections(True, True, True, True), (3, 5), (3, 1, 3, 0)),
-    ],
-)
-def test_sections(sections: Sections, columns: tuple[int, int], rows: tuple[int, int, int, int]) -> None:
-    assert sections.columns() == columns
-    assert sections.rows() == rows

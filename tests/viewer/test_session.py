@@ -8,7 +8,7 @@ import pytest
 
 from livem.stream.results import Result
 from livem.stream.series import SeriesKey
-from livem.viewer.models.layout import Calibration, Sections
+from livem.viewer.models.layout import Calibration
 from livem.viewer.models.picture import frame_picture, scan_picture
 from livem.viewer.models.session import Session, calibration_of, role_of
 
@@ -40,7 +40,7 @@ def test_the_session_keeps_the_latest_and_tells_what_changed(make: Any) -> None:
     assert take(session, make.frame(IMAGE), first) == {"preview.frame", "vd.bf"}
     assert take(session, second) == {"vd.bf"}
     assert session.images == (second,)
-    assert session.sections == Sections(True, True, False)
+    assert not session.has_tracks
 
 
 def test_a_topic_may_change_its_kind(make: Any) -> None:

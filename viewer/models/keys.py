@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .modes import MODES
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -21,14 +23,12 @@ class Key:
     @property
     def text(self) -> str:
         """ "F1 or ?"."""
-        return " or ".join(NAMES.get(each, each) for each in (self.key, *self.more))
+        return " or ".join(NAMES.get(each, each.replace("+", " ")) for each in (self.key, *self.more))
 
 
 NAMES = {
     "Left": "\N{LEFTWARDS ARROW}",
     "Right": "\N{RIGHTWARDS ARROW}",
-    "Ctrl+Z": "Ctrl Z",
-    "Ctrl+S": "Ctrl S",
 }
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "View": (
@@ -62,5 +62,21 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("live", "L", "the newest series again"),
         Key("keep", "K", "keep the last seconds"),
     ),
+    "Modes": (
+        *(Key(f"mode_{mode.name}", f"Ctrl+{n}", mode.title) for n, mode in enumerate(MODES, 1)),
+        Key("mode_automatic", "Ctrl+0", "the one that fits"),
+    ),
+    "Panels": (
+        Key("panel_frame", "Alt+1", "live frame"),
+        Key("panel_images", "Alt+2", "images"),
+        Key("panel_curves", "Alt+3", "curves"),
+        Key("panel_tracks", "Alt+4", "particles"),
+        Key("panel_tools", "Alt+5", "measurements"),
+    ),
     "Help": (Key("keys", "F1", "this sheet", ("?",)),),
 }
+
+
+def key_of(action: str) -> Key | None:
+    """The key of an action; None where it has none."""
+    return next((key for group in KEYS.values() for key in group if key.action == action), None)

@@ -29,33 +29,6 @@ def columns_for(count: int, width: float, height: float, aspect: float = 1.0) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Sections:
-    """Which parts of the window are there, and how they share it (left to right, top to bottom)."""
-
-    frame: bool
-    images: bool
-    curves: bool
-    tracks: bool = False
-    tools: bool = False
-
-    def columns(self) -> tuple[int, int]:
-        """Shares of (frame side, analysis side)."""
-        if not self.frame:
-            return (0, 1)
-        if self.images and self.tracks:
-            return (3, 5)
-        if self.images or self.tracks:
-            return (9, 11)
-        if self.tools:
-            return (3, 2)
-        return (2, 1) if self.curves else (1, 0)
-
-    def rows(self) -> tuple[int, int, int, int]:
-        """Shares of (scan images, curves, particles, tools) on the analysis side."""
-        return (3 * self.images, int(self.curves), 3 * self.tracks, 2 * self.tools)
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """Size of a pixel; unit "px" where nobody told."""
 

@@ -13,7 +13,7 @@ from ...stream.series import SeriesKey
 from .archive import Archive, Browser
 from .bright_field import BrightField, bright_field, is_pattern
 from .detectors import RAW, DetectorBook, detector_topic
-from .layout import Calibration, Sections, calibration_in
+from .layout import Calibration, calibration_in
 from .status import Status, parse_status
 from .tracking import TrackingBook
 
@@ -153,6 +153,16 @@ class Session:
         images = (r for r in self._latest.values() if role_of(r) == "image")
         return any(self.number_of(result) is not None for result in images)
 
+    @property
+    def has_frame_images(self) -> bool:
+        """Whether some image is made of the newest live frame alone, as a denoiser's."""
+        return any(result.attrs.get("of_frame") is True for result in self.images)
+
+    @property
+    def has_sparse_images(self) -> bool:
+        """Whether some scan image is an estimate that knows which of its pixels were measured."""
+        return any(r.attrs.get("estimate") and "sampled" in r.arrays for r in self.images)
+
     def number_of(self, result: Result) -> int | None:
         """The number of the detector that made a result; None where it is not drawn on the frame."""
         return self.detectors.number(detector_topic(result.topic, result.attrs))
@@ -167,10 +177,9 @@ class Session:
         return kinds
 
     @property
-    def sections(self) -> Sections:
-        """Which parts of the window have something to show."""
-        tracks = self.tracking.particles is not None and self.browser.shown is None
-        return Sections(self.frame is not None, bool(self.images), bool(self.curves), tracks)
+    def has_tracks(self) -> bool:
+        """Whether there are particles to show: of past series none are kept."""
+        return self.tracking.particles is not None and self.browser.shown is None
 
     def is_stale(self, result: Result) -> bool:
         """Whether nothing will renew a result, though it is shown as if: its series is past, or the session

@@ -86,7 +86,7 @@ class CurvesPanel(QWidget):
         self._stack.setContentsMargins(0, 0, 0, 0)
         self._stack.setSpacing(SPACING)
 
-    def update_from(self) -> None:
+    def update_from(self, now: float) -> None:
         """Take what changed."""
         curves = {result.topic: result for result in self._session.curves}
         for topic in [t for t in self.panes if t not in curves]:

@@ -59,11 +59,11 @@ class FramePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pane)
 
-    def update_from(self, changed: frozenset[str], now: float) -> bool:
-        """Take what changed; True when a new live frame came."""
+    def update_from(self, now: float) -> None:
+        """Take what changed."""
         frame, pattern = self._session.frame, self._session.pattern
         if frame is None:
-            return False
+            return
         self._choose_colours()
         self._show_detectors(now)
         self.particles.show_tracks(self._session.tracking)
@@ -77,7 +77,6 @@ class FramePanel(QWidget):
         if self._drawn != state:
             self._drawn = state
             self._show(shown, now)
-        return frame.topic in changed
 
     def _show(self, shown: Result, now: float) -> None:
         compared = self.comparison.picture(now)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from .. import theme
 from ..models.keys import KEYS
 
-COLUMNS = (("View", "Time"), ("Live frame", "Help"))
+COLUMNS = (("View", "Time"), ("Live frame", "Help"), ("Modes", "Panels"))
 
 
 class KeySheet(QFrame):
@@ -25,7 +25,7 @@ class KeySheet(QFrame):
         layout.setContentsMargins(24, 16, 24, 20)
         layout.addWidget(theme.named(QLabel("Keys"), "title"))
         row = QHBoxLayout()
-        row.setSpacing(36)
+        row.setSpacing(28)
         for groups in COLUMNS:
             label = QLabel("<br>".join(_group(name) for name in groups))
             label.setTextFormat(Qt.TextFormat.RichText)

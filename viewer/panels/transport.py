@@ -47,17 +47,28 @@ SHAPES: dict[str, Shape] = {
     "start": [BAR_LEFT, [(0.82, 0.2), (0.36, 0.5), (0.82, 0.8)]],
     "back": [[(0.72, 0.22), (0.3, 0.5), (0.72, 0.78)]],
     "on": [[(0.28, 0.22), (0.7, 0.5), (0.28, 0.78)]],
+    "away": [
+        [(0.1, 0.22), (0.22, 0.1), (0.9, 0.78), (0.78, 0.9)],
+        [(0.78, 0.1), (0.9, 0.22), (0.22, 0.9), (0.1, 0.78)],
+    ],
+    "out": [
+        [(0.3, 0.1), (0.9, 0.1), (0.9, 0.2), (0.3, 0.2)],
+        [(0.8, 0.1), (0.9, 0.1), (0.9, 0.7), (0.8, 0.7)],
+        [(0.1, 0.35), (0.65, 0.35), (0.65, 0.9), (0.1, 0.9)],
+    ],
 }
 
 
 class ShapeButton(QAbstractButton):
     """A flat button with a drawn shape: no font and no style has to have it."""
 
-    def __init__(self, shape: str, tip: str, act: Callable[[], None], name: str) -> None:
+    def __init__(
+        self, shape: str, tip: str, act: Callable[[], object], name: str, side: int = BUTTON
+    ) -> None:
         super().__init__()
         self.setObjectName(name)
         self.shape = shape
-        self.setFixedSize(QSize(BUTTON, BUTTON))
+        self.setFixedSize(QSize(side, side))
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the space bar is the window's
         self.setToolTip(tip)
         self.clicked.connect(act)
@@ -81,7 +92,7 @@ class ShapeButton(QAbstractButton):
             painter.setBrush(QColor(theme.BORDER))
             painter.drawRoundedRect(self.rect(), 4, 4)
         painter.setBrush(QColor(theme.TEXT))
-        inset, side = BUTTON * 0.2, BUTTON * 0.6
+        inset, side = self.width() * 0.2, self.width() * 0.6
         for polygon in SHAPES[self.shape]:
             points = [QPointF(inset + x * side, inset + y * side) for x, y in polygon]
             painter.drawPolygon(QPolygonF(points))

@@ -1,0 +1,166 @@
+"""Panels side by side: each can be moved, laid over another, taken out, closed and brought back.
+
+Qt's docks do the moving. How the room is shared until the user moves something is an arrangement
+(`models/arrangement`), which is kept to whenever the window gets another size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QLayout, QMainWindow, QWidget
+
+from . import theme
+from .models.arrangement import Leaf, Row, Tabs, Tree, divisions, leaves, names, pruned
+from .panel import Panel
+from .panels.transport import ShapeButton
+
+BAR = 20
+"""px: the bar by which a panel is taken in hand."""
+OPTIONS = QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks
+
+
+class TitleBar(QFrame):
+    """What a panel is called; dragging it moves the panel, a double click takes it out of the window."""
+
+    def __init__(self, dock: Dock, title: str) -> None:
+        super().__init__()
+        self.setObjectName("handle")
+        self.setFixedHeight(BAR)
+        self.title = QLabel(title)
+        out = ShapeButton("out", "A window of its own, or back", dock.toggle_floating, "float", BAR)
+        away = ShapeButton("away", "Close; the menu View brings it back", dock.close, "close", BAR)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(6, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.title, 1)
+        row.addWidget(out)
+        row.addWidget(away)
+
+
+class Dock(QDockWidget):
+    """One panel, wherever it is."""
+
+    closed = Signal(str)
+    """The user closed the panel of this name."""
+
+    def __init__(self, panel: Panel, parent: QWidget) -> None:
+        super().__init__(panel.title, parent)
+        self.panel = panel
+        self.setObjectName(f"dock-{panel.name}")
+        self.setTitleBarWidget(TitleBar(self, panel.title))
+        self.setWidget(panel.widget)
+
+    def toggle_floating(self) -> None:
+        """A window of its own, or a place in the main one again."""
+        self.setFloating(not self.isFloating())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        super().closeEvent(event)
+        self.closed.emit(self.panel.name)
+
+
+class Docks(QMainWindow):
+    """The panels' places."""
+
+    rearranged = Signal()
+    """The user moved something."""
+    closed = Signal(str)
+    """The user closed the panel of this name."""
+
+    def __init__(self, panels: Sequence[Panel]) -> None:
+        super().__init__()
+        self.setDockOptions(OPTIONS)
+        nothing = QWidget()
+        self.setCentralWidget(nothing)
+        nothing.hide()
+        self._docks = {panel.name: Dock(panel, self) for panel in panels}
+        self._tree: Tree = Leaf("")
+        self._ours = 0
+        for dock in self._docks.values():
+            dock.closed.connect(self.closed)
+            dock.topLevelChanged.connect(self._moved)
+            dock.dockLocationChanged.connect(self._moved)
+        # Panels that come and go must not push the window about.
+        if (own := self.layout()) is not None:
+            own.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+
+    def dock(self, name: str) -> Dock:
+        """The dock of a panel."""
+        return self._docks[name]
+
+    def arrange(self, tree: Tree, seen: Collection[str]) -> None:
+        """Put all panels where the arrangement wants them, and show these.
+
+        ``tree`` names every panel, so that each has its place when it comes.
+        """
+        with self._by_us():
+            for dock in self._docks.values():
+                dock.setFloating(False)
+                self.removeDockWidget(dock)
+            self._tree = tree
+            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._docks[names(tree)[0]])
+            self._divide(tree)
+            self._show(seen)
+        self.share()
+
+    def show_panels(self, seen: Collection[str], *, share: bool) -> None:
+        """Show these and no others; share the room anew if wanted."""
+        with self._by_us():
+            self._show(seen)
+        if share:
+            self.share()
+
+    def share(self) -> None:
+        """Give every panel in the window its part of the room, as the arrangement has it."""
+        inside = [n for n, dock in self._docks.items() if not dock.isHidden() and not dock.isFloating()]
+        tree = pruned(self._tree, inside)
+        if tree is None:
+            return
+        room = (self.width(), self.height())
+        for division in divisions(tree, room, theme.GAP):
+            docks = [self._docks[name] for name in division.lengths]
+            along = Qt.Orientation.Horizontal if division.across else Qt.Orientation.Vertical
+            self.resizeDocks(docks, list(division.lengths.values()), along)
+
+    def event(self, event: QEvent) -> bool:
+        """Borders between panels belong to this widget itself: where it is let go, one was moved."""
+        done = super().event(event)
+        if event.type() == QEvent.Type.MouseButtonRelease:
+            self.rearranged.emit()
+        return done
+
+    def _divide(self, tree: Tree) -> None:
+        """Outer rows and columns first: a panel that is split takes its own part with it."""
+        if isinstance(tree, Leaf):
+            return
+        heads = [self._docks[next(leaves(part)).name] for part in tree.parts]
+        along = Qt.Orientation.Horizontal if isinstance(tree, Row) else Qt.Orientation.Vertical
+        for one, other in pairwise(heads):
+            if isinstance(tree, Tabs):
+                self.tabifyDockWidget(one, other)
+            else:
+                self.splitDockWidget(one, other, along)
+        for part in tree.parts:
+            self._divide(part)
+
+    def _show(self, seen: Collection[str]) -> None:
+        for name, dock in self._docks.items():
+            dock.setVisible(name in seen)
+
+    def _moved(self) -> None:
+        if not self._ours:
+            self.rearranged.emit()
+
+    @contextmanager
+    def _by_us(self) -> Iterator[None]:
+        """What happens meanwhile is not the user's doing."""
+        self._ours += 1
+        try:
+            yield
+        finally:
+            self._ours -= 1
