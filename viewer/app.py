@@ -64,6 +64,7 @@ def run_viewer(
         snapshot=snapshot,
         duration=duration,
         follow=headless,
+        folder=None if headless else user_folder(),
     )
 
 
@@ -75,14 +76,16 @@ def show(
     snapshot: Path | None = None,
     duration: float | None = None,
     follow: bool = False,
+    folder: Path | None = None,
 ) -> int:
-    """Run the window on any feed; see `run_viewer` for the rest. Needs `qt.application` before."""
+    """Run the window on any feed; see `run_viewer` and `ViewerWindow` for the rest. Needs `qt.application`
+    before."""
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
     from .window import ViewerWindow
 
-    window = ViewerWindow(feed, commands)
+    window = ViewerWindow(feed, commands, folder=folder)
     window.setWindowTitle(f"livem   {title}".rstrip())
     run = _Run(window, snapshot)
     window.closing.connect(run.take_picture)
@@ -96,6 +99,13 @@ def show(
         QApplication.exec()
     qt.finish_deletions()
     return run.outcome()
+
+
+def user_folder() -> Path:
+    """Where the user's layouts and choices are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("livem", appauthor=False)) / "viewer"
 
 
 LOOK_MS = 100

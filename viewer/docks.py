@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtCore import QByteArray, QEvent, QRect, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QLayout, QMainWindow, QWidget
 
 from . import theme
@@ -21,6 +21,10 @@ from .panels.transport import ShapeButton
 
 BAR = 20
 """px: the bar by which a panel is taken in hand."""
+STATE = 1
+"""Version of what `Docks.state` gives: another one when names of panels change."""
+GRIP = 60
+"""px of a window that must be on a screen, so that it can be taken in hand."""
 OPTIONS = QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks
 
 
@@ -80,11 +84,13 @@ class Docks(QMainWindow):
         nothing.hide()
         self._docks = {panel.name: Dock(panel, self) for panel in panels}
         self._tree: Tree = Leaf("")
+        self._kept: bytes | None = None
+        """Places and sizes that were restored, until the user moves something."""
         self._ours = 0
         for dock in self._docks.values():
             dock.closed.connect(self.closed)
-            dock.topLevelChanged.connect(self._moved)
-            dock.dockLocationChanged.connect(self._moved)
+            dock.topLevelChanged.connect(self._note_move)
+            dock.dockLocationChanged.connect(self._note_move)
         # Panels that come and go must not push the window about.
         if (own := self.layout()) is not None:
             own.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
@@ -98,20 +104,47 @@ class Docks(QMainWindow):
 
         ``tree`` names every panel, so that each has its place when it comes.
         """
+        self._kept = None
         with self._by_us():
-            for dock in self._docks.values():
-                dock.setFloating(False)
-                self.removeDockWidget(dock)
-            self._tree = tree
-            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._docks[names(tree)[0]])
-            self._divide(tree)
+            self._place(tree)
             self._show(seen)
         self.share()
+
+    def _place(self, tree: Tree) -> None:
+        for dock in self._docks.values():
+            dock.setFloating(False)
+            self.removeDockWidget(dock)
+        self._tree = tree
+        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._docks[names(tree)[0]])
+        self._divide(tree)
+
+    def state(self) -> bytes:
+        """Places and sizes of all panels, as Qt writes them."""
+        return bytes(self.saveState(STATE).data()) if self._kept is None else self._kept
+
+    def restore(self, state: bytes) -> bool:
+        """Put all panels back where `state` had them, as soon as they are shown; False, and nothing moved,
+        where Qt cannot read it."""
+        before = self.saveState(STATE)
+        with self._by_us():
+            done = self.restoreState(QByteArray(state), STATE)
+            if done:
+                self._kept = state
+                self._show(())
+            else:
+                self.restoreState(before, STATE)
+        return done
 
     def show_panels(self, seen: Collection[str], *, share: bool) -> None:
         """Show these and no others; share the room anew if wanted."""
         with self._by_us():
+            if self._kept is not None:
+                # Whoever comes first into an empty window takes all of it: sizes are set once more.
+                self.restoreState(QByteArray(self._kept), STATE)
             self._show(seen)
+        for dock in self._docks.values():
+            if dock.isFloating() and dock.isVisible():
+                bring_back(dock)
         if share:
             self.share()
 
@@ -121,6 +154,8 @@ class Docks(QMainWindow):
         tree = pruned(self._tree, inside)
         if tree is None:
             return
+        if (own := self.layout()) is not None:
+            own.activate()  # sizes of panels that have just come are not known before
         room = (self.width(), self.height())
         for division in divisions(tree, room, theme.GAP):
             docks = [self._docks[name] for name in division.lengths]
@@ -131,7 +166,7 @@ class Docks(QMainWindow):
         """Borders between panels belong to this widget itself: where it is let go, one was moved."""
         done = super().event(event)
         if event.type() == QEvent.Type.MouseButtonRelease:
-            self.rearranged.emit()
+            self._note_move()
         return done
 
     def _divide(self, tree: Tree) -> None:
@@ -152,8 +187,9 @@ class Docks(QMainWindow):
         for name, dock in self._docks.items():
             dock.setVisible(name in seen)
 
-    def _moved(self) -> None:
+    def _note_move(self) -> None:
         if not self._ours:
+            self._kept = None
             self.rearranged.emit()
 
     @contextmanager
@@ -164,3 +200,14 @@ class Docks(QMainWindow):
             yield
         finally:
             self._ours -= 1
+
+
+def bring_back(widget: QWidget) -> None:
+    """Move a window that no screen shows, or hardly, to the first one."""
+    screens = [screen.availableGeometry() for screen in QGuiApplication.screens()]
+    place = widget.frameGeometry()
+    title = QRect(place.left(), place.top(), place.width(), GRIP)
+    seen = (screen.intersected(title) for screen in screens)
+    if screens and not any(part.width() >= GRIP and part.height() >= GRIP // 2 for part in seen):
+        size = widget.size().boundedTo(screens[0].size())
+        widget.setGeometry(QRect(screens[0].topLeft(), size))

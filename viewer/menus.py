@@ -26,6 +26,8 @@ class ViewMenu:
         self._ticks: list[tuple[QAction, Callable[[], bool]]] = []
         self._add_modes()
         self._add_panels()
+        layouts = self.menu.addMenu("Layouts")
+        layouts.aboutToShow.connect(lambda: window.layouts.fill(layouts))
         self.menu.addSeparator()
         for action, words in (("full_screen", "Full screen"), ("keys", "All keys")):
             self.menu.addAction(_labelled(words, action), window.actions_by_name[action])
@@ -42,7 +44,7 @@ class ViewMenu:
             ).setToolTip(mode.does)
         self._tick(
             self.menu,
-            _labelled("Mode that fits, nothing moved", "mode_automatic"),
+            _labelled("The mode that fits, nothing moved", "mode_automatic"),
             self._window.actions_by_name["mode_automatic"],
             lambda: not (workspace.is_chosen or workspace.is_moved),
         )

@@ -19,11 +19,13 @@ from ..errors import SessionError
 from . import theme
 from .colour import Transfer
 from .docks import Docks
+from .layouts import Layouts
 from .menus import ViewMenu
 from .models.chips import chips, lost_warning
 from .models.commands import Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.keys import KEYS
+from .models.layouts import LayoutFiles
 from .models.modes import MODES, Mode, mode_for
 from .models.pacing import Pacing
 from .models.session import Session
@@ -61,13 +63,19 @@ class ViewerWindow(QMainWindow):
         Where parameter changes go; closed with the window.
     clock
         Monotonic seconds.
+    folder
+        Where layouts are kept and found again; None = nowhere.
     """
 
     closing = Signal()
     """The window is about to close; everything is still there."""
 
     def __init__(
-        self, feed: Feed, commands: Commands | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        feed: Feed,
+        commands: Commands | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -81,7 +89,9 @@ class ViewerWindow(QMainWindow):
         self._notice = ("", 0.0)
         self._build()
         self._bind_keys()
+        self.layouts = Layouts(self, LayoutFiles(folder), self.say)
         self.view_menu = ViewMenu(self)
+        self.layouts.begin()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
@@ -97,6 +107,7 @@ class ViewerWindow(QMainWindow):
         self.workspace = Workspace({panel.name: panel.place for panel in self.panels})
         self.seen: frozenset[str] = frozenset()
         self._arranged: object = None
+        self._is_stale = False
         self.series = SeriesBar(self.session)
         for panel in (self.frame, self.images):
             panel.asked.connect(self._open_menu)
@@ -212,6 +223,10 @@ class ViewerWindow(QMainWindow):
         for pane in self.panes:
             pane.view.one_to_one()
 
+    def say(self, text: str) -> None:
+        """Say something in the status bar for a while."""
+        self._notice = (text, self._clock() + NOTICE_SECONDS)
+
     def snapshot(self) -> None:
         """Keep a picture of the window in the working directory, and say where."""
         path = Path(time.strftime("livem_%Y-%m-%d_%H-%M-%S.png")).absolute()
@@ -220,7 +235,7 @@ class ViewerWindow(QMainWindow):
             said = f"kept as {path}"
         except SessionError as failure:
             said = str(failure)
-        self._notice = (said, self._clock() + NOTICE_SECONDS)
+        self.say(said)
 
     def undo_view(self) -> None:
         """Take the last change of zoom, place or transfer back."""
@@ -252,6 +267,7 @@ class ViewerWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()
         self._timer.stop()
+        self.layouts.end()
         self.commands.close()
         self.feed.close()
         super().closeEvent(event)
@@ -301,13 +317,16 @@ class ViewerWindow(QMainWindow):
         past, newest = self.session.browser.shown, self.session.newest
         if past is not None and newest is not None:
             stays = f"series {past.key.number} stays as it is"
-            text = f"changes apply to series {newest.number}, the newest; {stays}"
-            self._notice = (text, self._clock() + NOTICE_SECONDS)
+            self.say(f"changes apply to series {newest.number}, the newest; {stays}")
 
     def choose_mode(self, mode: Mode | None) -> None:
         """Panels as this mode has them, or with None the one that fits; what was moved goes back."""
         self.workspace.choose(mode)
-        self._arranged = None
+        self.rearrange()
+
+    def rearrange(self) -> None:
+        """Put everything where it belongs at the next update."""
+        self._arranged, self._is_stale = None, True
 
     def toggle_panel(self, name: str) -> None:
         """A panel that is not there, or no more."""
@@ -320,11 +339,12 @@ class ViewerWindow(QMainWindow):
         )
         if wanted.seen:
             self._pages.setCurrentWidget(self.docks)
+        is_new = self._is_stale or wanted.seen != self.seen
+        self.seen, self._is_stale = wanted.seen, False
         if wanted.shares and wanted.tree is not self._arranged:
-            self._arranged, self.seen = wanted.tree, wanted.seen
+            self._arranged = wanted.tree
             self.docks.arrange(wanted.tree, wanted.seen)
-        elif wanted.seen != self.seen:
-            self.seen = wanted.seen
+        elif is_new:
             self.docks.show_panels(wanted.seen, share=wanted.shares)
 
     def _say(self, now: float) -> None:

@@ -48,7 +48,7 @@ class Workspace:
             self.mode = fitting
         offered = set(having) - self.mode.without
         seen = frozenset(name for name in self._places if self._asked.get(name, name in offered))
-        return Wanted(self._tree(), seen, not self.is_moved)
+        return Wanted(self.tree, seen, not self.is_moved)
 
     def choose(self, mode: Mode | None) -> None:
         """This mode as it comes, or with None the one that fits; what the user had changed is forgotten."""
@@ -56,6 +56,17 @@ class Workspace:
         self.is_chosen = mode is not None
         self.is_moved = False
         self._asked.clear()
+
+    def take_up(self, mode: Mode | None, is_moved: bool, asked: Mapping[str, bool]) -> None:
+        """Go on as another time: with this mode, or the one that fits, and what the user had changed."""
+        self.choose(mode)
+        self.is_moved = is_moved
+        self._asked.update({name: seen for name, seen in asked.items() if name in self._places})
+
+    @property
+    def asked(self) -> Mapping[str, bool]:
+        """Panels that the user opened (true) or closed."""
+        return dict(self._asked)
 
     def ask(self, name: str, seen: bool) -> None:
         """The user wants to see a panel, whether it has something to show or not; or wants it gone."""
@@ -65,7 +76,9 @@ class Workspace:
         """The user moved a panel or a border: from now on nothing else does."""
         self.is_moved = True
 
-    def _tree(self) -> Tree:
+    @property
+    def tree(self) -> Tree:
+        """The mode's arrangement, with every panel in it."""
         tree = self._trees.get(self.mode.name)
         if tree is None:
             tree = self.mode.tree
