@@ -163,10 +163,10 @@ MOVIE = {
         ({"held_out_rmse": [2.0], "too_fine": 0.25, "refused": 3}, [], []),
         (
             MOVIE,
-            ["residual corr. -0.032 (noise < 0.012)"],
+            ["residual corr. -0.032 (< 0.012)"],
             ["reduced quality: budget 40 ms", "35.4 of 40 ms", "movie, 2x2 px binned"],
         ),
-        (MOVIE | {"estimate": False, "kind": "residual"}, ["residual corr. -0.032 (noise < 0.012)"], []),
+        (MOVIE | {"estimate": False, "kind": "residual"}, ["residual corr. -0.032 (< 0.012)"], []),
         (
             MOVIE | {"is_reduced": False, "residual_correlation": None},
             [],

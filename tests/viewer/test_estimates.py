@@ -137,3 +137,35 @@ def zoom(view: Any, y: float, x: float) -> None:
             False,
         )
         QApplication.sendEvent(view.viewport(), event)
+
+
+def test_panes_stand_in_the_order_of_the_pipeline_whatever_comes_first(
+    window: Any, show: Any, make: Any
+) -> None:
+    image, raw, residual = from_live_frames((64, 64), 60_000.0)
+    edges = {name: {"policy": "latest", "processed": 1, "dropped": {}} for name in ("other", "quiet")}
+    show(residual)
+    show(image, raw, make.scan("other.map", np.zeros((64, 64))), make.status(state="running", edges=edges))
+    assert list(window.images.panes) == ["other.map", RAW, "quiet.image", "quiet.residual"]
+    panes = list(window.images.panes.values())
+    assert [pane.title.text() for pane in panes[1:]] == ["quiet.raw", "quiet.image", "quiet.residual"]
+    corners = [(pane.y(), pane.x()) for pane in panes]
+    assert corners == sorted(corners)
+
+
+def test_captions_are_whole_with_three_panes_in_a_row(
+    window: Any, show: Any, make: Any, tmp_path: Any
+) -> None:
+    np.save(tmp_path / "movie.npy", np.tile(np.linspace(3, 5, 64), (3, 64, 1)))
+    window.resize(1400, 460)
+    show(
+        make.frame(np.zeros((64, 64), np.uint8)),
+        *from_live_frames((64, 64), 60_000.0, str(tmp_path / "movie.npy")),
+    )
+    panes = list(window.images.panes.values())
+    assert len({pane.y() for pane in panes}) == 1
+    assert len({pane.view.y() for pane in panes}) == 1
+    for label in (label for pane in panes for label in (pane.reading, *pane.notes)):
+        assert label.lines >= label.lines_for(label.width())
+        measure = label.fontMetrics().horizontalAdvance
+        assert all(measure(line) <= label.width() for line in label._wrapped(label.width(), label.lines))

@@ -94,10 +94,11 @@ def _truth(attrs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _goodness(attrs: Mapping[str, Any]) -> Iterator[str]:
-    """What held-out samples say (less their own noise where it is known); whether noise alone was taken."""
+    """What held-out samples say (less their own noise where it is known); whether noise alone was taken, of
+    which the correlation stays below the limit in brackets."""
     if isinstance(correlation := attrs.get("residual_correlation"), (int, float)):
         limit = positive(attrs.get("residual_limit"))
-        yield f"residual corr. {correlation:+.3f}" + (f" (noise < {limit:.3f})" if limit else "")
+        yield f"residual corr. {correlation:+.3f}" + (f" (< {limit:.3f})" if limit else "")
     if not attrs.get("estimate"):
         return
     for key, words in (("held_out_error", "held-out error"), ("held_out_rmse", "held-out rms")):

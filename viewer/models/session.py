@@ -133,8 +133,11 @@ class Session:
 
     @property
     def images(self) -> tuple[Result, ...]:
-        """Scan images of the series that is shown, in the order in which they first appeared."""
-        return _one_each([r for r in self._shown if role_of(r) == "image"], self.raw)
+        """Images of the series that is shown: by consumers as the pipeline has them, of each what was
+        measured, what was made of it, what that left; else in the order in which they first appeared."""
+        images = [r for r in self._shown if role_of(r) == "image"]
+        ranks = {edge.name: rank for rank, edge in enumerate(self.status.edges)}
+        return _one_each(sorted(images, key=lambda r: _place_of(r, ranks)), self.raw)
 
     @property
     def curves(self) -> tuple[Result, ...]:
@@ -203,6 +206,13 @@ class Session:
         if series != newest:
             self.tracking.begin()
         self._newest = series
+
+
+def _place_of(result: Result, ranks: Mapping[str, int]) -> tuple[int, int]:
+    """Of an image among others: of its consumer, and of its part in what that shows."""
+    consumer, _, output = result.topic.partition(".")
+    part = 2 if result.attrs.get("kind") == "residual" else int(f".{output}" != RAW)
+    return ranks.get(consumer, len(ranks)), part
 
 
 def _one_each(images: list[Result], raw: bool) -> tuple[Result, ...]:

@@ -23,7 +23,7 @@ from ..colour import (
 from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule
 from ..models.picture import Picture
 from .colour_bar import ColourBar
-from .labels import ElidedLabel
+from .labels import PhraseLabel
 from .picture_view import PictureView
 
 HUES = "CET-C6"
@@ -31,6 +31,10 @@ SIGNED_COLOURS = "CET-D1A"
 """Blue below 0, white at 0, red above; darkest at the ends, as in print."""
 BLENDED = 1.5
 """Picture pixels a screen pixel up to which bilinear blending loses none; beyond it, areas are averaged."""
+SIDE = 10
+"""px left and right of what a pane shows."""
+MOST_LINES = 2
+"""Of a caption or a note."""
 BARELY = 1.01
 """Picture pixels a screen pixel from which on nearest neighbour would leave some of them out."""
 
@@ -53,9 +57,9 @@ class ImagePane(QFrame):
         self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
         self.badge = theme.named(QLabel(), "badge")
-        self.reading = theme.named(ElidedLabel(), "reading")
+        self.reading = theme.named(PhraseLabel(), "reading")
         left = Qt.AlignmentFlag.AlignLeft
-        self.notes = [theme.named(ElidedLabel(left), name) for name in ("goodness", "making")]
+        self.notes = [theme.named(PhraseLabel(left), name) for name in ("goodness", "making")]
         self._colours = ""
         self._dirty = self._past = False
         self._pointed: tuple[float, float] | None = None
@@ -71,8 +75,8 @@ class ImagePane(QFrame):
         head.addWidget(self.badge)
         head.addWidget(self.reading, 1)
         self.badge.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 6, 10, 8)
+        self._column = layout = QVBoxLayout(self)
+        layout.setContentsMargins(SIDE, 6, SIDE, 8)
         layout.setSpacing(6)
         layout.addLayout(head)
         for note in self.notes:
@@ -150,6 +154,32 @@ class ImagePane(QFrame):
         self.contrast.settle()
         if self.picture is not None:
             self._draw(self.picture)
+
+    def lines_wanted(self) -> tuple[int, ...]:
+        """Lines for the caption below the title (0: it fits beside it) and for each note, at this width."""
+        if self.picture is None:
+            return ()
+        room = self.width() - 2 * SIDE
+        head = (self.title, self.badge) if self.picture.badge else (self.title,)
+        taken = sum(part.sizeHint().width() + self.head.spacing() for part in head)
+        caption = self.reading.fontMetrics().horizontalAdvance(self.picture.caption)
+        below = 0 if taken + caption <= room else min(MOST_LINES, self.reading.lines_for(room))
+        return (below, *(min(MOST_LINES, note.lines_for(room)) for note in self.notes))
+
+    def set_lines(self, lines: tuple[int, ...]) -> None:
+        """As `lines_wanted` says, of this pane or of one in its row that wants more."""
+        below = lines[0] > 0
+        if below != (self._column.indexOf(self.reading) >= 0):
+            (self.head if below else self._column).removeWidget(self.reading)
+            if below:
+                self._column.insertWidget(1, self.reading)
+                self.head.addStretch(1)
+            else:
+                self.head.takeAt(self.head.count() - 1)
+                self.head.insertWidget(2, self.reading, 1)
+            self.reading.set_side(Qt.AlignmentFlag.AlignLeft if below else Qt.AlignmentFlag.AlignRight)
+        for label, count in zip((self.reading, *self.notes), lines, strict=True):
+            label.set_lines(max(1, count))
 
     def show_beside(self, picture: Picture | None, share: float) -> None:
         """Another picture of the same pixels right of a line, at a share of the width; None: no more."""

@@ -28,6 +28,8 @@ class ScanImagesPanel(QWidget):
         self._session = session
         self._drawn: dict[str, tuple[Result, bool]] = {}
         """By pane: what it shows, and whether as of a past series."""
+        self._lines: tuple[int, ...] = ()
+        self._written = 0
         self.panes: dict[str, ImagePane] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -41,8 +43,10 @@ class ScanImagesPanel(QWidget):
             self._remove(topic)
         for topic, result in images.items():
             self._show(self.panes.get(topic) or self._add(topic), topic, result, now)
+        self.panes = {topic: self.panes[topic] for topic in images}
         if arrangement != list(self.panes):
             self._arrange()
+        self._write_alike()
 
     def _show(self, pane: ImagePane, topic: str, result: Result, now: float) -> None:
         past = self._session.is_past(result)
@@ -58,6 +62,17 @@ class ScanImagesPanel(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._arrange()
+
+    def _write_alike(self) -> None:
+        """Captions and notes of all panes have as many lines, so that pictures side by side stay level."""
+        wanted = [lines for pane in self.panes.values() if (lines := pane.lines_wanted())]
+        if not wanted:
+            return
+        most = tuple(max(lines) for lines in zip(*wanted, strict=True))
+        if most != self._lines or len(wanted) != self._written:
+            self._lines, self._written = most, len(wanted)
+            for pane in self.panes.values():
+                pane.set_lines(most)
 
     def _add(self, topic: str) -> ImagePane:
         pane = ImagePane()
