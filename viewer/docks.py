@@ -63,6 +63,14 @@ class Dock(QDockWidget):
         """A window of its own, or a place in the main one again."""
         self.setFloating(not self.isFloating())
 
+    def switch_off(self, why: str) -> None:
+        """Show why there is nothing to show."""
+        label = theme.named(QLabel(f"{self.panel.title} is switched off\n\n{why}"), "waiting")
+        label.setWordWrap(True)
+        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.panel.widget.hide()
+        self.setWidget(label)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self.closed.emit(self.panel.name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PySide6.QtWidgets import QWidget
 
+from ..stream.results import Result
 from .models.arrangement import Place
 from .models.commands import Commands
 from .models.session import Session
@@ -23,6 +24,10 @@ class Room:
     """Where parameter changes go; returns at once."""
     clock: Callable[[], float]
     """Monotonic seconds."""
+
+    def results(self, kind: str) -> tuple[Result, ...]:
+        """The newest of every topic of this kind ("image", "curve", "table"), of the newest series."""
+        return tuple(result for result in self.session.latest if result.kind == kind)
 
 
 def _always() -> bool:

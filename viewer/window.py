@@ -19,6 +19,7 @@ from ..errors import SessionError
 from . import theme
 from .colour import Transfer
 from .docks import Docks
+from .extensions import Guard, foreign_panels
 from .layouts import Layouts
 from .menus import ViewMenu
 from .models.chips import chips, lost_warning
@@ -100,10 +101,13 @@ class ViewerWindow(QMainWindow):
         self.setWindowTitle("livem")
         self.setStyleSheet(theme.style())
         self.resize(*SIZE)
-        built_in = BuiltIn(Room(self.session, self.commands, self._clock))
+        room = Room(self.session, self.commands, self._clock)
+        built_in = BuiltIn(room)
         self.frame, self.images, self.curves = built_in.frame, built_in.images, built_in.curves
         self.tracking, self.inspector = built_in.tracking, built_in.inspector
-        self.panels: tuple[Panel, ...] = built_in.panels
+        foreign, problems = foreign_panels(room, [panel.name for panel in built_in.panels])
+        self.panels: tuple[Panel, ...] = (*built_in.panels, *foreign)
+        self.guard = Guard(self._switch_off)
         self.workspace = Workspace({panel.name: panel.place for panel in self.panels})
         self.seen: frozenset[str] = frozenset()
         self._arranged: object = None
@@ -120,6 +124,8 @@ class ViewerWindow(QMainWindow):
         self.banner.hide()
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for problem in problems:
+            self.say(problem)
         self.docks = Docks(self.panels)
         self.docks.rearranged.connect(self.workspace.moved)
         self.docks.closed.connect(lambda name: self.workspace.ask(name, False))
@@ -187,7 +193,7 @@ class ViewerWindow(QMainWindow):
     @property
     def panes(self) -> tuple[ImagePane, ...]:
         """Every picture in the window."""
-        return tuple(pane for panel in self.panels for pane in panel.panes())
+        return self.guard.panes(self.panels)
 
     def start(self) -> None:
         """Begin to follow the feed."""
@@ -208,7 +214,7 @@ class ViewerWindow(QMainWindow):
     def settle(self) -> None:
         """Take what there is and draw it as it will stay: for snapshots."""
         for panel in self.panels:
-            panel.settle()
+            self.guard.settle(panel)
         self._take(self._clock())
         for pane in self.panes:
             pane.settle()
@@ -281,7 +287,7 @@ class ViewerWindow(QMainWindow):
         frame = self.session.frame
         self.pacing.shown += frame is not None and frame.topic in changed
         for panel in self.panels:
-            panel.update(now)
+            self.guard.update(panel, now)
         self.linked.link(self.panes)
         self.series.update_from(self.session)
         self.record.show_recording(self.session.status.recording)
@@ -328,15 +334,18 @@ class ViewerWindow(QMainWindow):
         """Put everything where it belongs at the next update."""
         self._arranged, self._is_stale = None, True
 
+    def _switch_off(self, panel: Panel, why: str) -> None:
+        self.docks.dock(panel.name).switch_off(why)
+        self.say(f"{panel.title} is switched off: {why}")
+
     def toggle_panel(self, name: str) -> None:
         """A panel that is not there, or no more."""
         self.workspace.ask(name, name not in self.seen)
 
     def _arrange(self) -> None:
         """Show the panels that have something to show, where the mode has them or the user put them."""
-        wanted = self.workspace.wanted(
-            mode_for(self.session), [panel.name for panel in self.panels if panel.has_something()]
-        )
+        having = [panel.name for panel in self.panels if self.guard.has_something(panel)]
+        wanted = self.workspace.wanted(mode_for(self.session), having)
         if wanted.seen:
             self._pages.setCurrentWidget(self.docks)
         is_new = self._is_stale or wanted.seen != self.seen

@@ -162,6 +162,7 @@ def window(qapp: Any, feed: FakeFeed, commands: FakeCommands, clock: FakeClock) 
     shown.resize(1000, 700)
     shown.show()
     yield shown
+    assert shown.guard.off == {}
     shown.close()
     qt.finish_deletions()
     qapp.processEvents()
