@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..kernels.device import Device
 from ..stream.results import Kind, Result
 from ..stream.series import Block, IndexArray, Series
+from .parameters import Parameter, described
 
 if TYPE_CHECKING:  # kernels take 0.3 s to load: not for a process that computes nothing
     from ..kernels.reduce import Reduction, Regions
@@ -180,6 +181,9 @@ class Consumer(ABC, Generic[PartialT]):
     """After a piece of work that took t the next begins this times t after its end: time for blocks."""
     has_own_device: ClassVar[bool] = False
     """True: it looks for a GPU by itself (a model's process does); ``want_device`` says what is wanted."""
+    declared: ClassVar[Sequence[Parameter]] = ()
+    """Parameters with their limits, units and words. Where a class writes neither ``set`` nor ``parameters``,
+    these are its attributes of the same names, and the user can change them while frames come."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -232,7 +236,12 @@ class Consumer(ABC, Generic[PartialT]):
         Returns True when what was computed so far no longer holds: the consumer has then forgotten it, and
         the worker feeds it the history that the ring still keeps. Raises PipelineError on a wrong value.
         """
-        raise self.unknown_parameter(name)
+        known = next((one for one in self.declared if one.name == name), None)
+        if known is None:
+            raise self.unknown_parameter(name)
+        known.check(f"consumer {self.name!r} ({self.type_name})", value)
+        setattr(self, name, value)
+        return False
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -283,7 +292,16 @@ class Consumer(ABC, Generic[PartialT]):
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that ``set`` takes, with their present values, as plain TOML values."""
-        return {}
+        return {one.name: getattr(self, one.name) for one in self.declared}
+
+    def described(self) -> Sequence[Parameter]:
+        """How each of the ``parameters`` is to be asked for: as declared, else as its value tells."""
+        return described(self.parameters(), self.declared)
+
+    @property
+    def runs_on(self) -> str:
+        """Where it computes, in words, if it ``has_own_device``; "" where the worker knows."""
+        return ""
 
     def alarms(self) -> Sequence[str]:
         """What the user has to know beside the results: asked for after open, set, outputs, work and close.

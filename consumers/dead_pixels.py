@@ -17,6 +17,7 @@ from ..kernels.masks import Mask
 from ..stream.messages import PIXEL_MASK
 from ..stream.series import Series
 from .detectors import Shape, load_mask
+from .parameters import Parameter
 
 MAX_LISTED = 4096
 """Pixels of a list in a pipeline file; more belong into a mask file. All of them travel with `parameters`."""
@@ -139,7 +140,13 @@ class Masking:
         return PixelMask(~dead if known and self.use else None, known, alarm)
 
 
-MASKING = ("pixel_mask", "dead_pixels")
+MASKED = (
+    Parameter("pixel_mask", "switch", "leave out pixels that the detector's mask, or dead_pixels, excludes"),
+    Parameter(
+        "dead_pixels", "other", "pixels [y, x], or a mask file, that are left out beside the detector's"
+    ),
+)
+MASKING = tuple(one.name for one in MASKED)
 """Names of a Masking's parameters."""
 
 

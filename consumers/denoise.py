@@ -22,12 +22,13 @@ from ..kernels.device import Device
 from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
-from .dead_pixels import MASKING, Masking, PixelMask
+from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .denoise_components import PatternFilter
 from .denoise_options import COMPONENTS, MOVIE, OPTIONS, DenoiseOptions
 from .denoise_quality import Quality, Step, steps_for
 from .dose import counts_per_electron, number_of
 from .option_values import AUTO
+from .parameters import parameters_of
 from .pool import default_threads
 from .truth import Truth
 
@@ -175,6 +176,7 @@ class Denoise(Consumer[Shots | None]):
     works = True
     solves: ClassVar[bool] = True
     rest_share: ClassVar[float] = 0.1
+    declared = (*parameters_of(DenoiseOptions), *MASKED)
 
     def __init__(
         self,

@@ -26,8 +26,9 @@ from ..kernels.phase import (
     segment_dpc,
 )
 from .accumulators import Arrays
-from .detector_values import AUTO, DERIVED, NO_DESCAN, PLANE, hint
+from .detector_values import AUTO, DERIVED, NO_DESCAN, PLANE
 from .detectors import CORRECTIONS, DetectorSpec
+from .option_values import hint
 
 Field = npt.NDArray[np.float64]
 

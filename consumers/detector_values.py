@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from ..errors import PipelineError
+from .option_values import hint
+from .parameters import Parameter, told_by
 from .presets import PRESETS
 
 CORNER = ("top", "left", "height", "width")
@@ -60,6 +61,22 @@ def checked(where: str, key: str, value: Any, kind: str) -> Any:
     return _length(where, key, number(where, key, value))
 
 
+def described(name: str, key: str, value: Any, kind: str, unit: str) -> Parameter:
+    """How a form asks for one value of a table; lengths are in ``unit``."""
+    words = (AUTO,) if key == "rotation" and kind != "segments" else ()
+    choices = {"unit": UNITS, "preset": tuple(PRESETS), "descan": (NO_DESCAN, PLANE)}
+    if key in choices and isinstance(value, str):
+        return Parameter(name, "choice", choices=choices[key])
+    if key == "count":
+        return Parameter(name, "whole", "segments of the ring", low=3, high=MAX_SEGMENTS)
+    if isinstance(value, bool | str) and value not in words:
+        return told_by(name, value)
+    if not isinstance(value, int | float | str):
+        return Parameter(name, "other")
+    low = 0.0 if key in POSITIVE or key in NOT_NEGATIVE else -FARTHEST
+    return Parameter(name, "number", "", UNIT_OF.get(key, unit), low, FARTHEST, words)
+
+
 def number(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         unit = UNIT_OF.get(key, "px")
@@ -92,12 +109,6 @@ def corner(values: Mapping[str, Any]) -> dict[str, Any]:
     """A rectangle by its corner."""
     (cy, cx), (height, width) = values["center"], values["size"]
     return {"top": cy - (height - 1) / 2, "left": cx - (width - 1) / 2, "height": height, "width": width}
-
-
-def hint(word: str, known: Any) -> str:
-    """What was meant, or what there is."""
-    near = get_close_matches(word, list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"it may be: {', '.join(known) or 'none'}"
 
 
 def _length(where: str, key: str, value: float) -> float:

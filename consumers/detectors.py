@@ -18,8 +18,9 @@ from ..kernels.calibrate import MIN_SIDE
 from ..kernels.masks import Center, Mask, RadialBins, Shape, annulus, disk, radial_bins, rectangle
 from ..kernels.reduce import Region
 from ..kernels.segments import ring_segments, segment_directions
-from .detector_values import AUTO, CORNER, DERIVED, MIDDLE, checked, corner, hint, middle
+from .detector_values import AUTO, CORNER, DERIVED, MIDDLE, checked, corner, middle
 from .mask_files import load_mask, load_weights
+from .option_values import hint
 from .presets import ASSUMED_RADIUS, UNCALIBRATED, Calibration, preset_radii
 
 __all__ = [

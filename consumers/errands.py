@@ -6,7 +6,7 @@ Knows the result bus and the consumer's contract; no ring and no supervisor.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..stream.bus import Subscriber
@@ -79,10 +79,15 @@ class Errands:
     Parameters
     ----------
     address : the session's control address; "" where there is no session to take inputs from.
+    took : told the seconds of each piece of work.
     """
 
-    def __init__(self, consumer: Consumer[Any], address: str) -> None:
-        self._consumer = consumer
+    def __init__(
+        self, consumer: Consumer[Any], address: str, took: Callable[[float], object] = lambda seconds: None
+    ) -> None:
+        self._consumer, self._took = consumer, took
+        self.rests = False
+        """Whether nothing is to be done for now: the consumer is switched off."""
         self._feed = Feed(address, consumer.inputs) if consumer.inputs and address else None
         self._key: SeriesKey | None = None
         self._look_at = self._rest_until = 0.0
@@ -104,7 +109,7 @@ class Errands:
 
     def due_in(self) -> float | None:
         """Seconds until `run` has something to do; None when nothing is known to come. Never raises."""
-        if self._key is None:
+        if self._key is None or self.rests:
             return None
         now, times = time.monotonic(), []
         if self._feed is not None:
@@ -118,7 +123,7 @@ class Errands:
 
         Raises whatever the consumer raises.
         """
-        if self._key is None:
+        if self._key is None or self.rests:
             return ()
         now = time.monotonic()
         if self._feed is not None and (at_once or now >= self._look_at):
@@ -151,6 +156,7 @@ class Errands:
     def _work(self, began: float) -> Sequence[Output]:
         outputs = tuple(self._consumer.work())
         ended = time.monotonic()
+        self._took(ended - began)
         self._rest_until = ended + self._consumer.rest_share * (ended - began)
         return outputs
 

@@ -21,6 +21,7 @@ from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
 from .frame_set import FrameSet
 from .inpaint_options import OPTIONS, InpaintOptions, input_topics
+from .parameters import parameters_of
 from .series_noise import noise_of
 from .sparse_delay import Delay, delay_of
 from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
@@ -107,6 +108,7 @@ class Inpaint(Consumer[Samples | None]):
     type_name: ClassVar[str] = "inpaint"
     solves: ClassVar[bool] = True
     works = True
+    declared = parameters_of(InpaintOptions)
 
     def __init__(
         self,

@@ -8,8 +8,7 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..kernels.inpaint.ladders import ALGORITHMS, AUTO
-from .detector_values import hint
-from .option_values import check_number
+from .parameters import check_declared, choice, number, switch, whole
 
 MAX_REACH = 1e4
 MAX_STRENGTH = 1e9
@@ -21,34 +20,32 @@ MAX_PASS = 1 << 40
 class InpaintOptions:
     """What the user may change while samples arrive; replaced as a whole."""
 
-    algorithm: str = AUTO
-    strength: float | str = AUTO
-    reach: float | str = AUTO
-    """px from the nearest sample where the picture ends."""
-    hz: float = 30.0
-    """Pictures a second, at most."""
-    memory: float | str = AUTO
-    """Passes after which a sample counts for 1/e, where a scan is repeated; 0 = all count alike; "auto" =
-    until newer samples contradict it."""
-    pass_samples: int = 0
-    """Frames of a pass of a repeated scan; 0 = as the series announces."""
-    uncertainty: bool = True
+    algorithm: str = choice(AUTO, ALGORITHMS, "the solver; auto: held-out samples choose")
+    strength: float | str = number(
+        AUTO, 0.0, MAX_STRENGTH, "weight of the solver's prior; 0 passes through the samples"
+    )
+    reach: float | str = number(
+        AUTO, 0.0, MAX_REACH, "distance to the nearest sample where the picture ends", "px"
+    )
+    hz: float = number(30.0, *HZ, "pictures a second, at most", "Hz")
+    memory: float | str = number(
+        AUTO,
+        0.0,
+        1e6,
+        "of a repeated scan, after which a sample counts for 1/e; 0: all alike; auto: until newer ones "
+        "contradict it",
+        "passes",
+    )
+    pass_samples: int = whole(
+        0, 0, MAX_PASS, "of a pass of a repeated scan; 0: as the series announces", "frames"
+    )
+    uncertainty: bool = switch(True, "show the standard deviation of the picture's error")
 
     @classmethod
     def parse(cls, where: str, values: Mapping[str, Any]) -> InpaintOptions:
         """PipelineError names the wrong one, its value and what it may be."""
         options = cls(**values)
-        if options.algorithm not in ALGORITHMS:
-            raise PipelineError(
-                f"{where}: algorithm = {options.algorithm!r}; {hint(str(options.algorithm), ALGORITHMS)}"
-            )
-        check_number(where, "strength", options.strength, 0.0, MAX_STRENGTH, auto=True)
-        check_number(where, "reach", options.reach, 0.0, MAX_REACH, auto=True)
-        check_number(where, "hz", options.hz, *HZ)
-        check_number(where, "memory", options.memory, 0.0, 1e6, auto=True)
-        check_number(where, "pass_samples", options.pass_samples, 0, MAX_PASS, whole=True)
-        if not isinstance(options.uncertainty, bool):
-            raise PipelineError(f"{where}: uncertainty = {options.uncertainty!r}; it must be true or false")
+        check_declared(where, options)
         return options
 
     @property

@@ -6,10 +6,10 @@ In small steps, so that live frames come in between. Knows no consumer and no su
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -154,3 +154,8 @@ def _blocks(recording: Recording, series: Series, before: int) -> Iterator[Block
         for block in blocks_of(recording, alike, stop, READ_BYTES):
             if not isinstance(block, Damage):
                 yield block
+
+
+def recordings_in(command: Mapping[str, Any]) -> list[str]:
+    """Files that may hold frames of the open series."""
+    return [str(path) for path in command.get("recordings", ())]

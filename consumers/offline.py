@@ -220,7 +220,7 @@ def account_of(processed: Processed, sent: int, policies: Mapping[str, str]) -> 
         "late": 0,
         "rejected": rejected,
         "edges": {name: _edge(tally, policies[name]) for name, tally in processed.tallies.items()},
-        "latency_ms": {"p50": None, "p99": None},
+        "latency_ms": {"p50": None, "p95": None, "p99": None},
         "first_result_ms": None,
         "last_result_ms": None,
         "frames_per_second": round(received / max(processed.seconds, 1e-9), 1),

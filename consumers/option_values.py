@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from ..errors import PipelineError
@@ -24,3 +26,10 @@ def check_number(
         raise PipelineError(
             f"{where}: {name} = {value!r}; it must be {word}{number} from {low:g} to {high:g}"
         )
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """What was meant, or what there is."""
+    words = tuple(known)
+    near = get_close_matches(word, words, 1)
+    return f"did you mean {near[0]!r}?" if near else f"it may be: {', '.join(words) or 'none'}"

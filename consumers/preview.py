@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import PipelineError
+from ..kernels import display, frame_survey
 from ..kernels.bslz4 import Status
-from ..kernels.display import (
-    MODES,
-    Mode,
-    count_from,
-    display_factor,
-    live_areas,
-    reduce_for_display,
-    warm_up,
-)
+from ..kernels.display import MODES, Mode, display_factor, live_areas, reduce_for_display
+from ..kernels.frame_survey import Survey, survey
 from ..kernels.masks import Mask
 from ..stream.series import IndexArray, Series
 from .base import Consumer, Encoded, Frames, Output
-from .dead_pixels import MASKING, Masking, PixelMask
+from .dead_pixels import MASKED, MASKING, Masking, PixelMask
+from .parameters import check_declared, choice, parameters_of, switch, whole
+from .pixel_watch import PixelWatch
 
 SIZES = (16, 4096)
 CALIBRATION = ("pixel_size", "pixel_unit")
+OF_DOSE = ("counts_per_electron", "offset", "scan_step", "scan_unit")
+"""What the series says, and is passed on to those who count electrons."""
 LENGTHS = (16, 1 << 20)
 
 
@@ -34,10 +31,17 @@ LENGTHS = (16, 1 << 20)
 class Settings:
     """What the user may change while frames arrive; replaced as a whole."""
 
-    max_size: int
-    mode: Mode
-    trace_length: int
-    masking: Masking
+    max_size: int = whole(512, *SIZES, "largest height and width of the picture", "px")
+    mode: str = choice("mean", MODES, "of the pixels that share one on the screen; max keeps electrons")
+    trace_length: int = whole(4096, *LENGTHS, "of a point detector that are kept", "readings")
+    watch_pixels: bool = switch(True, "look for pixels that never change, or always lead their neighbours")
+    masking: Masking = field(default_factory=lambda: Masking.parse("", True, None))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """By name, as plain TOML values."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "masking"}
+        return {**values, **self.masking.parameters}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +53,7 @@ class Look:
     shown: Mask | None
     """(ny, nx) picture pixels with a live pixel behind them; None = all."""
     saturation: float | None
-    """Counts from which on the detector does not count right; None where it does not say."""
+    """Counts from which on the detector does not count right; None of numbers without an end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +64,10 @@ class Picture:
     image: npt.NDArray[Any]
     factor: int
     look: Look
-    saturated: int
-    """Live pixels at or above the saturation."""
+    survey: Survey
+    """Of the whole frame."""
+    watched: npt.NDArray[Any] | None
+    """(h, w) a copy of the frame, where its pixels are to be looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +90,7 @@ class Preview(Consumer[Partial]):
     max_size : largest height and width of the picture, 16 to 4096 px.
     mode : "mean" of each area, or "max" (keeps single-electron events).
     trace_length : readings of a point detector that are kept.
+    watch_pixels : look for pixels that never change while their neighbours do, and that always lead.
     pixel_mask : leave out the pixels that the detector's mask, or ``dead_pixels``, says not to use; false
         shows the raw counts of all.
     dead_pixels : pixels that are not to be used beside the detector's own: a list of [y, x], or a table with
@@ -91,11 +98,14 @@ class Preview(Consumer[Partial]):
 
     Notes
     -----
-    With a mask the picture has a validity map: false where no live pixel is behind a picture pixel.
+    With a mask the picture has a validity map: false where no live pixel is behind a picture pixel. Beside
+    it stand the mean counts of a live pixel, how many of them are saturated (by what the series says, else by
+    the end of an integer type), and places of pixels that do not behave.
     """
 
     type_name: ClassVar[str] = "preview"
     default_policy: ClassVar[str] = "latest"
+    declared = (*parameters_of(Settings), *MASKED)
 
     def __init__(
         self,
@@ -103,25 +113,25 @@ class Preview(Consumer[Partial]):
         max_size: int = 512,
         mode: str = "mean",
         trace_length: int = 4096,
+        watch_pixels: bool = True,
         pixel_mask: bool = True,
         dead_pixels: Any = None,
     ) -> None:
         super().__init__(name)
-        self._settings = Settings(
-            self._whole("max_size", max_size, SIZES),
-            self._mode(mode),
-            self._whole("trace_length", trace_length, LENGTHS),
-            Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels),
-        )
+        masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
+        self._settings = self._checked(Settings(max_size, mode, trace_length, watch_pixels, masking))
         self._series: Series | None = None
         self._look: Look | None = None
         self._picture: Picture | None = None
         self._values: Values | None = None
+        self._watch: PixelWatch | None = None
 
     def open(self, series: Series) -> None:
         look = _look(self._settings, series)
-        warm_up(series.numpy_dtype)
+        display.warm_up(series.numpy_dtype)
+        frame_survey.warm_up(series.numpy_dtype)
         self._series, self._look, self._picture, self._values = series, look, None, None
+        self._begin_watch()
 
     def process(self, frames: Frames) -> Partial:
         look = self._look
@@ -131,7 +141,8 @@ class Preview(Consumer[Partial]):
             return None
         if frames.series.shape == (1, 1):
             return _readings(frames, look)
-        return _picture(int(frames.indices[-1]), frames.data[-1], look)
+        watched = self._watch is not None and self._watch.is_due
+        return _picture(int(frames.indices[-1]), frames.data[-1], look, watched)
 
     def process_encoded(self, encoded: Encoded) -> tuple[Partial, npt.NDArray[np.int8]] | None:
         """The newest frame alone is decoded, or the newest that can be: 64 others would cost 1 to 3 ms."""
@@ -148,6 +159,8 @@ class Preview(Consumer[Partial]):
     def merge(self, partial: Partial) -> Sequence[Output]:
         if isinstance(partial, Picture) and (self._picture is None or partial.index >= self._picture.index):
             self._picture = partial
+            if self._watch is not None and partial.watched is not None:
+                self._watch.take(partial.watched)
         if isinstance(partial, Values):
             self._values = self._joined(partial)
         return self._outputs()
@@ -157,16 +170,12 @@ class Preview(Consumer[Partial]):
         if self._series is not None:
             self._look = _look(settings, self._series)
         self._settings = settings
+        if name == "watch_pixels" or name in MASKING:
+            self._begin_watch()
         return False
 
     def parameters(self) -> Mapping[str, Any]:
-        settings = self._settings
-        return {
-            "max_size": settings.max_size,
-            "mode": settings.mode,
-            "trace_length": settings.trace_length,
-            **settings.masking.parameters,
-        }
+        return self._settings.parameters
 
     def alarms(self) -> Sequence[str]:
         alarm = self._look.mask.alarm if self._look else ""
@@ -177,15 +186,21 @@ class Preview(Consumer[Partial]):
 
     def _changed(self, name: str, value: Any) -> Settings:
         settings = self._settings
-        if name == "max_size":
-            return replace(settings, max_size=self._whole(name, value, SIZES))
-        if name == "mode":
-            return replace(settings, mode=self._mode(value))
-        if name == "trace_length":
-            return replace(settings, trace_length=self._whole(name, value, LENGTHS))
         if name in MASKING:
             return replace(settings, masking=settings.masking.changed(name, value))
-        raise self.unknown_parameter(name)
+        if name not in settings.parameters:
+            raise self.unknown_parameter(name)
+        return self._checked(replace(settings, **{name: value}))
+
+    def _checked(self, settings: Settings) -> Settings:
+        check_declared(f"consumer {self.name!r}", settings)
+        return settings
+
+    def _begin_watch(self) -> None:
+        """Look at the pixels of the open series, by the present mask."""
+        self._watch = None
+        if self._settings.watch_pixels and self._series is not None and self._look is not None:
+            self._watch = PixelWatch(self._series.shape, self._look.mask.live)
 
     def _joined(self, new: Values) -> Values:
         """The known readings and the new ones, by frame index, each frame once, the newest of them."""
@@ -209,9 +224,10 @@ class Preview(Consumer[Partial]):
 
     def _frame(self, picture: Picture) -> Output:
         assert self._series is not None
-        meta = {key: self._series.meta[key] for key in CALIBRATION if key in self._series.meta}
+        meta = {key: self._series.meta[key] for key in CALIBRATION + OF_DOSE if key in self._series.meta}
         attrs = {
             **meta,
+            **(self._watch.attrs if self._watch is not None else {}),
             "index": picture.index,
             "factor": picture.factor,
             "shape": list(self._series.shape),
@@ -222,21 +238,6 @@ class Preview(Consumer[Partial]):
         if picture.look.shown is not None:
             arrays["valid"] = picture.look.shown
         return Output("frame", "image", arrays, {"image": "counts"}, attrs)
-
-    def _whole(self, name: str, value: Any, limits: tuple[int, int]) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not limits[0] <= value <= limits[1]:
-            raise PipelineError(
-                f"consumer {self.name!r}: {name} = {value!r}; it must be a whole number from "
-                f"{limits[0]} to {limits[1]}"
-            )
-        return value
-
-    def _mode(self, value: Any) -> Mode:
-        if value not in MODES:
-            raise PipelineError(
-                f"consumer {self.name!r}: mode = {value!r}; it must be one of {', '.join(MODES)}"
-            )
-        return cast(Mode, value)
 
 
 def _look(settings: Settings, series: Series) -> Look:
@@ -254,28 +255,30 @@ def _readings(frames: Frames, look: Look) -> Values:
     return Values(frames.indices, values if look.mask.live is None else np.full_like(values, np.nan))
 
 
-def _picture(index: int, frame: npt.NDArray[Any], look: Look) -> Picture:
+def _picture(index: int, frame: npt.NDArray[Any], look: Look, watched: bool) -> Picture:
     settings, live = look.settings, look.mask.live
     limit = (settings.max_size, settings.max_size)
-    image, factor = reduce_for_display(frame, limit, settings.mode, live)
-    saturated = 0 if look.saturation is None else count_from(frame, look.saturation, live)
-    return Picture(index, image, factor, look, saturated)
+    image, factor = reduce_for_display(frame, limit, cast(Mode, settings.mode), live)
+    found = survey(frame, np.inf if look.saturation is None else look.saturation, live)
+    return Picture(index, image, factor, look, found, frame.copy() if watched else None)
 
 
 def _saturation(series: Series) -> float | None:
-    """The detector's count cutoff; a sender may write anything there."""
-    value = series.meta.get("saturation")
+    """The detector's count cutoff, or the end of its integers; a sender may write anything there."""
+    value, dtype = series.meta.get("saturation"), series.numpy_dtype
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-        return None
+        return None if dtype.kind == "f" else float(np.iinfo(dtype).max)
     return float(value)
 
 
 def _said(picture: Picture) -> dict[str, Any]:
-    """About masked and saturated pixels, where the detector has any."""
-    look = picture.look
-    said: dict[str, Any] = dict(look.mask.attrs)
+    """About counts, and about masked and saturated pixels where the detector has any."""
+    look, found = picture.look, picture.survey
+    said: dict[str, Any] = {**look.mask.attrs, "live_pixels": found.pixels}
+    if found.pixels:
+        said["mean_counts"] = found.total / found.pixels
     if look.saturation is not None:
-        said |= {"saturation": look.saturation, "saturated_pixels": picture.saturated}
+        said |= {"saturation": look.saturation, "saturated_pixels": found.reached}
     if look.mask.known:
         said |= {"pixel_mask": look.settings.masking.use, "masked_pixels": look.mask.known}
     return said

@@ -79,6 +79,9 @@ def create(type_name: str, name: str, params: Mapping[str, Any]) -> Consumer[Any
             raise PipelineError(
                 f"consumer {name!r} ({type_name}) has no parameter {param!r}; {_hint(param, known)}"
             )
+    for one in kind.declared:
+        if one.name in params:
+            one.check(f"consumer {name!r} ({type_name})", params[one.name])
     try:
         inspect.signature(kind).bind(name, **params)
     except TypeError as error:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from ..stream.series import Series
 from .base import Consumer
 
 
@@ -48,3 +49,19 @@ class Telling:
         if self._errors & (self._errors - 1) == 0:
             text = "".join(traceback.format_exception(error))
             self._report("consumer_error", times=self._errors, traceback=text)
+
+
+def unseen_text(name: str, series: Series) -> str:
+    """A change came too late for the series."""
+    return (
+        f"{name} was changed so late that series {series.key.number} ended before it had seen all frames "
+        "again: its last result lacks some; the picture goes on filling for now"
+    )
+
+
+def hole_text(name: str, series: Series, lacking: int, first: int) -> str:
+    """What was to be seen again is gone."""
+    return (
+        f"{name} began series {series.key.number} anew, and the ring no longer has its beginning: the "
+        f"picture lacks {lacking} of the first {first} frames; record, or make the ring ([ring] bytes) larger"
+    )

@@ -261,6 +261,9 @@ class ConsumerTests:
         consumer.open(self.series[0])
         parameters = dict(consumer.parameters())
         msgpack.packb(parameters)
+        described = {one.name: one for one in consumer.described()}
+        assert set(described) == set(parameters), "each parameter is described, and nothing else"
+        msgpack.packb([one.as_map() for one in described.values()])
         for name, value in parameters.items():
             assert isinstance(consumer.set(name, value), bool)
         assert set(consumer.parameters()) == set(parameters)

@@ -25,6 +25,7 @@ from .models.manifest import Manifest
 from .models.store import Store
 from .models.tiles import Grid
 from .models.windows import Shots, Windows
+from .parameters import parameters_of
 from .series_noise import noise_of
 from .torchscript_options import ModelOptions
 
@@ -83,6 +84,7 @@ class TorchScript(Consumer[Shots | None]):
     default_policy: ClassVar[str] = "latest"
     needs_order: ClassVar[bool] = True
     has_own_device: ClassVar[bool] = True
+    declared = parameters_of(ModelOptions)
 
     def __init__(
         self,
@@ -102,9 +104,7 @@ class TorchScript(Consumer[Shots | None]):
         super().__init__(name)
         self._where = f"consumer {name!r} (torchscript)"
         if not isinstance(model, str) or not isinstance(models, str):
-            raise PipelineError(
-                f"{self._where}: model and models are texts; `livem model list` shows the names"
-            )
+            raise PipelineError(f"{self._where}: model and models are texts; see `livem model list`")
         self._masking = Masking.parse(self._where, pixel_mask, None)
         values = {
             "timeout": timeout,
@@ -260,6 +260,10 @@ class TorchScript(Consumer[Shots | None]):
             self._adapting.stop()
             self._adapting = None
         self._host.stop()
+
+    @property
+    def runs_on(self) -> str:
+        return self._host.runs_on
 
     @property
     def _wanted(self) -> int:
@@ -431,8 +435,8 @@ class TorchScript(Consumer[Shots | None]):
         return self._picture(kind, image, now, unit, attrs)
 
     def _raw(self, now: _Open, newest: Shots) -> Output:
-        attrs = {"index": int(newest.indices[-1])}
-        return self._picture("raw", newest.frames[-1], now, _unit(now.series), attrs)
+        index = int(newest.indices[-1])
+        return self._picture("raw", newest.frames[-1], now, _unit(now.series), {"index": index})
 
     def _picture(
         self, name: str, image: npt.NDArray[Any], now: _Open, unit: str, attrs: Mapping[str, Any]

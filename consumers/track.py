@@ -24,8 +24,9 @@ from ..kernels.tracking.table import Detections
 from ..kernels.tracking.tracks import EVENT, Rows, Trouble
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
-from .dead_pixels import MASKING, Masking, PixelMask
+from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .option_values import AUTO
+from .parameters import parameters_of
 from .track_options import OF_DETECTION, OF_LINKS, OPTIONS, TrackOptions
 from .trajectories import KEPT, Kept, Scale, events_table, table_of
 
@@ -96,6 +97,7 @@ class Track(Consumer[Sights | None]):
     type_name: ClassVar[str] = "track"
     default_policy: ClassVar[str] = "latest"
     needs_order: ClassVar[bool] = True
+    declared = (*parameters_of(TrackOptions), *MASKED)
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..track_files import WRITERS
-from .detector_values import hint
 from .option_values import AUTO, check_number
+from .parameters import check_declared, choice, number, whole
 
 POLARITIES = (AUTO, "dark", "bright", "both")
 RADIUS = (1.0, 200.0)
@@ -27,27 +27,25 @@ OF_LINKS = ("search_range", "gap", "needed", "within")
 class TrackOptions:
     """What the user may change while frames arrive; replaced as a whole."""
 
-    radius: float | str = AUTO
-    """Typical radius, px; "auto": as the first frames tell."""
-    spread: float | str = AUTO
-    """Standard deviation of ln radius; "auto": as the first frames tell."""
-    polarity: str = AUTO
-    """"dark", "bright" or "both"; "auto": as the first frames tell, dark or bright."""
-    false_alarms: float = 1.0
-    """Detections of a frame of noise that may start tracks."""
-    weak_alarms: float = 20.0
-    """The same of detections that may only continue them."""
-    search_range: float | str = AUTO
-    """px that a particle may move from frame to frame; "auto": by the distance of its neighbours."""
-    gap: int = 4
-    """Frames for which a particle may be out of sight."""
-    needed: int = 3
-    """Sightings in `within` frames that confirm a track."""
-    within: int = 4
-    hz: float = 30.0
-    """Tables a second, at most."""
-    rows: int = 2_000_000
-    """Of trajectories that are kept; with more, the oldest are forgotten, and an alarm says so."""
+    radius: float | str = number(AUTO, *RADIUS, "typical radius; auto: as the first frames tell", "px")
+    spread: float | str = number(
+        AUTO, 0.01, 1.5, "standard deviation of ln radius; auto: as the first frames tell"
+    )
+    polarity: str = choice(
+        AUTO, POLARITIES, "whether particles are darker or brighter; auto: as the first frames tell"
+    )
+    false_alarms: float = number(1.0, *ALARMS, "detections of a frame of noise that may start tracks")
+    weak_alarms: float = number(
+        20.0, ALARMS[0], 10 * ALARMS[1], "the same of detections that may only continue tracks"
+    )
+    search_range: float | str = number(
+        AUTO, *SEARCH, "that a particle may move between frames; auto: by its neighbours' distance", "px"
+    )
+    gap: int = whole(4, *GAP, "for which a particle may be out of sight", "frames")
+    needed: int = whole(3, *NEEDED, "sightings that confirm a track, in as many frames as within says")
+    within: int = whole(4, *WITHIN, "in which a track has to be confirmed", "frames")
+    hz: float = number(30.0, *HZ, "tables a second, at most", "Hz")
+    rows: int = whole(2_000_000, *ROWS, "of trajectories that are kept; the oldest are forgotten", "rows")
     files: tuple[str, ...] = ()
     """Of trajectories beside their .csv: "trackmate", "parquet"."""
 
@@ -55,20 +53,9 @@ class TrackOptions:
     def parse(cls, where: str, values: Mapping[str, Any]) -> TrackOptions:
         """PipelineError names the wrong one, its value and what it may be."""
         options = cls(**{**values, "files": _files_of(where, values.get("files", ()))})
-        check_number(where, "radius", options.radius, *RADIUS, auto=True)
-        check_number(where, "spread", options.spread, 0.01, 1.5, auto=True)
-        if options.polarity not in POLARITIES:
-            raise PipelineError(
-                f"{where}: polarity = {options.polarity!r}; {hint(str(options.polarity), POLARITIES)}"
-            )
-        check_number(where, "false_alarms", options.false_alarms, *ALARMS)
+        check_declared(where, options)
         check_number(where, "weak_alarms", options.weak_alarms, options.false_alarms, 10 * ALARMS[1])
-        check_number(where, "search_range", options.search_range, *SEARCH, auto=True)
-        check_number(where, "gap", options.gap, *GAP, whole=True)
-        check_number(where, "within", options.within, *WITHIN, whole=True)
         check_number(where, "needed", options.needed, NEEDED[0], options.within, whole=True)
-        check_number(where, "hz", options.hz, *HZ)
-        check_number(where, "rows", options.rows, *ROWS, whole=True)
         return options
 
     @property

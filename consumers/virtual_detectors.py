@@ -16,8 +16,9 @@ import numpy.typing as npt
 from ..errors import PipelineError
 from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
-from .dead_pixels import MASKING, Masking
+from .dead_pixels import MASKED, MASKING, Masking
 from .derived import check_sources
+from .detector_values import described as described_value
 from .detectors import (
     KEYS,
     LENGTHS,
@@ -30,11 +31,12 @@ from .detectors import (
 from .dose import Dose
 from .fresh import Clock
 from .measuring import Partial
+from .parameters import Parameter, described
 from .running import Running, Setting
 from .self_check import reduce_encoded
 from .showing import PATTERN
 from .sizes import check_series, checked_name
-from .virtual_options import OPTIONS, Options
+from .virtual_options import OPTIONS, SHARED, Options
 from .warming import warm_up
 
 REMOVE = "remove"
@@ -186,6 +188,19 @@ class VirtualDetectors(Consumer[Partial]):
             if spec.kind == "dose":
                 known[f"detectors.{name}.reset"] = False
         return known
+
+    def described(self) -> Sequence[Parameter]:
+        values, known = self.parameters(), [*MASKED, *SHARED]
+        for name in values:
+            _, _, detector = name.partition("detectors.")
+            detector, _, key = detector.partition(".")
+            if key == "reset":
+                known.append(Parameter(name, "action", "begin the dose map at 0"))
+            elif key:
+                spec = self._specs[detector]
+                unit = str(spec.values.get("unit", "px"))
+                known.append(described_value(name, key, values[name], spec.kind, unit))
+        return described(values, known)
 
     def alarms(self) -> Sequence[str]:
         if self._running is None:

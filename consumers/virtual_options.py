@@ -8,10 +8,17 @@ from typing import Any
 from ..errors import PipelineError
 from ..kernels.masks import Shape
 from .background import Background, path_of
-from .detector_values import hint
+from .option_values import hint
+from .parameters import Parameter
 
 OPTIONS = ("background", "pattern", "passes")
 PASSES = ("newest", "mean")
+SHARED = (
+    Parameter("background", "other", "counts of each pixel without beam, which are taken off"),
+    Parameter("pattern", "switch", "show the mean pattern and its disk", choices=("auto",)),
+    Parameter("passes", "choice", "what a pixel shows of several passes of the scan", choices=PASSES),
+    Parameter("calibrate", "action", "seek the bright-field disk again, in the newest frames"),
+)
 
 
 @dataclass(frozen=True, slots=True)

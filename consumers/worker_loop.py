@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -22,14 +22,15 @@ from ..stream.ring_layout import SERIES_KEPT
 from ..stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ..stream.series import IndexArray, Series
 from .analysis import Analysis, Part
-from .base import Consumer
+from .base import Consumer, Output
 from .errands import Errands
 from .hardware import Hardware
-from .lookback import Lookback
+from .lookback import Lookback, recordings_in
 from .outlet import Outlet
 from .pool import Pool, default_threads
 from .registry import create
-from .telling import Telling
+from .stage import Stage
+from .telling import Telling, hole_text, unseen_text
 from .worker import WorkerOptions
 
 PATIENCE_S = 0.2
@@ -58,14 +59,15 @@ class Worker:
         self._hardware.lock(self._reader.memory)
         self._hardware.warm_up(options.expected)
         self._telling = Telling(child.link.report, self._reader.count_error)
+        self._stage = Stage(self._consumer, child.link.report, self._error)
         self._publisher = Publisher(options.results_address)
-        self._outlet = Outlet(
-            options.name, self._reader, self._publisher, self._telling.error, self._hardware.attrs
-        )
+        self._outlet = Outlet(options.name, self._reader, self._publisher, self._error, self._hardware.attrs)
         self._lookback = Lookback()
-        self._errands = Errands(self._consumer, options.control_address)
+        self._errands = Errands(self._consumer, options.control_address, self._stage.took)
         self._asked = False
         """Whether the session was asked for the series' recordings and has not answered."""
+        self._seen = False
+        """Whether the consumer has got any frame of the open series."""
         self._hole_said = -1
         """First serial of the series whose hole was told."""
         self._series: Series | None = None
@@ -89,12 +91,13 @@ class Worker:
         poller = zmq.Poller()
         poller.register(self._reader.wake, zmq.POLLIN)
         poller.register(self._child.link.pollable, zmq.POLLIN)
-        self._child.link.ready({"parameters": self._parameters(), "device": str(self._hardware)})
+        self._child.link.ready({"parameters": self._stage.parameters(), "device": str(self._hardware)})
         try:
             while not self._child.stopping():
                 if not self._step():
                     self._sleep(poller)
                 self._obey()
+                self._stage.tell()
             self._finish()
         except DeviceFaultError:
             self._reader.note_fault()  # the next process sees the same blocks, on the CPU in the end
@@ -142,7 +145,7 @@ class Worker:
             outputs = self._errands.run(at_once)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._errands.end()
-            self._telling.error(error)
+            self._error(error)
             return False
         self._telling.alarms_of(self._consumer)
         if outputs:
@@ -185,13 +188,13 @@ class Worker:
         self._analysis = self._recorded_as = self._analysis_of(start.series)
         self._outlet.reset()
         self._lookback.clear()
-        self._asked = False
+        self._asked = self._seen = False
         if self._accept(start.series):
             self._catch_up(start)
 
     def _accept(self, series: Series) -> bool:
         """Begin a series with the consumer; False when that cannot take it."""
-        self._fit = False
+        self._fit, misfit = False, ""
         self._errands.end()
         self._telling.begin()
         try:
@@ -200,10 +203,26 @@ class Worker:
             self._errands.begin(series)
             self._telling.alarms_of(self._consumer)
         except PipelineError as error:
-            self._child.link.report("misfit", error=str(error), series=series.key.number)
+            misfit = str(error)
+            self._child.link.report("misfit", error=misfit, series=series.key.number)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
-            self._telling.error(error)
+            misfit = f"{type(error).__name__}: {error}"
+            self._error(error)
+        self._stage.opened(misfit)
         return self._fit
+
+    @contextlib.contextmanager
+    def _caught(self) -> Iterator[None]:
+        """What the consumer raises is told: it must not take the session down."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - as above
+            self._error(error)
+
+    def _error(self, error: Exception) -> None:
+        """The consumer has raised: that is counted, told, and shown for a while."""
+        self._stage.failed(error)
+        self._telling.error(error)
 
     def _analysis_of(self, series: Series) -> Analysis:
         analysis = self._hardware.analysis(self._consumer, series, self._pool, self._reader.policy.n)
@@ -236,16 +255,14 @@ class Worker:
             if not (self._look_back() or self._hear_recordings(patience)):
                 break
         if self._lookback:
-            self._child.link.report("alarm", text=self._unseen(series))
-        if not self._fit:
+            self._child.link.report("alarm", text=unseen_text(self._options.name, series))
+        if not self._fit or not (self._stage.enabled or self._seen):
             return []
         self._show_last_frames(series)
-        try:
+        last: Sequence[Output] = ()  # of one that raises, what it had before is the last word
+        with self._caught():
             self._take_last_inputs(series)
             last = tuple(self._consumer.close())
-        except Exception as error:  # noqa: BLE001 - as above; what it had before is its last word then
-            self._telling.error(error)
-            last = ()
         self._telling.alarms_of(self._consumer)
         self._errands.end()
         if last:
@@ -254,15 +271,9 @@ class Worker:
 
     def _tell_end(self) -> None:
         """A consumer that changes itself when all frames have come sees them again, before its last word."""
-        if not self._fit:
-            return
-        try:
-            again = self._consumer.at_end()
-        except Exception as error:  # noqa: BLE001 - as above
-            self._telling.error(error)
-            return
-        if again:
-            self._begin_anew()
+        with self._caught():
+            if self._fit and self._consumer.at_end():
+                self._begin_anew()
 
     def _show_last_frames(self, series: Series) -> None:
         """A consumer that works may take long over its last word: what it has by then goes out before.
@@ -281,12 +292,6 @@ class Worker:
         if lack := self._errands.last_inputs(series, max(0.0, left)):
             self._child.link.report("alarm", text=lack)
 
-    def _unseen(self, series: Series) -> str:
-        return (
-            f"{self._options.name} was changed so late that series {series.key.number} ended before it had "
-            "seen all frames again: its last result lacks some; the picture goes on filling for now"
-        )
-
     def _report_done(self, serial: int, topics: Iterable[str]) -> None:
         self._child.link.report(
             "series_done", serial=serial, topics=list(topics), decode_errors=dict(self._analysis.rejected)
@@ -297,9 +302,13 @@ class Worker:
         if not self._fit:
             lease.release()
             return self._reader.count(serial, consumer_error=block.count)
+        if not self._stage.enabled:
+            lease.release()
+            return self._reader.count(serial, switched_off=block.count)
         if block.late and self._consumer.needs_order:
             lease.release()
             return self._reader.count(serial, late=block.count)
+        began = time.monotonic()
         part = self._analysis.run(block)
         arrival_ns, count = block.arrival_ns, block.count
         if not lease.release():
@@ -308,6 +317,9 @@ class Worker:
         self._tell(self._analysis, part)
         done = sum(self._merge(indices, partial, serial, arrival_ns) for indices, partial in part.pieces)
         raised = sum(len(indices) for indices, _ in part.pieces) - done
+        self._seen |= done > 0
+        if not self._consumer.works:
+            self._stage.took(time.monotonic() - began)
         return self._reader.count(
             serial,
             processed=done,
@@ -319,7 +331,7 @@ class Worker:
     def _tell(self, analysis: Analysis, part: Part) -> None:
         """What went wrong in a block that stayed whole."""
         for error in part.errors:
-            self._telling.error(error)
+            self._error(error)
         if analysis.alarm:
             self._child.link.report("alarm", text=analysis.alarm)
             analysis.alarm = ""
@@ -330,7 +342,7 @@ class Worker:
             outputs = tuple(self._consumer.merge(partial))
             again = self._consumer.restarted()
         except Exception as error:  # noqa: BLE001 - as above
-            self._telling.error(error)
+            self._error(error)
             return 0
         if again:
             self._begin_anew()
@@ -345,13 +357,14 @@ class Worker:
 
     def _begin_anew(self) -> None:
         """The consumer has changed itself, and forgotten what it saw."""
+        self._stage.changed()
         self._telling.alarms_of(self._consumer)
         self._see_again()
         self._ask_for_recordings()
 
     def _look_back(self) -> bool:
         """Feed the consumer some frames once more; False when there are none to be seen again."""
-        if not self._fit:
+        if not (self._fit and self._stage.enabled):
             return False
         lease = self._lookback.lease(self._reader)
         if lease is None:
@@ -385,14 +398,8 @@ class Worker:
         lacking, first = self._lookback.lacking()
         if lacking:
             self._hole_said = self._first_serial
-            self._child.link.report("alarm", text=self._hole(self._series, lacking, first))
-
-    def _hole(self, series: Series, lacking: int, first: int) -> str:
-        return (
-            f"{self._options.name} began series {series.key.number} anew, and the ring no longer has its "
-            f"beginning: the picture lacks {lacking} of the first {first} frames; record, or make the ring "
-            "([ring] bytes) larger"
-        )
+            text = hole_text(self._options.name, self._series, lacking, first)
+            self._child.link.report("alarm", text=text)
 
     def _hear_recordings(self, until: float) -> bool:
         """Wait for the session to name the files with what the ring has lost; False: no need to."""
@@ -418,41 +425,55 @@ class Worker:
             elif command.get("do") == "see_again":
                 self._take_recordings(command)
             elif command.get("do") == "parameters":
-                self._child.link.reply(command, parameters=self._parameters())
+                self._child.link.reply(command, **self._stage.answer())
             else:
                 self._child.link.reply(command, ok=False, error=f"unknown command {command.get('do')!r}")
 
     def _set(self, command: Mapping[str, Any]) -> None:
         name, fitted = str(command.get("name")), self._fit
         try:
+            if self._stage.is_switch(name):
+                return self._turn(command)
             again = self._consumer.set(name, command.get("value"))
         except LivemError as error:
-            self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
-            return
+            return self._child.link.reply(command, ok=False, error=str(error), code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - as above
-            self._telling.error(error)
+            self._error(error)
             text = f"{name!r} could not be set: {type(error).__name__}: {error}"
-            self._child.link.reply(command, ok=False, error=text)
-            return
+            return self._child.link.reply(command, ok=False, error=text)
+        self._stage.changed()
         self._telling.alarms_of(self._consumer)
         fits = self._fit or self._series is None or self._accept(self._series)
         if fits and (again or not fitted):
             self._asked = False
-            self._see_again(_recordings_in(command))
-        self._child.link.reply(command, parameters=self._parameters())
-        if fits and self._series is not None:
+            self._see_again(recordings_in(command))
+        self._child.link.reply(command, parameters=self._stage.parameters())
+        if fits and self._series is not None and self._stage.enabled:
             self._show()
+        return None
+
+    def _turn(self, command: Mapping[str, Any]) -> None:
+        """Off: results are taken away. On again: it sees what the ring and recordings still hold."""
+        changed = self._stage.turn(command.get("value"))
+        self._errands.rests = not self._stage.enabled
+        self._child.link.reply(command, parameters=self._stage.parameters())
+        if not changed:
+            return
+        self._stage.changed()
+        if self._stage.enabled:
+            self._see_again(recordings_in(command))
+            if self._fit:
+                self._show()
+        else:
+            self._lookback.clear()
+            self._outlet.renew(())
 
     def _show(self) -> None:
         """What a change has made of the results, without a frame that has to come or be read again for it."""
-        try:
-            outputs = self._consumer.outputs()
-        except Exception as error:  # noqa: BLE001 - as above
-            return self._telling.error(error)
-        if outputs is not None:
-            self._telling.alarms_of(self._consumer)
-            self._outlet.renew(tuple(outputs))
-        return None
+        with self._caught():
+            if (outputs := self._consumer.outputs()) is not None:
+                self._telling.alarms_of(self._consumer)
+                self._outlet.renew(tuple(outputs))
 
     def _see_again(self, recordings: Sequence[str] = ()) -> None:
         """The consumer has forgotten the series: it gets what the ring and recordings still hold."""
@@ -468,21 +489,9 @@ class Worker:
         """The session's answer to "restarted"."""
         if self._asked and command.get("serial") == self._first_serial:
             self._asked = False
-            self._lookback.add_files(_recordings_in(command))
+            self._lookback.add_files(recordings_in(command))
 
     def _history(self) -> range:
         """Blocks that may hold frames of the open series, of its parts before an interruption too."""
         first = max(self._first_serial, self._serial - SERIES_KEPT + 1)
         return self._reader.history_of(first, self._reader.position)
-
-    def _parameters(self) -> dict[str, Any]:
-        try:
-            return dict(self._consumer.parameters())
-        except Exception as error:  # noqa: BLE001 - as above
-            self._telling.error(error)
-            return {}
-
-
-def _recordings_in(command: Mapping[str, Any]) -> list[str]:
-    """Files that may hold frames of the open series."""
-    return [str(path) for path in command.get("recordings", ())]

@@ -71,11 +71,6 @@ def live_areas(live: Mask, factor: int) -> Mask:
     return np.asarray(np.logical_or.reduceat(rows, range(0, live.shape[1], factor), axis=1))
 
 
-def count_from(frame: npt.NDArray[Any], limit: float, live: Mask | None = None) -> int:
-    """Live pixels of a frame (h, w) with at least ``limit`` counts: where a detector stops counting right."""
-    return int(_count_from(_read_only(frame), _shown(live), float(limit)))
-
-
 def warm_up(dtype: npt.DTypeLike) -> None:
     """Compile what frames of one pixel type need here, or load it from numba's cache.
 
@@ -86,7 +81,6 @@ def warm_up(dtype: npt.DTypeLike) -> None:
     for live in (types.none, types.Array(types.boolean, 2, "C", readonly=True)):
         _area_mean.compile((frame, live, types.int64, types.Array(types.float32, 2, "C")))
         _area_max.compile((frame, live, types.int64, pixel, pixel, types.Array(pixel, 2, "C")))
-        _count_from.compile((frame, live, types.float64))
 
 
 def levels(image: npt.NDArray[Any], low: float = 0.1, high: float = 99.9) -> tuple[float, float]:
@@ -188,15 +182,3 @@ def _area_max(frame, live, factor, lowest, nothing, image):  # type: ignore[no-u
         for j in range(image.shape[1]):
             area = slice(j * factor, min(w, (j + 1) * factor))
             image[i, j] = peaks[area].max() if counted[area].any() else nothing
-
-
-@njit(nogil=True, cache=True)
-def _count_from(frame, live, limit):  # type: ignore[no-untyped-def]
-    count = 0
-    for y in range(frame.shape[0]):
-        for x in range(frame.shape[1]):
-            counts = np.float64(frame[y, x]) >= limit
-            if live is not None:
-                counts = counts & live[y, x]
-            count += counts
-    return count

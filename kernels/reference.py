@@ -76,12 +76,6 @@ def area_max(frame: Any, factor: int, xp: Any = np, live: Any = None) -> Any:
     return _by_area(frame, live, factor, xp.max, xp)
 
 
-def count_from(frame: Any, limit: float, xp: Any = np, live: Any = None) -> int:
-    """Live pixels with at least ``limit`` counts."""
-    reached = xp.asarray(frame, dtype=xp.float64) >= limit
-    return int(xp.sum(xp.asarray(reached if live is None else reached & live, dtype=xp.int64)))
-
-
 def _by_area(frame: Any, live: Any, factor: int, reduce: Any, xp: Any) -> Any:
     counted = xp.isfinite(frame) if live is None else xp.isfinite(frame) & live
     h, w = frame.shape

@@ -36,6 +36,8 @@ class Reports:
         Whether a series that an analysis cannot take ends the run: the first one, without a window.
     command : callable
         Sends a process a command, with the files that hold frames of the open series.
+    stage : callable
+        Told how an analysis stands.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Reports:
         is_starting: Callable[[str], bool],
         is_first: Callable[[], bool],
         command: Callable[[str, dict[str, Any]], object] = lambda name, command: None,
+        stage: Callable[[str, Report], None] = lambda name, report: None,
     ) -> None:
         self._alarm, self._fail, self._promise = alarm, fail, promise
         self._is_starting, self._is_first, self._command = is_starting, is_first, command
@@ -66,6 +69,7 @@ class Reports:
             "alarm": lambda name, report: alarm(str(report.get("text"))),
             "misfit": self._take_misfit,
             "series_done": self._take_series_done,
+            "stage": stage,
             "consumer_error": self._take_consumer_error,
             "restarted": self._take_restarted,
         }

@@ -20,20 +20,21 @@ from ..outputs import write_summary
 from ..pipeline import Pipeline
 from ..stream import session_directory
 from ..stream.accounting import Account, Accounts
-from ..stream.desk import Deferred, Reply, refusal
+from ..stream.desk import Deferred, Reply
 from ..stream.hub import Hub
 from ..stream.processes import Death, Processes
 from ..stream.results import Result
 from ..stream.ring import Ring
 from ..stream.segment import default_bytes, reclaim
 from . import crew
-from .alarms import ALARM_LENGTH, Alarms
+from .alarms import Alarms
 from .arming import Armed, arming_of
 from .options import SessionOptions
 from .own_sender import OwnSender
 from .reports import Reports
 from .settling import Settling
-from .status import Rates, describe, nothing_came, source_status, stream_status
+from .stages import Stages
+from .status import Rates, brief, describe, nothing_came, source_status, stream_status
 
 STATUS_S = 0.2
 READY_S = 120.0
@@ -76,8 +77,6 @@ class Session:
         self._sender: OwnSender | None = None
         self._prepare()
 
-    # -- building ------------------------------------------------------------------------------------
-
     def _prepare(self) -> None:
         """Everything that can fail at once, before any process is started."""
         session_directory.reclaim()
@@ -110,6 +109,7 @@ class Session:
         session_directory.announce(self.directory, self.hub.addresses.control)
         self.accounts = Accounts(self.ring)
         self.processes = Processes()
+        self.stages = Stages(self.pipeline, [crew.RECORDER] if self.options.record is not None else [])
         self.reports = Reports(
             self._alarm,
             self._fail,
@@ -117,6 +117,7 @@ class Session:
             lambda name: name not in self._ready and self._armed_at is None,
             lambda: self.options.must_begin and not self.settling.series,
             lambda name, command: self.hub.send_child(name, {**command, **self._recordings()}),
+            self.stages.heard,
         )
         self.settling = Settling(
             self.accounts,
@@ -148,8 +149,6 @@ class Session:
         self._poller = zmq.Poller()
         for pollable in self.hub.pollables():
             self._poller.register(pollable, zmq.POLLIN)
-
-    # -- the loop ------------------------------------------------------------------------------------
 
     def run(self) -> Account:
         """From start to summary. Raises the error that ended the session, if one did."""
@@ -309,13 +308,13 @@ class Session:
         if self._sender is not None and (trouble := self._sender.hear()):
             self._fail(SourceError(trouble))
 
-    # -- what comes in -------------------------------------------------------------------------------
-
     def _hear(self, name: str, message: dict[str, Any]) -> None:
         """A child says that it is ready, or reports."""
         if message.get("type") == "ready":
             self._ready.add(name)
             self.processes.proved(name)
+            for command in self.stages.began(name, message):
+                self.hub.send_child(name, {**command, **self._recordings()})
             if name == "ingest" and self._armed_at is not None:  # it is a new one
                 self.hub.send_child("ingest", {"do": "go"})
             return
@@ -336,16 +335,15 @@ class Session:
         if what == "replay":
             return self.hub.forward("ingest", {key: value for key, value in request.items() if key != "id"})
         name = str(request.get("consumer", ""))
-        if name not in {spec.name for spec in self._readers}:
-            known = ", ".join(spec.name for spec in self._readers)
-            return refusal(f"no consumer {name!r}; there are: {known}", 2)
+        if (stranger := self.stages.stranger(name)) is not None:
+            return stranger
         command = {key: value for key, value in request.items() if key != "id"}
-        return self.hub.forward(name, {**command, **self._recordings()})
+        answer = self.hub.forward(name, {**command, **self._recordings()})
+        answer.then(lambda reply: self.stages.answered(request, reply))
+        return answer
 
     def _recordings(self) -> dict[str, Any]:
         return {"recordings": self.settling.recordings(self.reports.recording)}
-
-    # -- status --------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """What is shown while the session runs; plain values."""
@@ -360,6 +358,7 @@ class Session:
             "source": source_status(self.options.url, self.reports.source, self._armed_text),
             "recording": dict(self.reports.recording),
             **stream,
+            "stages": self.stages.status(self._ready, self._given_up),
             "series_done": self.settling.series,
             "processes": self.processes.pids(),
             "alarms": list(self.alarms),
@@ -377,16 +376,12 @@ class Session:
         try:
             self._send_status(status)
         except ResultError as error:  # too long: whatever made it so, the session goes on
-            source = {key: value for key, value in status["source"].items() if key != "refused"}
-            brief = {"alarms": [], "message": str(error)[:ALARM_LENGTH], "source": source}
             with suppress(ResultError):
-                self._send_status({**status, **brief})
+                self._send_status(brief(status, error))
         self._on_status(status)
 
     def _send_status(self, status: dict[str, Any]) -> None:
         self.hub.publish(Result("status", "status", None, (0, 0), time.monotonic_ns(), attrs=status))
-
-    # -- the end -------------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """End the processes in the order of the stream, then write the last summary."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..stream.accounting import Account, Accounts
 from ..stream.series import Series
+from .alarms import ALARM_LENGTH
 
 SAMPLES = 10
 """One each 0.2 s: the rates are those of the last two seconds."""
@@ -79,7 +80,7 @@ def stream_status(accounts: Accounts, rates: Rates) -> dict[str, Any]:
         "series": current,
         "edges": current["edges"] if current else {},
         "rates": now,
-        "latency_ms": current["latency_ms"] if current else {"p50": None, "p99": None},
+        "latency_ms": current["latency_ms"] if current else {"p50": None, "p95": None, "p99": None},
         "ring": ring,
         "unascribed": accounts.unascribed(),
     }
@@ -101,6 +102,12 @@ def _silence(current: Account, series: Series | None, silent_s: float) -> float 
     frame_time = (series.meta.get("frame_time") if series else None) or (1 / rate if rate else 0.0)
     usual = max(SILENT_S, SILENT_FRAMES * frame_time)
     return round(silent_s, 1) if current["state"] == "open" and silent_s > usual else None
+
+
+def brief(status: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    """A status that is too long to be sent, without what may have made it so."""
+    source = {key: value for key, value in status["source"].items() if key != "refused"}
+    return {**status, "alarms": [], "stages": [], "message": str(error)[:ALARM_LENGTH], "source": source}
 
 
 def source_status(url: str, source: Mapping[str, Any], armed: str = "") -> dict[str, Any]:

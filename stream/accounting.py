@@ -245,7 +245,7 @@ class Accounts:
 def _percentiles(histogram: Any) -> dict[str, float | None]:
     return {
         name: None if (value := histogram_percentile(histogram, percent)) is None else round(value, 3)
-        for name, percent in (("p50", 50.0), ("p99", 99.0))
+        for name, percent in (("p50", 50.0), ("p95", 95.0), ("p99", 99.0))
     }
 
 

@@ -65,6 +65,7 @@ DROP_REASONS = (
     "restart",
     "stopped",
     "not_recorded",
+    "switched_off",
 )
 
 assert len(DROP_REASONS) <= E_HISTOGRAM - E_DROPPED

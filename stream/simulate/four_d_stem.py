@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ...errors import SourceError
 from ..files.acquisition import Acquisition, Array, FrameBank
 from ..series import IndexArray, Order, Scan
+from .detector_faults import said_of_faults, spoil
 from .diffraction import BF_RADIUS, DISK_RADIUS, POOL, RING, SHIFT, DiffractionPattern
 from .lattice import (
     BOUNDARY_NORMAL,
@@ -60,6 +61,9 @@ class FourDStemOptions:
     repeats: int = option(1, "how often the scan is repeated; 0 = endless", 0, 1_000_000)
     spacing: float = option(8.0, "distance of atomic columns in scan pixels", 3.0, 256.0)
     frames: int = option(0, "end the series after so many frames; 0 = all of the scan", 0, 10**12)
+    dead: int = option(0, "pixels that never count", 0, 10_000)
+    hot: int = option(0, "pixels that always read the largest count", 0, 10_000)
+    saturation: int = option(0, "counts at which a pixel ends counting, and says so; 0 = never", 0, 65_535)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +164,7 @@ class FourDStem(Acquisition):
         """A frame for each scan pixel where the budget allows, else from a library of alike pixels."""
         library, state_of_pixel = _library(self.states, _bank_size(self.options))
         stock = _render(library, self.pattern, self.options)
+        spoil(stock, self.options)
         pixels = self.scan.pixels(np.arange(self.scan.frames_per_pass, dtype=np.int64))
         order = state_of_pixel[np.maximum(pixels, 0)]  # flyback shows the first pixel again
         return FrameBank(stock, None if np.array_equal(order, np.arange(len(stock))) else order)
@@ -186,6 +191,7 @@ def _meta(options: FourDStemOptions) -> Mapping[str, Any]:
         "scan_unit": "nm",
         "pixel_size": SEMI_CONVERGENCE_MRAD / (DISK_RADIUS * min(options.shape)),
         "pixel_unit": "mrad",
+        **said_of_faults(options),
     }
 
 

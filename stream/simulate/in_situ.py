@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ...errors import SourceError
 from ..files.acquisition import Acquisition, Array, FrameBank
+from .detector_faults import said_of_faults, spoil
 from .nanoparticles import CellConditions, CellHistory, LiquidCell
 from .noise import poisson_counts
 from .options import option, parse_options
@@ -42,6 +43,9 @@ class InSituOptions:
     growth: float = option(1.2, "growth of the radius in px/s", 0.0, 1e3)
     dissolving: float = option(0.2, "share of the first particles that dissolve", 0.0, 1.0)
     drift: float = option(8.0, "amplitude of the drift in px", 0.0, 1e3)
+    dead: int = option(0, "pixels that never count", 0, 10_000)
+    hot: int = option(0, "pixels that always read the largest count", 0, 10_000)
+    saturation: int = option(0, "counts at which a pixel ends counting, and says so; 0 = never", 0, 65_535)
 
 
 class InSitu(Acquisition):
@@ -68,6 +72,7 @@ class InSitu(Acquisition):
             "counts_per_electron": 1.0,
             "pixel_size": 0.5,
             "pixel_unit": "nm",
+            **said_of_faults(options),
         }
 
     @classmethod
@@ -119,6 +124,7 @@ class InSitu(Acquisition):
         stock = np.empty((stored, *self.options.shape), np.uint16)
         for index, frame in enumerate(stock):
             frame[:] = poisson_counts(rng, self._paint(index), np.uint16)
+        spoil(stock, self.options)
         return stock
 
     def _paint(self, index: int) -> FloatArray:

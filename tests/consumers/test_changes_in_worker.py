@@ -215,6 +215,6 @@ def test_wrong_values_are_told_back_and_change_nothing(scanned):
         assert answer["ok"] is False
         assert words in answer["error"]
         assert "vd" in answer["error"]
-    assert {name for name in scan.worker._parameters() if name.count(".") == 1} == {
+    assert {name for name in scan.worker._stage.parameters() if name.count(".") == 1} == {
         f"detectors.{name}" for name in DETECTORS
     }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from livem.consumers import pixel_watch
 from livem.consumers.analysis import Analysis
 from livem.consumers.pool import Pool
 from livem.consumers.preview import Preview
@@ -39,6 +40,10 @@ def test_shows_the_newest_frame_reduced():
         "mode": "mean",
         "pixel_size": 0.4,
         "pixel_unit": "mrad",
+        "mean_counts": pytest.approx(frames.data[8].mean()),
+        "live_pixels": 6400,
+        "saturation": 65_535,
+        "saturated_pixels": 0,
     }
     assert result["frame"]["units"] == {"image": "counts"}
 
@@ -118,10 +123,51 @@ def test_saturated_live_pixels_are_counted():
 
 
 @pytest.mark.parametrize("value", ["60000", None, True, -1, 0, float("nan"), float("inf"), [1]])
-def test_a_saturation_that_is_no_count_is_not_used(value):
-    series = replace(example_series(), meta={"saturation": value})
-    attrs = run(Preview("live"), series, [example_frames(series)])["frame"]["attrs"]
-    assert "saturated_pixels" not in attrs
+def test_without_a_saturation_that_is_a_count_integers_end_it_and_floats_do_not(value):
+    for dtype, end in (("uint16", 65_535), ("float32", None)):
+        series = replace(example_series(dtype=dtype), meta={"saturation": value})
+        attrs = run(Preview("live"), series, [example_frames(series)])["frame"]["attrs"]
+        assert attrs.get("saturation") == end
+        assert ("saturated_pixels" in attrs) is (end is not None)
+
+
+def test_counts_are_those_of_all_live_pixels_and_what_counts_electrons_is_passed_on():
+    meta = {"counts_per_electron": 4.0, "offset": 1.0, "scan_step": 0.2, "scan_unit": "nm"}
+    bare = replace(example_series(shape=(64, 100)), meta=meta)
+    sound = example_frames(bare)
+    with with_pixel_mask(bare, DEAD) as series:
+        attrs = run(Preview("live", max_size=16), series, [worst_in(sound, DEAD)])["frame"]["attrs"]
+    assert (attrs["live_pixels"], attrs["saturated_pixels"]) == (6400 - 33, 0)
+    assert attrs["mean_counts"] == pytest.approx(sound.data[-1][~DEAD].mean())
+    assert {key: attrs[key] for key in meta} == meta
+
+
+def test_pixels_that_do_not_behave_are_told_until_they_are_masked(monkeypatch):
+    monkeypatch.setattr(pixel_watch, "LEAST_S", 0.0)
+    monkeypatch.setattr(pixel_watch, "SHARE", 0.0)
+    series = example_series(shape=(24, 30))
+    data = example_frames(series, count=70).data.copy()
+    data[:, 5, 6], data[:, 12, 20] = 0, 60_000
+    consumer = Preview("live")
+    frames = replace(example_frames(series, count=70), data=data)
+
+    def told():
+        consumer.open(series)
+        for index in range(70):
+            outputs = consumer.merge(consumer.process(pick(frames, [index])))
+        attrs = outputs[0].attrs
+        return {key: value for key, value in attrs.items() if key.endswith(("suspects", "places"))}
+
+    dead, hot = (
+        {"dead_suspects": 1, "dead_places": [[5, 6]]},
+        {"hot_suspects": 1, "hot_places": [[12, 20]]},
+    )
+    assert told() == dead | hot
+    consumer.set("dead_pixels", [[5, 6], [12, 20]])
+    assert told() == {}
+    consumer.set("dead_pixels", [])
+    consumer.set("watch_pixels", False)
+    assert told() == {}
 
 
 def test_a_mask_that_does_not_fit_is_said():
@@ -178,6 +224,7 @@ def test_mode_and_size_may_be_changed_while_running():
         "max_size": 16,
         "mode": "max",
         "trace_length": 4096,
+        "watch_pixels": True,
         "pixel_mask": True,
         "dead_pixels": [],
     }

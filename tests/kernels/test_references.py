@@ -62,9 +62,6 @@ def test_pictures_of_frames(dtype: str) -> None:
     for oracle in (reference.area_mean, reference.area_max):
         same(oracle, frame, 2)
         same(lambda pixels, live, xp=np, oracle=oracle: oracle(pixels, 2, xp, live), frame, MASK)
-    for limit in (20, 20.5):
-        same(reference.count_from, frame, limit)
-        same(lambda pixels, live, xp=np: reference.count_from(pixels, 20.0, xp, live), frame, MASK)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.7])
