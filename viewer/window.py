@@ -23,7 +23,7 @@ from .extensions import Guard, foreign_panels
 from .layouts import Layouts
 from .menus import ViewMenu
 from .models.chips import chips, lost_warning
-from .models.commands import Commands, NoCommands, Outcome, Play
+from .models.commands import Change, Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.keys import KEYS
 from .models.layouts import LayoutFiles
@@ -306,7 +306,7 @@ class ViewerWindow(QMainWindow):
         """What was asked for and is not to be is shown as it was."""
         if isinstance(outcome.change, Play):
             self.transport.answered(parse_playback(outcome.answer.get("replay") or {}))
-        elif outcome.error is not None:
+        elif isinstance(outcome.change, Change) and outcome.error is not None:
             self.session.detectors.refused(outcome.change.consumer, outcome.change.name)
 
     def _take_events(self, now: float) -> None:

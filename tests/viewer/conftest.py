@@ -56,11 +56,15 @@ class FakeCommands:
 
     def __init__(self) -> None:
         self.asked: list[Change] = []
+        self.questions: list[str] = []
         self.answers: list[Outcome] = []
         self.closed = False
 
     def set(self, consumer: str, name: str, value: Any) -> None:
         self.asked.append(Change(consumer, name, value))
+
+    def ask(self, consumer: str) -> None:
+        self.questions.append(consumer)
 
     def outcomes(self) -> Sequence[Outcome]:
         answers, self.answers = self.answers, []

@@ -47,7 +47,7 @@ def test_the_status_bar_says_how_things_stand(window: Any, show: Any, make: Any)
     assert bar.text("in") == "in 60 / 100"
     assert bar.text("analysed") == "analysed 59"
     assert bar.text("shown") == "shown 2"
-    assert bar.text("lost") == "lost 4"
+    assert bar.text("lost") == "lost at source 4"
     assert bar.text("duplicate") == ""
 
 
@@ -55,7 +55,7 @@ def test_the_status_bar_says_how_things_stand(window: Any, show: Any, make: Any)
 def test_numbers_are_whole_or_not_there(window: Any, show: Any, make: Any, width: int) -> None:
     window.resize(width, 500)
     full = {"rates": {"frames_per_second": 2e3, "bytes_per_second": 2e8}, "ring": {"bytes": 3e9}}
-    show(make.status(**STATUS, **full, latency_ms={"p50": 3.1, "p99": 48.0}))
+    show(make.status(**STATUS, **full, latency_ms={"p50": 3.1, "p95": 48.0}))
     labels = [label for label in window.status.findChildren(QLabel) if label.objectName()]
     shown = [label for label in labels if label.isVisible()]
     assert {"chip-state", "chip-lost", "chip-dropped", "chip-rejected"} <= {x.objectName() for x in shown}

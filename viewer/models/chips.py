@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from .dose import DoseMeter
 from .feed import FeedState
 from .numbers import bytes_text, count_text, duration_text, ms_text, rate_text
+from .rates import Pace
+from .stages import Stage, slowest
 from .status import Edge, Recording, Status
 
 Tone = Literal["plain", "good", "warn", "bad", "muted"]
@@ -24,6 +27,7 @@ class Chip:
     tip: str = ""
 
 
+UNKNOWN_PACE = Pace()
 STATES: Mapping[str, tuple[str, Tone]] = {
     "": ("CONNECTED", "muted"),
     "running": ("LIVE", "good"),
@@ -62,10 +66,20 @@ def lost_warning(feed: FeedState) -> tuple[str, ...]:
     return (f"Lost: {feed.text or 'no news from the session'}. These are the last pictures.",)
 
 
-def chips(feed: FeedState, status: Status, shown: int) -> tuple[Chip, ...]:
+def chips(
+    feed: FeedState, status: Status, shown: int, pace: Pace = UNKNOWN_PACE, dose: DoseMeter | None = None
+) -> tuple[Chip, ...]:
     """The status bar from left to right."""
     recording = _recording_chip(status.recording)
-    return (state_chip(feed, status), *recording, *_work_chips(status, shown), *_trust_chips(status))
+    return (
+        state_chip(feed, status),
+        *recording,
+        *_work_chips(status, shown, pace),
+        *_dose_chip(dose),
+        *_time_chips(status),
+        *_trust_chips(status),
+        *_device_chip(status.stages),
+    )
 
 
 SHORT_OF_SPACE_S = 600.0
@@ -85,21 +99,41 @@ def _recording_chip(recording: Recording) -> Iterator[Chip]:
         yield Chip("recording", "REC", kept + left, tone, tip)
 
 
-def _work_chips(status: Status, shown: int) -> Iterator[Chip]:
+def _work_chips(status: Status, shown: int, pace: Pace) -> Iterator[Chip]:
+    """In, analysed, shown: how many frames, and how many a second."""
     if status.series is not None:
         yield _series_chip(status.series, status)
     of = f" / {count_text(status.announced)}" if status.announced else ""
-    yield Chip("in", "in", count_text(status.received) + of, tip="Frames received of this series")
+    bandwidth = "" if status.bytes_per_second is None else f", {bytes_text(status.bytes_per_second)}/s"
+    tip = f"Frames received of this series{bandwidth}"
+    yield Chip("in", "in", count_text(status.received) + of + _per_second(status.frames_per_second), tip=tip)
     if status.analysed is not None:
-        yield Chip("analysed", "analysed", count_text(status.analysed), tip=_edges_tip(status))
-    yield Chip("shown", "shown", count_text(shown), tip="Live frames drawn; analyses see every frame")
-    if status.frames_per_second is not None:
-        yield Chip("rate", "", f"{rate_text(status.frames_per_second)} frames/s")
-    if status.bytes_per_second is not None:
-        yield Chip("bandwidth", "", f"{bytes_text(status.bytes_per_second)}/s")
-    if status.p50_ms is not None or status.p99_ms is not None:
-        text = f"{ms_text(status.p50_ms)} / {ms_text(status.p99_ms)} ms"
-        yield Chip("latency", "p50 / p99", text, tip="From a frame's arrival to its result")
+        text = count_text(status.analysed) + _per_second(pace.analysed)
+        yield Chip("analysed", "analysed", text, tip=_edges_tip(status))
+    text = count_text(shown) + _per_second(pace.shown)
+    yield Chip("shown", "shown", text, tip="Live frames drawn; analyses see every frame")
+
+
+def _per_second(rate: float | None) -> str:
+    return "" if rate is None else f" at {rate_text(rate)}/s"
+
+
+def _dose_chip(dose: DoseMeter | None) -> Iterator[Chip]:
+    if dose is not None and dose.total:
+        of = f"{count_text(dose.frames)} frames; each that is shown stands for those since the last one"
+        text = f"{dose.each}, sum {dose.total}"
+        yield Chip("dose", "dose", text, tip=f"A frame, and the sum of {of}\nZ begins at 0")
+
+
+def _time_chips(status: Status) -> Iterator[Chip]:
+    """From a frame's arrival to its result, and which analysis takes longest for that."""
+    if status.p50_ms is not None or status.p95_ms is not None:
+        text = f"{ms_text(status.p50_ms)} / {ms_text(status.p95_ms)} ms"
+        tip = f"From a frame's arrival to its result; 99 of 100 within {ms_text(status.p99_ms)} ms"
+        yield Chip("latency", "p50 / p95", text, tip=tip)
+    if len(status.stages) > 1 and (last := slowest(status.stages)) is not None:
+        text = f"{last.name} {ms_text(last.latency_p95_ms)} ms"
+        yield Chip("slowest", "slowest", text, tip="The analysis whose results come latest, and its p95")
 
 
 def _series_chip(number: int, status: Status) -> Chip:
@@ -109,10 +143,12 @@ def _series_chip(number: int, status: Status) -> Chip:
 
 
 def _trust_chips(status: Status) -> Iterator[Chip]:
-    yield _count_chip("lost", status.lost, "Frames that the detector sent and that never came")
-    yield _count_chip("dropped", status.dropped, _edges_tip(status))
+    tip = "Frames that the detector sent and that never came"
+    yield _count_chip("lost", "lost at source", status.lost, tip)
+    yield _count_chip("dropped", "by us", status.dropped, _edges_tip(status))
     reasons = ", ".join(f"{reason}: {count_text(n)}" for reason, n in status.rejected.items())
-    yield _count_chip("rejected", sum(status.rejected.values()), reasons or "Frames that could not be used")
+    tip = reasons or "Frames that could not be used"
+    yield _count_chip("rejected", "rejected", sum(status.rejected.values()), tip)
     if status.skipped:
         yield Chip(
             "skipped", "skipped", count_text(status.skipped), tip="Frames before the replay's beginning"
@@ -124,8 +160,18 @@ def _trust_chips(status: Status) -> Iterator[Chip]:
         yield Chip("ring", "buffer", bytes_text(status.ring_bytes) + seconds, tip="History kept in memory")
 
 
-def _count_chip(name: str, count: int, tip: str) -> Chip:
-    return Chip(name, name, count_text(count), "bad" if count else "plain", tip)
+def _count_chip(name: str, label: str, count: int, tip: str) -> Chip:
+    return Chip(name, label, count_text(count), "bad" if count else "plain", tip)
+
+
+def _device_chip(stages: tuple[Stage, ...]) -> Iterator[Chip]:
+    """CPU or CUDA: where the analyses compute."""
+    known = [stage for stage in stages if stage.device]
+    if known:
+        on_card = [stage for stage in known if not stage.device.lower().startswith("cpu")]
+        text = "CPU" if not on_card else "CUDA" if len(on_card) == len(known) else "CUDA + CPU"
+        tip = "\n".join(f"{stage.name}: {stage.device}" for stage in known)
+        yield Chip("device", "on", text, tip=tip)
 
 
 def _edges_tip(status: Status) -> str:

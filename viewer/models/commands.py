@@ -63,7 +63,27 @@ class Play:
         return Play("step", float(older.value or 0) + float(self.value or 0))
 
 
-Request = Change | Play
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Which parameters a consumer has, what they are now and what they may be."""
+
+    consumer: str
+
+    def as_request(self) -> dict[str, Any]:
+        """The message that the session's control socket takes."""
+        return {"do": "parameters", "consumer": self.consumer}
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """Asked once is enough."""
+        return self.consumer, ""
+
+    def after(self, older: Request) -> Ask:
+        """What to ask for when ``older`` was not sent yet."""
+        return self
+
+
+Request = Change | Play | Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +112,8 @@ class Commands(Protocol):
 
     def play(self, action: str, value: float | str | None = None) -> None: ...
 
+    def ask(self, consumer: str) -> None: ...
+
     def outcomes(self) -> Sequence[Outcome]: ...
 
     def close(self) -> None: ...
@@ -104,6 +126,9 @@ class NoCommands:
         """Forget it."""
 
     def play(self, action: str, value: float | str | None = None) -> None:
+        """Forget it."""
+
+    def ask(self, consumer: str) -> None:
         """Forget it."""
 
     def outcomes(self) -> Sequence[Outcome]:
@@ -137,13 +162,17 @@ class CommandQueue:
 
     def set(self, consumer: str, name: str, value: Any) -> None:
         """Ask for a value; an older one that was not sent yet is forgotten."""
-        self._ask(Change(consumer, name, value))
+        self._queue(Change(consumer, name, value))
 
     def play(self, action: str, value: float | str | None = None) -> None:
         """Tell a replay what to do."""
-        self._ask(Play(action, value))
+        self._queue(Play(action, value))
 
-    def _ask(self, request: Request) -> None:
+    def ask(self, consumer: str) -> None:
+        """Ask a consumer for its parameters."""
+        self._queue(Ask(consumer))
+
+    def _queue(self, request: Request) -> None:
         with self._changed:
             older = self._waiting.get(request.slot)
             self._waiting[request.slot] = request if older is None else request.after(older)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .stages import Stage, stages_of
 from .transport import Playback, playback_of
 
 SKIPPED = "not_replayed"
@@ -78,6 +79,7 @@ class Status:
     frames_per_second: float | None = None
     bytes_per_second: float | None = None
     p50_ms: float | None = None
+    p95_ms: float | None = None
     p99_ms: float | None = None
     ring_bytes: float | None = None
     ring_seconds: float | None = None
@@ -85,6 +87,8 @@ class Status:
     alarms: tuple[str, ...] = ()
     playback: Playback | None = None
     """Where the replay is, if the session is one."""
+    stages: tuple[Stage, ...] = ()
+    """The analyses, in the order of the data."""
 
     @property
     def analysed(self) -> int | None:
@@ -120,12 +124,14 @@ def parse_status(attrs: Mapping[str, Any]) -> Status:
         frames_per_second=_real(rates.get("frames_per_second")),
         bytes_per_second=_real(rates.get("bytes_per_second")),
         p50_ms=_real(latency.get("p50")),
+        p95_ms=_real(latency.get("p95")),
         p99_ms=_real(latency.get("p99")),
         ring_bytes=_real(ring.get("bytes")),
         ring_seconds=_real(ring.get("seconds")),
         recording=_recording(_part(attrs, "recording")),
         alarms=_texts(attrs.get("alarms")),
         playback=playback_of(attrs),
+        stages=stages_of(attrs),
     )
 
 

@@ -15,7 +15,7 @@ from .labels import ElidedLabel
 
 HEIGHT = 38
 SPACING = 18
-DISPENSABLE = ("ring", "bandwidth", "rate", "latency", "shown", "analysed", "series")
+DISPENSABLE = ("device", "ring", "slowest", "latency", "shown", "analysed", "series", "dose")
 """What a narrow window leaves out first: a number is whole or not there, never cut. What is missing stays."""
 
 
