@@ -165,6 +165,11 @@ class Preview(Consumer[Partial]):
             self._values = self._joined(partial)
         return self._outputs()
 
+    def output_of(self, frames: Frames) -> Output | None:
+        """The picture of the last of these frames, whatever was merged; None of a point detector's."""
+        partial = self.process(frames)
+        return self._frame(partial) if isinstance(partial, Picture) else None
+
     def set(self, name: str, value: Any) -> bool:
         settings = self._changed(name, value)
         if self._series is not None:

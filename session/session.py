@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 import zmq
@@ -29,6 +28,7 @@ from ..stream.segment import default_bytes, reclaim
 from . import crew
 from .alarms import Alarms
 from .arming import Armed, arming_of
+from .looking_back import LookingBack
 from .options import SessionOptions
 from .own_sender import OwnSender
 from .reports import Reports
@@ -110,6 +110,7 @@ class Session:
         self.accounts = Accounts(self.ring)
         self.processes = Processes()
         self.stages = Stages(self.pipeline, [crew.RECORDER] if self.options.record is not None else [])
+        self.past = LookingBack(self.pipeline, self.options, self._plan, self.ring, self.hub, self.processes)
         self.reports = Reports(
             self._alarm,
             self._fail,
@@ -174,10 +175,8 @@ class Session:
 
     def over(self) -> bool:
         """Whether the session should end now; ``message`` then says why."""
-        reason = self._stop_reason or self._limit_reached()
-        if reason is not None:
-            self._stop_reason = reason
-        return self.error is not None or reason is not None
+        self._stop_reason = self._stop_reason or self._limit_reached()
+        return self.error is not None or self._stop_reason is not None
 
     def _limit_reached(self) -> str | None:
         options, armed = self.options, self._armed_at
@@ -254,8 +253,7 @@ class Session:
         return None
 
     def _fail(self, error: LivemError) -> None:
-        if self.error is None:
-            self.error = error
+        self.error = self.error or error
 
     def _cannot_write(self, error: LivemError) -> None:
         """A full or read-only disk costs the files, not the live pictures."""
@@ -312,6 +310,7 @@ class Session:
         """A child says that it is ready, or reports."""
         if message.get("type") == "ready":
             self._ready.add(name)
+            self.past.heard(name, message)
             self.processes.proved(name)
             for command in self.stages.began(name, message):
                 self.hub.send_child(name, {**command, **self._recordings()})
@@ -334,11 +333,13 @@ class Session:
             return {"ok": True}
         if what == "replay":
             return self.hub.forward("ingest", {key: value for key, value in request.items() if key != "id"})
+        if what in self.past.requests:
+            return self.past.answer(request)
         name = str(request.get("consumer", ""))
         if (stranger := self.stages.stranger(name)) is not None:
             return stranger
         command = {key: value for key, value in request.items() if key != "id"}
-        answer = self.hub.forward(name, {**command, **self._recordings()})
+        answer = self.past.learn(name, self.hub.forward(name, {**command, **self._recordings()}))
         answer.then(lambda reply: self.stages.answered(request, reply))
         return answer
 
@@ -378,6 +379,7 @@ class Session:
         except ResultError as error:  # too long: whatever made it so, the session goes on
             with suppress(ResultError):
                 self._send_status(brief(status, error))
+        self.past.diary.take_status(status)
         self._on_status(status)
 
     def _send_status(self, status: dict[str, Any]) -> None:
@@ -468,9 +470,7 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 import zmq
 
 from ..errors import ResultError, SessionError, UsageError
-from .bus_codec import MAX_PART
+from .bus_codec import MAX_PART, decode
 from .plain_map import MAX_HEADER, BadMessage, Part, pack_map, unpack_map
 from .results import Result
 from .stamp import Message
@@ -24,6 +24,7 @@ from .stamp import Message
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 
+_FRAME: Final = {"epoch": (bytes,), "series": (int,)}
 REQUESTS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
     {
         "hello": {"endpoint": (str,)},
@@ -33,10 +34,17 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType
         "replay": {"action": (str,), "value": (bool, int, float, str, type(None))},
         "stop": {"reason": (str,)},
         "snapshot": {"topics": (list,)},
+        "history": {},
+        "rewind": {**_FRAME, "index": (int,), "toward": (int,), "consumer": (str,)},
+        "clip": {**_FRAME, "first": (int,), "stop": (int,), "format": (str,)},
     }
 )
 """Every request there is, with the fields that it may have and their types."""
-_REQUIRED: Final = {"set": ("consumer", "name", "value"), "replay": ("action",)}
+_REQUIRED: Final = {
+    "set": ("consumer", "name", "value"),
+    "replay": ("action",),
+    "rewind": ("epoch", "series", "index"),
+}
 
 VIEWER_HWM: Final = 64
 """Messages queued for one viewer: 32 MiB of 256 x 256 float64 images, 2 s of a topic at 30 Hz."""
@@ -121,6 +129,8 @@ class ControlClient:
     def request(self, request: Mapping[str, Any], timeout: float = 3.0) -> dict[str, Any]:
         """The session's answer, without "ok" and "id"; ``timeout`` in seconds.
 
+        A result that comes with it (``rewind``: the picture) is under "result".
+
         Raises
         ------
         UsageError
@@ -128,7 +138,9 @@ class ControlClient:
         SessionError
             When no session answers at the address, or it could not do it.
         """
-        return self._ask(request, timeout)[0]
+        answer, parts = self._ask(request, timeout)
+        result = decode(parts) if parts else None
+        return {**answer, "result": result} if isinstance(result, Result) else answer
 
     def snapshot(self, *topics: str, timeout: float = 3.0) -> dict[str, Result]:
         """The newest result of these topics (of all where none is named) without subscribing."""
@@ -226,22 +238,27 @@ class ChildLink:
             if not isinstance(command, BadMessage):
                 return command
 
-    def reply(self, command: Mapping[str, Any], ok: bool = True, **fields: Any) -> None:
-        """Answer a command; ``error="..."`` says why not. A command that wants no answer gets none."""
+    def reply(
+        self, command: Mapping[str, Any], ok: bool = True, parts: Sequence[Part] = (), **fields: Any
+    ) -> None:
+        """Answer a command; ``error="..."`` says why not. A command that wants no answer gets none.
+
+        ``parts``: a result as `bus_codec.encode` gives it, handed on to who asked.
+        """
         if "id" in command:
-            self._send({**fields, "type": "reply", "id": command["id"], "ok": ok})
+            self._send({**fields, "type": "reply", "id": command["id"], "ok": ok}, parts)
 
     def close(self, linger_s: float = 0.5) -> None:
         """Hand over what is queued within ``linger_s`` seconds, then let go."""
         self._context.destroy(linger=int(linger_s * 1000))
 
-    def _send(self, fields: dict[str, Any]) -> None:
+    def _send(self, fields: dict[str, Any], parts: Sequence[Part] = ()) -> None:
         try:
             packed = pack_map(fields)
         except ResultError as error:
             kept: dict[str, Any] = {key: fields[key] for key in ("type", "kind", "id", "ok") if key in fields}
             packed = pack_map({**kept, "ok": False, "error": f"message of {self.name!r} {error}"})
         try:
-            self._socket.send(packed, zmq.NOBLOCK)
+            self._socket.send_multipart([packed, *parts], zmq.NOBLOCK)
         except zmq.Again:
             self.dropped += 1

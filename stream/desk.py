@@ -36,12 +36,14 @@ class Deferred:
 
     def __init__(self) -> None:
         self.reply: Reply | None = None
+        self.parts: Sequence[Part] = ()
+        """A result that comes with the answer."""
         self._waiting: list[Callable[[Reply], None]] = []
 
-    def resolve(self, reply: Reply) -> None:
+    def resolve(self, reply: Reply, parts: Sequence[Part] = ()) -> None:
         """Give the answer; the first one counts."""
         if self.reply is None:
-            self.reply = reply
+            self.reply, self.parts = reply, parts
             for tell in self._waiting:
                 tell(reply)
 
@@ -94,7 +96,7 @@ class ClientDesk:
         number = number if type(number) is int else None
         answer = self._safely(request)
         if isinstance(answer, Deferred):
-            answer.then(lambda reply: self._send(route, number, reply))
+            answer.then(lambda reply: self._send(route, number, reply, answer.parts))
         elif isinstance(answer, tuple):
             self._send(route, number, answer[0], answer[1])
         else:
@@ -190,17 +192,17 @@ class ChildDesk:
 
     def _take(self, parts: list[bytes]) -> None:
         name = _name(parts[0])
-        message = unpack_map(parts[1]) if len(parts) == 2 and name is not None else None
+        message = unpack_map(parts[1]) if len(parts) > 1 and name is not None else None
         if name is None or message is None or isinstance(message, BadMessage):
             self.rejected["not a child's message"] += 1
         elif message.get("type") == "reply":
-            self._reply(name, message)
+            self._reply(name, message, parts[2:])
         elif message.get("type") in ("ready", "report"):
             self._on_child(name, message)
         else:
             self.rejected["not a child's message"] += 1
 
-    def _reply(self, name: str, message: dict[str, Any]) -> None:
+    def _reply(self, name: str, message: dict[str, Any], parts: Sequence[Part]) -> None:
         number = message.get("id")
         pending = self._pending.get(number) if type(number) is int else None
         if pending is None or number is None or pending.child != name:
@@ -210,7 +212,7 @@ class ChildDesk:
         fields = {key: value for key, value in message.items() if key not in ("type", "id")}
         if fields.get("ok") is not True:
             fields = {**refusal("refused without a reason"), **fields, "ok": False}
-        pending.deferred.resolve(fields)
+        pending.deferred.resolve(fields, parts)
 
 
 def _name(identity: bytes) -> str | None:

@@ -133,7 +133,8 @@ class Hub:
         self._bus = open_socket(self._context, zmq.XPUB, hwm=VIEWER_HWM)
         self._bus.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._clients = ClientDesk(open_socket(self._context, zmq.ROUTER, hwm=VIEWER_HWM), self._answer)
-        self._children = ChildDesk(open_socket(self._context, zmq.ROUTER, hwm=1000), on_child, self._clock)
+        children = open_socket(self._context, zmq.ROUTER, hwm=1000, max_bytes=MAX_PART)
+        self._children = ChildDesk(children, on_child, self._clock)
         self._monitors = [
             socket.get_monitor_socket(_HANDSHAKE_FAILED) for socket in (self._bus, self._clients.socket)
         ]

@@ -1,4 +1,5 @@
-"""The shared-memory ring: its owner, and the ports it gives out. Users: ring_writer.py, ring_reader.py.
+"""The shared-memory ring: its owner, and the ports it gives out. Users: ring_writer.py, ring_reader.py,
+ring_history.py.
 
 Blocks of encoded frames lie one after another in an arena; START and END of a series are blocks too.
 A block once published never changes until the writer gives it up (ring_protocol.py). The owner is the
@@ -75,6 +76,14 @@ class ReaderPort:
     wake: socket.socket
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPort:
+    """What a process needs to look back without being a reader; can be handed to a spawned process."""
+
+    segment: str
+    layout: Layout
+
+
 class Ring:
     """The owner's handle: makes the segment, gives out ports, removes it in the end."""
 
@@ -114,6 +123,9 @@ class Ring:
     def reader_port(self, name: str) -> ReaderPort:
         row = self.row(name)
         return ReaderPort(self.segment.name, self.layout, row, self.readers[row], self._pairs[row][1])
+
+    def history_port(self) -> HistoryPort:
+        return HistoryPort(self.segment.name, self.layout)
 
     def row(self, name: str) -> int:
         for row, spec in enumerate(self.readers):

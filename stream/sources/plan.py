@@ -45,6 +45,8 @@ class SourcePlan:
     """Control of the detector from settings; None where livem cannot arm it."""
     ends: bool = False
     """Whether the source has an end of its own (a file that is replayed once)."""
+    recording: str = ""
+    """FILE that is replayed; "" where frames come from elsewhere."""
 
 
 def plan_source(url: str, *, insecure_bind: bool = False, curve: CurveKeys | None = None) -> SourcePlan:

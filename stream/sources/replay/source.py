@@ -63,7 +63,8 @@ class ReplayOptions:
 
 def replay_plan(options: ReplayOptions) -> SourcePlan:
     """For a session; the file itself is opened in the ingest process."""
-    return SourcePlan(functools.partial(ReplaySource, options), ends=not options.loop)
+    make = functools.partial(ReplaySource, options)
+    return SourcePlan(make, ends=not options.loop, recording=options.path)
 
 
 class ReplaySource:
