@@ -34,6 +34,8 @@ OFTEN = 8
 """Frames after which spacing and size of the particles are looked at again."""
 LOOKED_AT = 200
 """Particles whose neighbours are looked for then."""
+NOT_NOISE = 6.0
+"""Score that noise hardly reaches: where all is higher, noise is as frequent as if this were the lowest."""
 HALF_LIFE = 0.1
 """Weight of a new frame in what is learnt of the field, once much is known."""
 
@@ -348,7 +350,7 @@ def _learn_noise(field: Any, found: Any, owner: Any) -> Any:
         return
     share = 0.5 if field[0].delivered < 5 else HALF_LIFE
     field[0].floor = lowest if field[0].delivered == 1 else field[0].floor + share * (lowest - field[0].floor)
-    z = max(field[0].floor, 0.5)
+    z = min(max(field[0].floor, 0.5), NOT_NOISE)
     level = max(unused, 0.1) / (field[0].height * field[0].width) * math.exp(0.5 * z * z)
     field[0].false_level += share * (level - field[0].false_level)
 
