@@ -62,9 +62,8 @@ def use_own_cache(package: str) -> str | None:
 
 def _directory(package: str) -> str | None:
     """The first that can be written."""
-    sources = dict(_sources(package, ""))
-    name = f"livem-kernels-{_digest(sources)}"
-    places = (os.path.join(root, name) for root in _roots(package)) if sources else ()
+    digest = _noted_digest(package)
+    places = (os.path.join(root, f"livem-kernels-{digest}") for root in _roots(package)) if digest else ()
     return next(filter(_usable, places), None)
 
 
@@ -175,6 +174,40 @@ def _remove(directory: str) -> None:
 # -- what the kernels are compiled from ------------------------------------------------------------------
 
 
+def _noted_digest(package: str) -> str:
+    """The digest of the sources as they are now, "" without any.
+
+    It takes 25 ms of processor time; 4 ms where a process before has noted it, beside the compiled Python
+    files, and no file has changed: by its size, its times and its number on the disk.
+    """
+    stamp, note = _stamp(package), os.path.join(package, "__pycache__", "livem-kernels.txt")
+    with suppress(OSError, ValueError), open(note, encoding="ascii") as file:
+        noted, digest = file.read().split()
+        if noted == stamp:
+            return digest
+    sources = dict(_sources(package, ""))
+    if not sources:
+        return ""
+    digest = _digest(sources)
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(note), exist_ok=True)
+        draft = f"{note}.{os.getpid()}"
+        with open(draft, "w", encoding="ascii") as file:
+            file.write(f"{stamp} {digest}")
+        os.replace(draft, note)
+    return digest
+
+
+def _stamp(package: str) -> str:
+    """Changes with every file of the package that is written, made or moved, and with Python and numba."""
+    digest = blake2b(_numba_version(), digest_size=16)
+    for path, found in sorted(_files(package, ""), key=lambda one: one[0]):
+        about = found.stat()
+        facts = path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+        digest.update(repr(facts).encode())
+    return digest.hexdigest()
+
+
 def _digest(sources: dict[str, bytes]) -> str:
     """Of numba's version and of the files that hold kernels, or anything that these import."""
     digest = blake2b(_numba_version(), digest_size=8)
@@ -184,18 +217,25 @@ def _digest(sources: dict[str, bytes]) -> str:
 
 
 def _sources(folder: str, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Path within the package, with ``/``, and content of every module: 5 ms for 280 of them."""
+    """Path within the package, with ``/``, and content of every module: 8 ms for 570 of them."""
+    for path, entry in _files(folder, prefix):
+        with suppress(OSError), open(entry.path, "rb") as file:
+            yield path, file.read()
+
+
+def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Path within the package, and entry, of every module."""
     try:
         with os.scandir(folder) as entries:
             found = list(entries)
     except OSError:  # in an archive
         return
-    for entry in found:
+    inside = prefix == "" or any(entry.name == "__init__.py" for entry in found)
+    for entry in found if inside else ():
         if entry.name.endswith(".py"):
-            with suppress(OSError), open(entry.path, "rb") as file:
-                yield prefix + entry.name, file.read()
-        elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
-            yield from _sources(entry.path, f"{prefix}{entry.name}/")
+            yield prefix + entry.name, entry
+        elif entry.is_dir():
+            yield from _files(entry.path, f"{prefix}{entry.name}/")
 
 
 def _compiled_from(sources: dict[str, bytes]) -> set[str]:

@@ -40,10 +40,11 @@ def run_worker(options: WorkerOptions, port: ReaderPort) -> None:
     from ..stream.processes import leave_slowly
     from .registry import BUILT_IN, importable_from
 
-    with loading():
+    is_ours = options.type in BUILT_IN
+    with loading(is_ours):
         from .worker_loop import Worker
 
-    if options.type not in BUILT_IN:
+    if not is_ours:
         leave_slowly()
     with importable_from(options.folder):
         run_child(options.name, options.children_address, lambda child: Worker(options, port, child).run())

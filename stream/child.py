@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from types import FrameType
 
 from ..kernel_cache import lock_saves
+from ..numba_start import load_lightly
 from .control import ChildLink
 
 GRACE_S = 3.0
@@ -59,9 +60,15 @@ class Child:
 
 
 @contextmanager
-def loading() -> Iterator[None]:
-    """Load modules that stay, in 0.7 s of processor instead of 1.2 s for numba with the kernels of a worker.
+def loading(ours: bool = True) -> Iterator[None]:
+    """Load modules that stay, in 0.6 s of processor instead of 1.2 s for numba with the kernels of a worker.
 
+    Parameters
+    ----------
+    ours : whether the process runs kernels of livem's alone, and no code of a user's.
+
+    Notes
+    -----
     They are not looked through for garbage meanwhile, nor ever after (0.2 s). And numba is not let look for
     SciPy (0.2 s where it is installed), of which no kernel of ours calls anything; one of a user's that does
     so finds it when it is compiled.
@@ -69,6 +76,8 @@ def loading() -> Iterator[None]:
     gc.disable()
     hidden = sys.modules.setdefault(_BLAS, None) is None  # type: ignore[arg-type]
     try:
+        if ours:
+            load_lightly()
         yield
     finally:
         if hidden:

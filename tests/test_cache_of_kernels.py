@@ -126,6 +126,26 @@ def test_the_directory_follows_kernels_and_what_they_import(package: Path) -> No
     assert {Path(path).parent for path in seen} == {package / "__pycache__"}
 
 
+def test_what_the_sources_are_is_looked_up_until_one_of_them_changes(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = use_own_cache(str(package))
+    read: list[object] = []
+    sources = kernel_cache._sources
+    monkeypatch.setattr(kernel_cache, "_sources", lambda *args: read.append(args) or sources(*args))
+    assert use_own_cache(str(package)) == first
+    assert not read
+    inner = package / "inner.py"
+    before = inner.stat()
+    inner.write_text(inner.read_text().replace("FACTOR * x", "FACTOR + x"))
+    os.utime(inner, ns=(before.st_atime_ns, before.st_mtime_ns))  # as large and as old as it was
+    changed = use_own_cache(str(package))
+    assert read
+    assert changed != first
+    (package / "__pycache__" / "livem-kernels.txt").write_text("no note")
+    assert use_own_cache(str(package)) == changed
+
+
 def test_older_directories_go_when_nobody_uses_them(package: Path) -> None:
     root = package / "__pycache__"
     now = time.time()
@@ -272,3 +292,32 @@ from livem.stream import child
 child.Child = lambda *args: sys.exit(not hasattr(IndexDataCacheFile.save, "__wrapped__"))
 child.run_child("", "", None)"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LIGHT = """
+import sys, numpy as np
+from livem.stream.child import loading
+with loading(ours={ours}):
+    from livem.kernels.masks import disk
+    from livem.stream import atomics
+from livem.kernels import reduce
+print(*{{"livem.stream.atomics", "numba.np.linalg", "sparse"}} & set(sys.modules))
+reduce.warm_up(np.dtype("float64"))
+regions = reduce.compile_regions((4, 5), [reduce.Region(disk((4, 5), 2.0))])
+from numba import njit
+@njit
+def root(x):
+    return np.linalg.norm(x)
+print(root(np.array([3.0, 4.0])), reduce.reduce_block(np.ones((1, 4, 5), "uint16"), regions).sums[0, 0])"""
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_kernels_load_without_what_compiling_needs_and_others_still_compile(ours: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT.format(ours=ours)], check=True, capture_output=True, text=True
+    )
+    loaded, found = done.stdout.splitlines()
+    assert "livem.stream.atomics" in loaded
+    assert ("numba.np.linalg" in loaded) is not ours
+    assert found.split()[0] == "5.0"
+    assert float(found.split()[1]) > 0
