@@ -1,4 +1,4 @@
-"""``livem model``: the store of models that may run in a session."""
+"""``livem model``: the store of models that may run in a session, and what one of them has learnt there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from . import options as opt
 if TYPE_CHECKING:
     from ..consumers.models.store import Entry
 
+KEEP_S = 30.0
+"""For a model of 1 GiB to be looked at and written."""
+
 
 @click.group()
 def command() -> None:
-    """Keep models that run on frames: add, list, show, remove; train those that come with livem.
+    """Keep models that run on frames: add, list, show, remove; keep what one has learnt; train those that
+    come with livem.
 
     A model runs only from the store, and only as it was added (SHA-256). Adding looks at its operators and
     refuses files, networks and whatever is not known; nothing of it runs.
@@ -91,6 +95,36 @@ def remove(name: str, as_json: bool) -> None:
 
 
 @command.command()
+@click.argument("consumer")
+@click.argument("name")
+@click.argument("address", required=False)
+@opt.as_json
+def keep(consumer: str, name: str, address: str | None, as_json: bool) -> None:
+    """Keep the weights that CONSUMER of a running session has learnt, as a model NAME of the store.
+
+    ADDRESS is the control address that the session printed; without it the newest session of this machine,
+    in whose store the model is kept. The card that `livem model show NAME` names says what it was adapted
+    from.
+
+    \b
+    Example:
+      livem model keep clean our-particles
+    """
+    from ..stream.control import ControlClient
+    from .view import newest_session
+
+    request = {"do": "set", "consumer": consumer, "name": "keep", "value": name}
+    with ControlClient(address or newest_session()) as client:
+        client.request(request, timeout=KEEP_S)
+    if as_json:
+        from .exits import print_json
+
+        print_json({"kept": name, "consumer": consumer})
+    else:
+        click.echo(f"{name}: kept; `livem model show {name}`")
+
+
+@command.command()
 @click.argument("name")
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after this time at the latest."
@@ -135,6 +169,8 @@ def _show(entry: Entry, as_json: bool) -> None:
         )
         if told:
             click.echo(f"  {key:<15}{told}")
+    if entry.card is not None:
+        click.echo(f"  {'card':<15}{entry.card}")
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
@@ -145,6 +181,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "path": str(entry.path),
         "sha256": entry.sha256,
         "shipped": entry.shipped,
+        "adapted_from": entry.adapted_from,
         "bytes": entry.bytes,
         "manifest": asdict(entry.manifest),
     }

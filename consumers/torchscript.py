@@ -18,9 +18,11 @@ from ..kernels.noise import NoiseModel
 from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import Masking, PixelMask
-from .models.adapting import Adapted, Adapting
+from .models.adapting import Adapting
 from .models.beginning import with_past
 from .models.host import ModelHost
+from .models.kept import keep
+from .models.learner import Learner
 from .models.manifest import Manifest
 from .models.store import Store
 from .models.tiles import Grid
@@ -68,7 +70,7 @@ class TorchScript(Consumer[Shots | None]):
     timeout, memory, cores, enabled, every_frame, batch, precision : see `ModelOptions`.
     pixel_mask : give the model the mean of live pixels where the detector's mask says not to use one.
     adapt : let a model of images go on learning from the frames it is shown, in a process of its own and
-        without any truth (`models.adaptation`); false goes back to its own weights.
+        without any truth (`models.adaptation`); false goes back to its own weights, once they are ready.
 
     Notes
     -----
@@ -119,27 +121,29 @@ class TorchScript(Consumer[Shots | None]):
         self._options = ModelOptions.parse(self._where, values)
         self.works = every_frame
         try:
-            entry = Store(Path(models) if models else None).find(model)
-            scanned = entry.load()
+            self._store = Store(Path(models) if models else None)
+            self._entry = self._store.find(model)
+            scanned = self._entry.load()
         except ModelError as error:
             raise ModelError(f"{self._where}: {error}") from error
-        self._manifest: Manifest = entry.manifest
-        self._archive, self._suffix = scanned.archive, entry.path.suffix
-        self._sha256 = entry.sha256
+        self._manifest: Manifest = self._entry.manifest
+        self._archive, self._suffix = scanned.archive, self._entry.path.suffix
         self._model, self._device = model, "auto"
-        self._host = self._made()
+        self._learner, self._kept = Learner(self._made), ""
         self._fault = ""
         """Why the model is switched off."""
         self._faulty = (0, 0)
         """The shape of tiles with which it failed: with another it is tried again."""
         self._open: _Open | None = None
-        self._adapting: Adapting | None = None
-        self._adapted = Adapted()
         self._check_adapting()
 
     def want_device(self, wanted: str) -> None:
         self._device = wanted
         self._host.manner = self._options.manner(wanted)
+
+    @property
+    def _host(self) -> ModelHost:
+        return self._learner.host
 
     def _made(self, weights: bytes = b"") -> ModelHost:
         """Another process of the model; it is not started yet."""
@@ -209,9 +213,13 @@ class TorchScript(Consumer[Shots | None]):
         return now.outputs
 
     def set(self, name: str, value: Any) -> bool:
-        """Change ``enabled``, ``adapt`` or ``timeout``."""
+        """Change ``enabled``, ``adapt`` or ``timeout``; ``keep`` names a new model of the adapted weights."""
         if name not in self.parameters():
             raise self.unknown_parameter(name)
+        if name == "keep":
+            if value != "":
+                self._keep(value)
+            return False
         self._options = self._options.changed(self._where, name, value)
         self._host.limits = self._options.limits
         if name == "adapt":
@@ -229,19 +237,17 @@ class TorchScript(Consumer[Shots | None]):
 
     def parameters(self) -> Mapping[str, Any]:
         options = self._options
-        return {"enabled": options.enabled, "adapt": options.adapt, "timeout": options.timeout}
+        told = {"enabled": options.enabled, "adapt": options.adapt, "timeout": options.timeout}
+        return {**told, "keep": self._kept}
 
     def outputs(self) -> Sequence[Output] | None:
         return None if self._open is None or not self._open.outputs else self._open.outputs
 
     def alarms(self) -> Sequence[str]:
         masking = self._open.mask.alarm if self._open else ""
-        ended = self._adapting.error if self._adapting else ""
         said = [self._off_text()] if self._fault else []
         said += [f"{self._where}: {note}" for note in (masking, *self._host.notes) if note]
-        if ended:
-            said.append(f"{self._where} adapts no more: {ended}; adapt = true starts it again")
-        return said
+        return said + [f"{self._where} {fault}" for fault in self._learner.faults()]
 
     def close(self) -> Sequence[Output]:
         now = self._opened()
@@ -256,10 +262,7 @@ class TorchScript(Consumer[Shots | None]):
 
     def stop(self) -> None:
         """End the model's process and the adapter's; the next series, or a ``set``, starts them again."""
-        if self._adapting is not None:
-            self._adapting.stop()
-            self._adapting = None
-        self._host.stop()
+        self._learner.stop()
 
     @property
     def runs_on(self) -> str:
@@ -283,7 +286,7 @@ class TorchScript(Consumer[Shots | None]):
 
     def _keep_adapting(self) -> None:
         """Start the adapter where there is none; it stays from series to series."""
-        if not self._options.adapt or self._open is None or self._adapting is not None:
+        if not self._options.adapt or self._open is None or self._learner.adapting is not None:
             return
         given, grid = self._manifest.input, self._open.grid
 
@@ -291,17 +294,22 @@ class TorchScript(Consumer[Shots | None]):
             return self._with_weights(grid, weights)
 
         room = self._host.limits.memory
-        self._adapting = Adapting(self._archive, given.frames, given.multiple_of, room, make)
+        self._learner.adapting = Adapting(self._archive, given.frames, given.multiple_of, room, make)
 
     def _end_adapting(self) -> None:
-        """The model's own weights again."""
-        if self._adapting is not None:
-            self._adapting.stop()
-            self._adapting = None
-        if self._adapted.steps:
-            self._take_over(self._made(), Adapted())
-            if self._open is not None and self._options.enabled:
-                self._prepare(self._open.grid)
+        """The model's own weights again; frames that come meanwhile do not wait for them."""
+        now = self._open if self._options.enabled and not self._fault else None
+        self._learner.end(None if now is None else lambda weights: self._with_weights(now.grid, weights))
+
+    def _keep(self, name: Any) -> None:
+        """The weights in use as a model of the store. Raises ModelError."""
+        now = self._opened()
+        (h, w), number = now.series.shape, now.series.key.number
+        seen = f"series {number}, frames of {h} x {w} px"
+        try:
+            self._kept = keep(self._store, self._entry, self._learner.adapted, name, seen).name
+        except ModelError as error:
+            raise ModelError(f"{self._where}: {error}") from error
 
     def _with_weights(self, grid: Grid, weights: bytes) -> ModelHost:
         """Another process of the model, warmed up; called in the adapter's thread."""
@@ -309,21 +317,15 @@ class TorchScript(Consumer[Shots | None]):
         host.prepare((1, self._manifest.input.frames, *grid.tile_shape), self._expected(grid))
         return host
 
-    def _take_over(self, host: ModelHost, adapted: Adapted) -> None:
-        before, self._host, self._adapted = self._host, host, adapted
-        before.stop()
-
     def _follow_adapter(self, now: _Open, clip: Shots) -> None:
         """Between two calls: other weights if there are any, and these frames to learn from."""
-        if self._adapting is None or not self._options.enabled:
+        if not self._options.enabled:
             return
-        if (adoption := self._adapting.adoption()) is not None:
-            self._take_over(adoption.host, adoption.adapted)
+        if self._learner.take_over():
             self._prepare(now.grid)
-        if clip.indices[0] < clip.indices[1]:  # else the first frame stands for one before it
-            self._adapting.offer(
-                clip.indices, lambda: self._normalised(_filled(clip.frames, now.mask.live), now)
-            )
+        adapting = self._learner.adapting
+        if adapting is not None and clip.indices[0] < clip.indices[1]:  # else one stands for the one before
+            adapting.offer(clip.indices, lambda: self._normalised(_filled(clip.frames, now.mask.live), now))
 
     def _opened(self) -> _Open:
         if self._open is None:
@@ -469,15 +471,15 @@ class TorchScript(Consumer[Shots | None]):
         }
 
     def _said(self) -> dict[str, Any]:
-        adapted = {"adapted": self._adapted.text} if self._adapted.steps else {}
-        sha256 = (self._adapted.sha256 or self._sha256)[:12]
+        about, adapting = self._learner.adapted, self._learner.adapting
+        sha256 = (about.sha256 or self._entry.sha256)[:12]
         return {
             "estimate": True,
-            "algorithm": ", ".join(filter(None, (f"model {self._model} {sha256}", self._adapted.text))),
+            "algorithm": ", ".join(filter(None, (f"model {self._model} {sha256}", about.text))),
             "model": self._model,
             "sha256": sha256,
-            **adapted,
-            **(self._adapting.attrs() if self._adapting is not None else {}),
+            **({"adapted": about.text} if about.steps else {}),
+            **(adapting.attrs() if adapting is not None else {}),
             "version": self._manifest.version,
             "runs_on": self._host.runs_on,
         }

@@ -11,6 +11,7 @@ Knows no process and no stream. Torch is handed over.
 
 from __future__ import annotations
 
+import io
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -179,6 +180,18 @@ class Adaptation:
         elif self._trial is None and self.steps % self.manner.steps == 0:
             self._trial = _Trial(self._snapshot(), self.steps)
         return True
+
+    @property
+    def used(self) -> State:
+        """The weights that are in use, as far as is known here."""
+        return self._used
+
+    def saved(self, state: State) -> bytes:
+        """The model with these weights, as ``torch.jit.save`` writes it."""
+        buffer = io.BytesIO()
+        self._asked.load_state_dict(state)
+        self._torch.jit.save(self._asked, buffer)
+        return buffer.getvalue()
 
     def _judge(self, clip: Clip) -> Decision | None:
         used = self._error(self._used, clip)

@@ -74,6 +74,7 @@ def _try_out(adaptation: Adaptation, inputs: int, multiple: int) -> None:
         frames = np.roll(frames, 1, axis=1)
         adaptation.add(np.arange(inputs + 1) + count, frames)
         adaptation.learn()
+    adaptation.saved(adaptation.used)
 
 
 def _hear(pipe: Connection, adaptation: Adaptation) -> None:
@@ -83,16 +84,17 @@ def _hear(pipe: Connection, adaptation: Adaptation) -> None:
     decision = adaptation.add(np.array(request["indices"], np.int64), frames)
     answer: dict[str, Any] = {"steps": adaptation.steps, "failures": adaptation.failures}
     if decision is not None:
-        answer["decision"] = _told(decision)
+        answer["decision"] = _told(adaptation, decision)
     pipe.send_bytes(msgpack.packb(answer))
 
 
-def _told(decision: Decision) -> dict[str, Any]:
-    weights = b""
+def _told(adaptation: Adaptation, decision: Decision) -> dict[str, Any]:
+    weights = archive = b""
     if decision.steps:
         weights = Weights.of({name: values.numpy() for name, values in decision.state.items()}).packed()
-    gain = decision.gain
-    return {"weights": weights, "steps": decision.steps, "decibels": gain.decibels, "error": gain.error}
+        archive = adaptation.saved(decision.state)
+    gain = {"decibels": decision.gain.decibels, "error": decision.gain.error}
+    return {"weights": weights, "archive": archive, "steps": decision.steps, **gain}
 
 
 def _be_last() -> None:

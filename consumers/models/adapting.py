@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -42,6 +42,8 @@ class Adapted:
     decibels: float = 0.0
     error: float = 0.0
     sha256: str = ""
+    archive: bytes = field(default=b"", repr=False)
+    """The model with them, as torch saves it; nobody has looked at it."""
 
     @property
     def text(self) -> str:
@@ -181,7 +183,8 @@ class Adapting:
         host = self._make(told["weights"])
         adapted = Adapted()
         if weights is not None:
-            adapted = Adapted(int(told["steps"]), told["decibels"], told["error"], weights.sha256)
+            found = told["decibels"], told["error"]
+            adapted = Adapted(int(told["steps"]), *found, weights.sha256, told["archive"])
         with self._room:
             before = Adoption(host, adapted) if self._ended else self._adoption
             if not self._ended:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +19,8 @@ KINDS = ("image", "mask", "heat_map", "vector")
 MOST_FRAMES = 64
 MOST_CHANNELS = 64
 MOST_SIDE = 8192
+MOST_TEXT = 4096
+"""Characters of one text."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 
 
@@ -111,6 +114,22 @@ class Manifest:
             }
         )
 
+    def toml(self) -> str:
+        """As `parse` reads it."""
+        facts = asdict(self)
+        tables = {name: facts.pop(name) for name in ("input", "normalisation", "output")}
+        return "\n".join(_written(name, table) for name, table in ({"model": facts} | tables).items())
+
+
+def _written(name: str, table: Mapping[str, Any]) -> str:
+    lines = (f"{key} = {_value(value)}\n" for key, value in table.items() if value is not None)
+    return f"[{name}]\n{''.join(lines)}"
+
+
+def _value(value: str | float) -> str:
+    """A text of TOML is one of JSON, but for the last of the control characters."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
 
 def _input(where: str, table: Mapping[str, Any]) -> Input:
     sides = {
@@ -175,8 +194,8 @@ def _table(where: str, data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _text(where: str, table: Mapping[str, Any], key: str, *, needed: bool) -> str:
     value = table.get(key, "")
-    if not isinstance(value, str) or len(value) > 4096 or (needed and not value.strip()):
-        raise ModelError(f"{where}: {key!r} is {value!r}; it must be a text of 1 to 4096 characters")
+    if not isinstance(value, str) or len(value) > MOST_TEXT or (needed and not value.strip()):
+        raise ModelError(f"{where}: {key!r} is {value!r}; it must be a text of 1 to {MOST_TEXT} characters")
     return value
 
 

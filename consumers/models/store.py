@@ -23,7 +23,7 @@ from .manifest import NAME, Manifest
 from .scan import MANIFEST, SUFFIXES, Scanned, scan
 
 VARIABLE = "LIVEM_MODELS"
-_RECORD, _MANIFEST = "record.json", "manifest.toml"
+_RECORD, _MANIFEST, _CARD = "record.json", "manifest.toml", "card.md"
 MOST_TEXT = 1 << 20
 
 
@@ -40,6 +40,14 @@ class Entry:
     bytes: int
     shipped: bool = False
     """It comes with livem."""
+    adapted_from: str = ""
+    """Of weights that were learnt from a stream: which model's, in words."""
+
+    @property
+    def card(self) -> Path | None:
+        """What is said of it, where it has a page."""
+        place = self.path.with_suffix(".md") if self.shipped else self.path.parent / _CARD
+        return place if place.is_file() else None
 
     def load(self) -> Scanned:
         """Read the model, hold it against its SHA-256, and look at it again. Raises ModelError."""
@@ -92,14 +100,16 @@ class Store:
         try:
             record = json.loads(_read(where, place / _RECORD, MOST_TEXT))
             suffix, sha256, size = record["suffix"], record["sha256"], record["bytes"]
+            origin = record.get("adapted_from", "")
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{where}: its record cannot be read ({error!r}); add it again") from error
-        if suffix not in SUFFIXES or not isinstance(sha256, str):
+        if suffix not in SUFFIXES or not isinstance(sha256, str) or not isinstance(origin, str):
             raise ModelError(f"{where}: its record makes no sense; add it again")
         text = _read(where, place / _MANIFEST, MOST_TEXT)
         if hashlib.sha256(text).hexdigest() != record.get("manifest_sha256"):
             raise ModelError(f"{where}: its manifest was changed after it was added; add it again")
-        return Entry(name, place / f"model{suffix}", sha256, Manifest.parse(where, text.decode()), int(size))
+        manifest = Manifest.parse(where, text.decode())
+        return Entry(name, place / f"model{suffix}", sha256, manifest, int(size), adapted_from=origin)
 
     def add(self, file: Path, name: str | None = None) -> Entry:
         """Look at a model's file and keep a copy; a model of the same name is an error.
@@ -125,20 +135,35 @@ class Store:
                 f"into the archive as {MANIFEST}"
             )
         manifest = Manifest.parse(manifest_file.name, _decoded(manifest_file.name, text))
-        name = name or manifest.name
+        return self.put(name or manifest.name, data, file.suffix.lower(), text, file=file.name)
+
+    def put(self, name: str, data: bytes, suffix: str, manifest: bytes, card: str = "", **said: str) -> Entry:
+        """Keep a model whose bytes were scanned; a model of the same name is an error.
+
+        Parameters
+        ----------
+        manifest, card : its pages, TOML and Markdown.
+        said : what else its record says.
+
+        Raises
+        ------
+        ModelError
+            No name, one that is taken, or a folder that cannot be written.
+        """
         place = self._place(name)
         if name in shipped.names():
-            raise ModelError(f"a model {name!r} comes with livem; give another name: --name")
+            raise ModelError(f"a model {name!r} comes with livem; give another name")
         if place.exists():
-            raise ModelError(f"a model {name!r} is there already; remove it first, or give --name")
+            raise ModelError(f"a model {name!r} is there already; remove it first, or give another name")
         record = {
-            "suffix": file.suffix.lower(),
+            "suffix": suffix,
             "sha256": hashlib.sha256(data).hexdigest(),
-            "manifest_sha256": hashlib.sha256(text).hexdigest(),
+            "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
             "bytes": len(data),
-            "file": file.name,
+            **said,
         }
-        self._write(place, {f"model{record['suffix']}": data, _MANIFEST: text}, record)
+        files = {f"model{suffix}": data, _MANIFEST: manifest}
+        self._write(place, files | ({_CARD: card.encode()} if card else {}), record)
         return self.find(name)
 
     def remove(self, name: str) -> None:

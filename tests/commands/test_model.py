@@ -48,3 +48,14 @@ def test_a_hostile_model_is_refused_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("args", [("show", "x"), ("remove", "x"), ("add", "nowhere.pt"), ("fit",)])
 def test_wrong_usage_is_one_line(args: tuple[str, ...]) -> None:
     assert model(*args).exit_code == 2
+
+
+def test_a_session_is_asked_to_keep_what_its_model_has_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        "livem.stream.control.ControlClient.request", lambda self, request, timeout: asked.append(request)
+    )
+    done = model("keep", "clean", "mine", "tcp://127.0.0.1:9", "--json")
+    assert json.loads(done.stdout) == {"kept": "mine", "consumer": "clean"}
+    assert asked == [{"do": "set", "consumer": "clean", "name": "keep", "value": "mine"}]
+    assert "kept" in model("keep", "clean", "mine", "tcp://127.0.0.1:9").stdout

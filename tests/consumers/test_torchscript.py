@@ -5,12 +5,14 @@ The model's process is replaced by a function here; test_with_torch.py in models
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from model_tools import archive, manifest, write
+from model_tools import archive, code, manifest, write
 from scipy import ndimage
 
 from livem.consumers import torchscript as room
@@ -18,6 +20,7 @@ from livem.consumers.base import Consumer
 from livem.consumers.hardware import Hardware
 from livem.consumers.models.adapting import Adapted, Adoption
 from livem.consumers.models.engine import Manner
+from livem.consumers.models.scan import scan
 from livem.consumers.models.store import VARIABLE, Store
 from livem.consumers.testing import (
     ConsumerTests,
@@ -34,6 +37,7 @@ from livem.errors import ModelError, PipelineError
 from livem.kernels.noise import NoiseModel
 from livem.stream.series import Scan
 
+PATIENCE = 60.0
 ADAPTS = {"input": "frames = 3", "normalisation": 'kind = "anscombe"'}
 
 
@@ -394,8 +398,93 @@ def test_other_weights_say_so_and_go_when_adapting_ends(made, adapters):
     adapters[0].error = "no answer within 60 s"
     assert "adapts no more: no answer" in consumer.alarms()[0]
     consumer.set("adapt", False)
+    assert consumer._learner.returned(PATIENCE)
     assert last(consumer)["image"]["attrs"]["sha256"] == before["sha256"]
     assert consumer.alarms() == []
+
+
+ADAPTED = Adapted(60, 0.5, 0.1, "f" * 64, archive(code("return torch.neg(x)")))
+
+
+@pytest.fixture
+def adapted(made, adapters):
+    """A consumer whose weights are adapted ones."""
+    consumer = made({"adapt": True}, **ADAPTS)
+    last(consumer)
+    adapters[0].ready = Adoption(Function("", b"", "", None, None), ADAPTED)
+    last(consumer)
+    return consumer
+
+
+def test_frames_do_not_wait_for_the_models_own_weights(adapted, monkeypatch):
+    arrive = threading.Event()
+    monkeypatch.setattr(Function, "prepare", lambda *_: arrive.wait(PATIENCE))
+    adapted.set("adapt", False)
+
+    def shown(first: int):
+        frames = example_frames(example_series())
+        return snapshot(adapted.merge(adapted.process(replace(frames, indices=frames.indices + first))))
+
+    meanwhile = shown(100)["image"]["attrs"]
+    assert meanwhile["adapted"] == ADAPTED.text
+    assert "adapting" not in meanwhile
+    arrive.set()
+    assert adapted._learner.returned(PATIENCE)
+    own = shown(200)["image"]["attrs"]
+    assert own["sha256"] == Store().find("tiny").sha256[:12]
+    assert "adapted" not in own
+
+
+def test_own_weights_that_cannot_be_had_are_said_and_tried_again(adapted, monkeypatch):
+    monkeypatch.setattr(Function, "fails", "prepare")
+    adapted.set("adapt", False)
+    assert adapted._learner.returned(PATIENCE)
+    (alarm,) = adapted.alarms()
+    assert "cannot go back to its own weights: model 'tiny' fails; adapt = false tries it again" in alarm
+    monkeypatch.setattr(Function, "fails", "")
+    adapted.set("adapt", False)
+    assert adapted._learner.returned(PATIENCE)
+    assert "adapted" not in last(adapted)["image"]["attrs"]
+    assert adapted.alarms() == []
+
+
+def test_adapted_weights_are_kept_as_a_model_that_says_from_what(adapted):
+    adapted.set("keep", "mine")
+    assert adapted.parameters()["keep"] == "mine"
+    kept, origin = Store().find("mine"), Store().find("tiny")
+    clean = scan("", ADAPTED.archive, ".pt").archive
+    assert kept.path.read_bytes() == kept.load().archive == clean
+    assert kept.sha256 == hashlib.sha256(clean).hexdigest()
+    assert kept.adapted_from == f"tiny {origin.sha256[:12]} by 60 steps"
+    assert kept.manifest.version == "1+60"
+    assert kept.manifest.training.startswith(f"adapted from {kept.adapted_from}, on series")
+    changed = replace(kept.manifest, name="tiny", version="1", training=origin.manifest.training)
+    assert changed == origin.manifest
+    card = kept.card.read_text()
+    for word in (kept.sha256, origin.sha256, "f" * 64, "+0.50 ± 0.10 dB", "CC0-1.0"):
+        assert word in card
+    with pytest.raises(ModelError, match="'mine' is there already"):
+        adapted.set("keep", "mine")
+    with pytest.raises(ModelError, match="give the name of a new model"):
+        adapted.set("keep", 3)
+    with pytest.raises(ModelError, match="letters, digits"):
+        adapted.set("keep", "../mine")
+
+
+def test_what_is_kept_was_looked_at(adapted):
+    """An adapter runs a model's code: what comes out of it is trusted no more than any file."""
+    hostile = archive(code('torch.save(x, "/tmp/x")', "return x"))
+    adapted._learner.adapted = replace(ADAPTED, archive=hostile)
+    with pytest.raises(ModelError, match="calls 'save'"):
+        adapted.set("keep", "mine")
+    assert "mine" not in Store().names()
+
+
+def test_own_weights_are_not_kept(made):
+    consumer = made(**ADAPTS)
+    last(consumer)
+    with pytest.raises(ModelError, match="nothing to keep yet"):
+        consumer.set("keep", "mine")
 
 
 @pytest.mark.parametrize("tables", [{}, {"output": 'kind = "mask"', "normalisation": 'kind = "anscombe"'}])

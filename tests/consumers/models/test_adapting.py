@@ -84,7 +84,9 @@ def consumer(tmp_path):
     made.stop()
 
 
-def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothing(consumer, monkeypatch):
+def test_weights_take_over_between_two_frames_go_back_are_kept_and_a_death_changes_nothing(
+    consumer, tmp_path, monkeypatch
+):
     monkeypatch.setattr("livem.consumers.models.adapting.run_adapter", _nearly_last)
     assert adapter.NICEST == 19
     consumer.open(SERIES)
@@ -99,7 +101,7 @@ def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothin
         by_hash.setdefault(attrs["sha256"], set()).add(tuple(weights))
         if len(by_hash) == 2:
             break
-        consumer._adapting.answered(PATIENCE)
+        consumer._learner.adapting.answered(PATIENCE)
     assert len(by_hash) == 2, "nothing was adapted"
     assert by_hash[own] == {(0.0, 0.0, 1.0)}
     new = next(sha256 for sha256 in by_hash if sha256 != own)
@@ -108,21 +110,30 @@ def test_weights_take_over_between_two_frames_go_back_and_a_death_changes_nothin
     assert "steps, +" in attrs["adapted"]
     assert attrs["adapted"] in attrs["algorithm"]
 
-    behind = psutil.Process(consumer._adapting.pid)
+    behind = psutil.Process(consumer._learner.adapting.pid)
     assert behind.nice() == psutil.Process().nice() + LOWER or os.name == "nt"
     behind.kill()
-    consumer._adapting._thread.join(PATIENCE)
+    consumer._learner.adapting._thread.join(PATIENCE)
     attrs, after = stream.next()
     assert attrs["sha256"] == new
     assert tuple(after) == weights
     assert "ended: its process ended" in attrs["adapting"]
     assert any("adapts no more" in text for text in consumer.alarms())
 
+    consumer.set("keep", "mine")
     consumer.set("adapt", False)
+    assert consumer._learner.returned(PATIENCE)
     attrs, after = stream.next()
     assert (attrs["sha256"], tuple(after)) == (own, (0.0, 0.0, 1.0))
     assert not {"adapted", "adapting"} & set(attrs)
     assert not consumer.alarms()
+
+    kept = TorchScript("m", "mine", str(tmp_path / "store"), timeout=60.0)
+    kept.open(SERIES)
+    again = Stream(kept)
+    seen = [again.next()[1] for _ in range(INPUTS)]
+    kept.stop()
+    assert tuple(seen[-1]) == weights
 
 
 def test_an_adapter_that_does_not_answer_is_ended(monkeypatch):

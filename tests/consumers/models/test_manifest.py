@@ -25,6 +25,14 @@ def test_a_whole_manifest():
     assert (found.name, found.version, found.licence) == ("tiny", "1", "CC0-1.0")
 
 
+@pytest.mark.parametrize(
+    "tables", [{}, {"input": "height = 64\nwidth = 96"}, {"output": 'kind = "mask"\nunits = "\\u007f\\"p"'}]
+)
+def test_what_is_written_is_read_again(tables):
+    found = parsed(**tables)
+    assert Manifest.parse("again", found.toml()) == found
+
+
 def test_a_fixed_size_is_the_tile():
     y, x = parsed(input="height = 64\nwidth = 96\nhalo = 8").input.tilings
     assert (y.side, x.side, y.fixed) == (64, 96, True)
