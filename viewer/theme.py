@@ -114,6 +114,11 @@ def style() -> str:
     return f"""
 QWidget {{ background: {WINDOW}; color: {TEXT}; font-size: 9.5pt; }}
 QFrame#pane {{ background: {PANEL}; border: 1px solid {BORDER}; border-radius: 6px; }}
+QFrame#pane[moment="live"] {{ border: 2px solid {_now.good}; }}
+QFrame#pane[moment="frozen"], QFrame#pane[moment="paused"] {{ border: 2px solid {WARN}; }}
+QFrame#pane[moment="rewind"] {{ border: 2px dashed {WARN}; }}
+QFrame#pane[moment="replay"] {{ border: 2px dotted {WARN}; }}
+QFrame#pane[moment="none"] {{ border: 2px solid {BORDER}; }}
 QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
 QFrame#pane QWidget {{ background: {PANEL}; border: none; }}
 QLabel#title {{ font-weight: 600; }}
@@ -128,12 +133,7 @@ QFrame#bar {{ background: {PANEL}; border-top: 1px solid {BORDER}; }}
 QFrame#bar QLabel {{ background: transparent; }}
 QLabel#banner {{ color: #201503; background: {WARN}; font-weight: 600; padding: 6px 12px; }}
 QLabel#waiting {{ color: {MUTED}; font-size: 13pt; }}
-QFrame#bar QSlider {{ background: transparent; min-height: 24px; }}
-QFrame#bar QSlider::groove:horizontal {{ background: {BORDER}; height: 4px; border-radius: 2px; }}
-QFrame#bar QSlider::sub-page:horizontal {{ background: {IDLE}; height: 4px; border-radius: 2px; }}
-QFrame#bar QSlider::handle:horizontal {{
-    background: {TEXT}; width: 12px; height: 12px; margin: -4px 0; border-radius: 6px;
-}}
+QFrame#bar QWidget#track {{ background: transparent; }}
 QFrame#bar QComboBox {{
     background: {WINDOW}; border: 1px solid {BORDER}; border-radius: 4px; padding: 2px 6px; min-width: 52px;
 }}
@@ -191,7 +191,7 @@ def named(widget: WidgetT, name: str) -> WidgetT:
     return widget
 
 
-def restyle(widget: QWidget, name: str, value: bool) -> None:
+def restyle(widget: QWidget, name: str, value: bool | str) -> None:
     """Set a property by which STYLE tells widgets of one name apart."""
     widget.setProperty(name, value)
     widget.style().unpolish(widget)

@@ -29,6 +29,7 @@ from .models.keys import KEYS
 from .models.layouts import LayoutFiles
 from .models.modes import MODES, Mode, mode_for
 from .models.pacing import Pacing
+from .models.playhead import Playhead
 from .models.session import Session
 from .models.transport import parse_playback
 from .models.view_history import ViewHistory
@@ -42,6 +43,7 @@ from .panels.record_bar import RecordBar
 from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
 from .panels.table import BuiltIn
+from .panels.timeline import TimelineBar
 from .panels.transport import TransportBar
 from .snapshot import save_snapshot
 
@@ -118,6 +120,8 @@ class ViewerWindow(QMainWindow):
         self.frame.changing.connect(self._say_what_changes)
         self.record = RecordBar(self.commands)
         self.transport = TransportBar(self.commands, self._clock)
+        self.playhead = Playhead(self.session, self.commands, self._clock)
+        self.timeline = TimelineBar(self.session, self.playhead, self.transport)
         self.status = StatusBar()
         self.banner = theme.named(QLabel(), "banner")
         self.banner.setWordWrap(True)
@@ -141,6 +145,7 @@ class ViewerWindow(QMainWindow):
         layout.addWidget(self.series)
         layout.addWidget(self._pages, 1)
         layout.addWidget(self.record)
+        layout.addWidget(self.timeline)
         layout.addWidget(self.transport)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
@@ -157,7 +162,7 @@ class ViewerWindow(QMainWindow):
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         """What keys and menus do, by the names of `KEYS`."""
-        compare, browser, transport = self.frame.comparison.toggle, self.session.browser, self.transport
+        compare, browser, timeline = self.frame.comparison.toggle, self.session.browser, self.timeline
         return {
             "fit": self.fit,
             "one_to_one": self.one_to_one,
@@ -176,13 +181,18 @@ class ViewerWindow(QMainWindow):
             "blink": lambda: compare("blink"),
             "difference": lambda: compare("difference"),
             "raw": self.toggle_raw,
-            "toggle": transport.toggle,
-            "step_back": lambda: transport.step(-1),
-            "step_on": lambda: transport.step(1),
-            "start": transport.to_start,
+            "toggle": timeline.toggle,
+            "step_back": lambda: timeline.step(-1),
+            "step_on": lambda: timeline.step(1),
+            "leap_back": lambda: timeline.leap(-1.0),
+            "leap_on": lambda: timeline.leap(1.0),
+            "start": timeline.to_start,
+            "mark_in": timeline.mark_in,
+            "mark_out": timeline.mark_out,
+            "clip": timeline.export,
             "older": browser.older,
             "newer": browser.newer,
-            "live": browser.live,
+            "live": timeline.live,
             "keep": self.record.keep_last,
             "keys": self.sheet.toggle,
             "mode_automatic": lambda: self.choose_mode(None),
@@ -284,19 +294,23 @@ class ViewerWindow(QMainWindow):
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         self._take_events(now)
-        frame = self.session.frame
-        self.pacing.shown += frame is not None and frame.topic in changed
+        frame = self.session.live_frame
+        self.pacing.shown += self.session.held is None and frame is not None and frame.topic in changed
+        self.playhead.tick(self.feed.state.link == "live")
         for panel in self.panels:
             self.guard.update(panel, now)
         self.linked.link(self.panes)
         self.series.update_from(self.session)
         self.record.show_recording(self.session.status.recording)
         self.transport.show_playback(self.session.status.playback)
+        self.timeline.update_from(self.session.lost, self.panes)
         self._arrange()
         self._say(now)
 
     def _take_outcomes(self, now: float) -> None:
         for outcome in self.commands.outcomes():
+            if self.playhead.answered(outcome):
+                continue
             if outcome.error is not None:
                 self._notice = (outcome.error, now + NOTICE_SECONDS)
             self._take_outcome(outcome)

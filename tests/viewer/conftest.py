@@ -16,7 +16,7 @@ if not os.environ.get("DISPLAY"):
 from livem.stream.results import Result
 from livem.stream.series import SeriesKey
 from livem.viewer import qt
-from livem.viewer.models.commands import Change, Outcome
+from livem.viewer.models.commands import Change, Outcome, Question
 from livem.viewer.models.feed import FeedState
 
 SERIES = SeriesKey(b"\x01" * 8, 3)
@@ -58,6 +58,7 @@ class FakeCommands:
         self.asked: list[Change] = []
         self.questions: list[str] = []
         self.answers: list[Outcome] = []
+        self.posed: list[Question] = []
         self.closed = False
 
     def set(self, consumer: str, name: str, value: Any) -> None:
@@ -65,6 +66,9 @@ class FakeCommands:
 
     def ask(self, consumer: str) -> None:
         self.questions.append(consumer)
+
+    def pose(self, question: Question) -> None:
+        self.posed.append(question)
 
     def outcomes(self) -> Sequence[Outcome]:
         answers, self.answers = self.answers, []

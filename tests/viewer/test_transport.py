@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from livem.viewer import theme
 from livem.viewer.models.commands import Change, CommandQueue, NoCommands, Outcome, Play
@@ -48,6 +50,9 @@ class PlayCommands:
 
     def play(self, action: str, value: Any = None) -> None:
         self.asked.append((action, value))
+
+    def pose(self, question: Any) -> None:
+        """Nobody here answers questions."""
 
     def outcomes(self) -> list[Outcome]:
         answers, self.answers = self.answers, []
@@ -95,18 +100,18 @@ def test_keys_do_nothing_without_a_replay(window: Any, commands: PlayCommands) -
 def test_it_says_where_the_replay_is(bar: Any) -> None:
     assert bar.position.text() == "41 / 100"
     assert bar.time.text() == "0:04.1 / 0:10.0"
-    assert (bar.slider.value(), bar.slider.maximum()) == (40, 99)
+    assert (bar.shown.index, bar.shown.count) == (41, 100)
     assert bar.speed.currentText() == "1 x"
     assert bar.run.shape == "pause"
 
 
 def test_it_follows(bar: Any, show: Any, make: Any) -> None:
     show(status(make, index=60, paused=True, speed="max"))
-    assert bar.slider.value() == 59
+    assert bar.shown.index == 60
     assert bar.run.shape == "play"
     assert bar.speed.currentText() == "max"
     show(status(make, index=100, ended=True, speed=3.5))
-    assert (bar.slider.value(), bar.run.shape) == (99, "play")
+    assert (bar.shown.index, bar.run.shape) == (100, "play")
     assert bar.speed.currentText() == "3.5 x"
 
 
@@ -147,28 +152,40 @@ def test_after_a_button_the_space_bar_is_still_play(window: Any, bar: Any, comma
     assert commands.asked == [("step", 1), ("pause", None)]
 
 
-def test_a_click_on_the_slider_seeks_there(bar: Any, commands: PlayCommands) -> None:
-    QTest.mouseClick(bar.slider, Qt.MouseButton.LeftButton, pos=_at(bar, 0.75))
+def test_a_click_on_the_timeline_seeks_there(window: Any, bar: Any, commands: PlayCommands) -> None:
+    QTest.mouseClick(window.timeline.track, Qt.MouseButton.LeftButton, pos=_at(window, 0.75))
     ((action, index),) = commands.asked
     assert action == "seek"
     assert index == pytest.approx(74, abs=2)
 
 
 def test_a_drag_asks_once_where_it_ends_and_says_where_it_is(
-    bar: Any, commands: PlayCommands, show: Any, make: Any
+    window: Any, bar: Any, commands: PlayCommands, show: Any, make: Any
 ) -> None:
-    QTest.mousePress(bar.slider, Qt.MouseButton.LeftButton, pos=_at(bar, 0.2))
-    QTest.mouseMove(bar.slider, _at(bar, 0.5))
+    track = window.timeline.track
+    QTest.mousePress(track, Qt.MouseButton.LeftButton, pos=_at(window, 0.2))
+    _drag(track, _at(window, 0.5))
     show(status(make, index=43))
     assert bar.position.text() in {f"{n} / 100" for n in range(48, 53)}
     assert commands.asked == []
-    QTest.mouseRelease(bar.slider, Qt.MouseButton.LeftButton, pos=_at(bar, 0.9))
+    QTest.mouseRelease(track, Qt.MouseButton.LeftButton, pos=_at(window, 0.9))
     ((action, index),) = commands.asked
     assert (action, index) == ("seek", pytest.approx(89, abs=2))
 
 
-def _at(bar: Any, share: float) -> QPoint:
-    return QPoint(round(bar.slider.width() * share), bar.slider.height() // 2)
+def _at(window: Any, share: float) -> QPoint:
+    track = window.timeline.track
+    return QPoint(round(track.x_of(share)), track.height() // 2)
+
+
+def _drag(track: Any, where: QPoint) -> None:
+    """Move with the left button held; QTest.mouseMove holds none."""
+    kind, button = QEvent.Type.MouseMove, Qt.MouseButton.LeftButton
+    place = QPointF(where)
+    none = Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(
+        track, QMouseEvent(kind, place, track.mapToGlobal(place), Qt.MouseButton.NoButton, button, none)
+    )
 
 
 def test_speeds(bar: Any, commands: PlayCommands) -> None:
@@ -177,19 +194,18 @@ def test_speeds(bar: Any, commands: PlayCommands) -> None:
     assert commands.asked == [("speed", 0.5), ("speed", "max")]
 
 
-def test_the_slider_stays_where_it_was_put_until_the_session_has_followed(
+def test_the_playhead_stays_where_it_was_put_until_the_session_has_followed(
     bar: Any, clock: Any, show: Any, make: Any, commands: PlayCommands
 ) -> None:
-    bar.slider.setValue(80)
-    bar.slider.chosen.emit(80)
+    bar.seek(80)
     show(status(make, index=42))
-    assert bar.slider.value() == 80  # that status was under way
+    assert bar.shown.index == 81  # that status was under way
     commands.answers = [Outcome(Play("seek", 80), None, {"replay": {**REPLAY, "index": 81}})]
     show(status(make, index=42))
     assert bar.position.text() == "81 / 100"
     clock.forward(1.0)
     show(status(make, index=90))
-    assert bar.slider.value() == 89
+    assert bar.shown.index == 90
 
 
 def test_a_refusal_is_said(window: Any, bar: Any, commands: PlayCommands, show: Any) -> None:
@@ -202,7 +218,7 @@ def test_a_refusal_is_said(window: Any, bar: Any, commands: PlayCommands, show: 
 
 
 def test_it_looks_like_a_player(bar: Any, show: Any, make: Any, tmp_path: Any) -> None:
-    """Shapes in the text's colour on the panel's; the slider is filled up to its handle."""
+    """Shapes in the text's colour on the panel's."""
     picture = bar.grab().toImage()
     assert picture.save(str(tmp_path / "transport.png"))
 
@@ -215,10 +231,6 @@ def test_it_looks_like_a_player(bar: Any, show: Any, make: Any, tmp_path: Any) -
     assert colour(button.center().x() + 0.5, middle) == theme.PANEL  # between the two bars of "pause"
     assert colour(button.center().x() - 3, middle) == theme.TEXT
     assert colour(button.center().x() + 4, middle) == theme.TEXT
-    slider = bar.slider.geometry()
-    assert colour(slider.left() + 0.2 * slider.width(), slider.center().y()) == theme.IDLE
-    assert colour(slider.left() + 0.8 * slider.width(), slider.center().y()) == theme.BORDER
-    assert colour(slider.left() + 0.404 * slider.width(), slider.center().y()) == theme.TEXT
     show(status(make, paused=True))
     picture = bar.grab().toImage()
     assert colour(button.center().x(), middle) == theme.TEXT  # the triangle of "play"

@@ -83,7 +83,28 @@ class Ask:
         return self
 
 
-Request = Change | Play | Ask
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Anything else that a session is asked; of each kind the newest goes."""
+
+    do: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_request(self) -> dict[str, Any]:
+        """The message that the session's control socket takes."""
+        return {"do": self.do, **self.fields}
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """One a kind."""
+        return "?", self.do
+
+    def after(self, older: Request) -> Question:
+        """The newer holds."""
+        return self
+
+
+Request = Change | Play | Ask | Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,8 @@ class Commands(Protocol):
 
     def ask(self, consumer: str) -> None: ...
 
+    def pose(self, question: Question) -> None: ...
+
     def outcomes(self) -> Sequence[Outcome]: ...
 
     def close(self) -> None: ...
@@ -129,6 +152,9 @@ class NoCommands:
         """Forget it."""
 
     def ask(self, consumer: str) -> None:
+        """Forget it."""
+
+    def pose(self, question: Question) -> None:
         """Forget it."""
 
     def outcomes(self) -> Sequence[Outcome]:
@@ -171,6 +197,10 @@ class CommandQueue:
     def ask(self, consumer: str) -> None:
         """Ask a consumer for its parameters."""
         self._queue(Ask(consumer))
+
+    def pose(self, question: Question) -> None:
+        """Ask something else; its answer comes with `outcomes`."""
+        self._queue(question)
 
     def _queue(self, request: Request) -> None:
         with self._changed:

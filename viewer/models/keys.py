@@ -29,6 +29,8 @@ class Key:
 NAMES = {
     "Left": "\N{LEFTWARDS ARROW}",
     "Right": "\N{RIGHTWARDS ARROW}",
+    "Shift+Left": "Shift \N{LEFTWARDS ARROW}",
+    "Shift+Right": "Shift \N{RIGHTWARDS ARROW}",
 }
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "View": (
@@ -53,13 +55,18 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("raw", "R", "fields of deflections as measured"),
     ),
     "Time": (
-        Key("toggle", "Space", "pause or play a replay"),
+        Key("toggle", "Space", "freeze, or live again; pause or play a replay"),
         Key("step_back", "Left", "one frame back"),
         Key("step_on", "Right", "one frame on"),
-        Key("start", "Home", "the first frame"),
+        Key("leap_back", "Shift+Left", "one second back"),
+        Key("leap_on", "Shift+Right", "one second on"),
+        Key("start", "Home", "the oldest frame in the buffer; the first of a replay"),
+        Key("mark_in", "[", "a clip begins with this frame"),
+        Key("mark_out", "]", "a clip ends with this frame"),
+        Key("clip", "Ctrl+E", "have the clip written"),
         Key("older", "PgUp", "an earlier series"),
         Key("newer", "PgDown", "a later series"),
-        Key("live", "L", "the newest series again"),
+        Key("live", "L", "live: the newest frame and series again"),
         Key("keep", "K", "keep the last seconds"),
     ),
     "Modes": (

@@ -157,6 +157,8 @@ def scan_picture(result: Result, past: bool) -> Picture:
     index = result.attrs.get("index")
     if result.attrs.get("of_frame") and isinstance(index, int):
         parts.insert(0, f"frame {count_text(index)}")
+    if isinstance(as_of := result.attrs.get("as_of"), int):
+        parts.append(f"up to frame {count_text(as_of)}")
     parts += said_of(result.attrs)
     if past and result.series is not None:
         parts.append(f"series {result.series.number}")
@@ -178,7 +180,7 @@ def scan_picture(result: Result, past: bool) -> Picture:
         sampled=_mask(result, "sampled"),
         too_fine=_mask(result, "too_fine"),
         of_frame=result.attrs.get("of_frame") is True,
-        badge=badge_of(result.attrs),
+        badge="NOT AVAILABLE" if result.attrs.get("unavailable") else badge_of(result.attrs),
         notes=_notes(result),
         is_doubtful=bool(warnings_of(result.attrs)),
     )

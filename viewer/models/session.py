@@ -13,6 +13,7 @@ from ...stream.series import SeriesKey
 from .archive import Archive, Browser
 from .bright_field import BrightField, bright_field, is_pattern
 from .detectors import RAW, DetectorBook, detector_topic
+from .held import Held, Moment, Recent, hold
 from .layout import Calibration, calibration_in
 from .status import Status, parse_status
 from .tracking import TrackingBook
@@ -57,7 +58,10 @@ class Session:
         self._newest: SeriesKey | None = None
         self.status = Status()
         self.detectors = DetectorBook()
-        self.tracking = TrackingBook()
+        self._tracking = TrackingBook()
+        self.recent = Recent()
+        self.held: Held | None = None
+        """A moment that is looked at in place of the newest results; these go on coming."""
         self.archive = Archive()
         self.browser = Browser(self.archive, lambda: self._newest)
         self.raw = False
@@ -77,8 +81,9 @@ class Session:
             else:
                 self._forget_other_shapes(result)
                 self._latest[topic] = result
+                self.recent.see(result)
                 self.detectors.see(topic, result.attrs)
-                self.tracking.see(result)
+                self._tracking.see(result)
         return frozenset(results)
 
     def keep(self, finals: Iterable[Result]) -> None:
@@ -102,7 +107,7 @@ class Session:
             self.detectors.forget(whole)
         consumer = topic.partition(".")[0]
         if all(other.partition(".")[0] != consumer for other in self._latest):
-            self.tracking.forget(consumer)
+            self._tracking.forget(consumer)
 
     @property
     def newest(self) -> SeriesKey | None:
@@ -110,20 +115,59 @@ class Session:
         return self._newest
 
     @property
+    def tracking(self) -> TrackingBook:
+        """Of the moment that is shown."""
+        return self._tracking if self.held is None else self.held.tracking
+
+    @property
+    def live_tracking(self) -> TrackingBook:
+        """Of what comes, whatever is shown."""
+        return self._tracking
+
+    @property
+    def _results(self) -> Mapping[str, Result]:
+        """Of the moment that is shown, by topic."""
+        return self._latest if self.held is None else self.held.results
+
+    @property
     def latest(self) -> Iterable[Result]:
-        """The newest of every topic that is not of an earlier series."""
-        return (result for result in self._latest.values() if not self.is_past(result))
+        """What is shown of every topic, and is not of an earlier series."""
+        return (result for result in self._results.values() if not self.is_past(result))
+
+    @property
+    def live_frame(self) -> Result | None:
+        """The newest frame, whatever is shown."""
+        return self._frame_in(self._latest)
+
+    @property
+    def running(self) -> tuple[Result, ...]:
+        """The newest of every topic, whatever is shown."""
+        return tuple(self._latest.values())
+
+    def hold(self, frame: Result, moment: Moment, running: Iterable[Result]) -> None:
+        """Show this frame and what belongs to it, until `release`; ``running``: see `held.hold`."""
+        self.held = hold(frame, moment, running, self.recent, self._tracking)
+
+    def release(self) -> None:
+        """Show the newest results again."""
+        if self.held is not None:
+            self._tracking.mark(self.held.tracking.marked)
+        self.held = None
 
     @property
     def frame(self) -> Result | None:
-        """The live frame: of the newest series; should several consumers publish one, always the same."""
-        frames = [r for r in self._latest.values() if role_of(r) == "frame"]
+        """The frame that is shown: of the newest series; should several consumers publish one, always the
+        same."""
+        return self._frame_in(self._results)
+
+    def _frame_in(self, results: Mapping[str, Result]) -> Result | None:
+        frames = [r for r in results.values() if role_of(r) == "frame"]
         return next((r for r in frames if not self.is_past(r)), frames[-1] if frames else None)
 
     @property
     def pattern(self) -> Result | None:
         """The newest mean diffraction pattern."""
-        return next((r for r in self._latest.values() if role_of(r) == "pattern"), None)
+        return next((r for r in self._results.values() if role_of(r) == "pattern"), None)
 
     @property
     def bright_field(self) -> BrightField | None:
@@ -148,7 +192,7 @@ class Session:
     @property
     def _shown(self) -> Iterable[Result]:
         past = self.browser.shown
-        return (self._latest if past is None else past.results).values()
+        return (self._results if past is None else past.results).values()
 
     @property
     def is_diffraction(self) -> bool:
@@ -182,7 +226,7 @@ class Session:
     @property
     def has_tracks(self) -> bool:
         """Whether there are particles to show: of past series none are kept."""
-        return self.tracking.particles is not None and self.browser.shown is None
+        return self._tracking.particles is not None and self.browser.shown is None
 
     def is_stale(self, result: Result) -> bool:
         """Whether nothing will renew a result, though it is shown as if: its series is past, or the session
@@ -191,11 +235,12 @@ class Session:
 
     def is_lost_or_past(self, result: Result) -> bool:
         """Whether a live picture is not live any more, whatever is browsed beside it."""
-        return self.lost or self.is_past(result)
+        return (self.lost and self.held is None) or self.is_past(result)
 
     def is_past(self, result: Result) -> bool:
-        """Whether a result belongs to an earlier series than the newest one."""
-        return result.series is not None and result.series != self._newest
+        """Whether a result belongs to an earlier series than the newest one, or than the one that is held."""
+        shown = self._newest if self.held is None else self.held.moment[0]
+        return result.series is not None and result.series != shown
 
     def _renew(self, series: SeriesKey | None) -> None:
         """Take note of a series. Clocks of a restarted machine begin anew, so only order of arrival counts;
@@ -204,7 +249,7 @@ class Session:
         if series is None or (newest and series.epoch == newest.epoch and series.number < newest.number):
             return
         if series != newest:
-            self.tracking.begin()
+            self._tracking.begin()
         self._newest = series
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from ...stream.results import Result
 from .happenings import Happenings, happenings_of
 from .layout import Calibration, calibration_in
-from .numbers import level_text, value_text
+from .numbers import count_text, level_text, value_text
 from .particles import Particles, TailBook, Tails, particles_of
 
 HISTORY, SIZES = "history", "sizes"
@@ -99,6 +100,22 @@ class TrackingBook:
         self._tails.clear()
         self._histories.clear()
         self.happenings.clear()
+
+    def at(self, tables: Iterable[Result], frame: int) -> TrackingBook:
+        """What was known at a frame: its particles where one of the ``tables`` is of it, tails of those
+        before, events up to it. Histories are as they are now."""
+        book = TrackingBook()
+        book.consumer, book.marked, book.figures = self.consumer, self.marked, self.figures
+        for table in tables:
+            book.see(table)
+        if book.particles is not None and book.particles.frame != frame:
+            book.particles = None
+            book._tails.clear()
+        if self.consumer and book.particles is None:
+            book.figures = f"no tracks of frame {count_text(frame)} are there"
+        book.happenings.see(one for one in self.happenings.since(0) if one.frame <= frame)
+        book._histories.update(self._histories)
+        return book
 
     def forget(self, consumer: str) -> None:
         """The tracker is no more."""

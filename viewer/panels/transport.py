@@ -1,4 +1,4 @@
-"""Play, pause, step and seek: the bar below the pictures of a replay, and its keys.
+"""Play, pause, step and speed: the bar below the timeline of a replay, and its keys.
 
 It asks the session and shows what the session says; in between it shows what was asked for.
 """
@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPolygonF
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPolygonF
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QSlider,
-    QStyle,
     QWidget,
 )
 
@@ -34,7 +32,7 @@ from ..models.transport import (
 HEIGHT = 44
 BUTTON = 30
 HELD_S = 0.5
-"""So long after an action the slider stays where the user put it: the status comes five times a second."""
+"""So long after an action the playhead stays where the user put it: the status comes five times a second."""
 Shape = list[list[tuple[float, float]]]
 """Polygons in a square of side 1."""
 BAR_LEFT: list[tuple[float, float]] = [(0.18, 0.2), (0.3, 0.2), (0.3, 0.8), (0.18, 0.8)]
@@ -99,38 +97,6 @@ class ShapeButton(QAbstractButton):
         painter.end()
 
 
-class SeekSlider(QSlider):
-    """A slider that goes where it is clicked, and says where it was let go."""
-
-    chosen = Signal(int)
-    moved = Signal(int)
-
-    def __init__(self) -> None:
-        super().__init__(Qt.Orientation.Horizontal)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setObjectName("seek")
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            self.setSliderDown(True)
-            self._follow(event)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self.isSliderDown():
-            self._follow(event)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self.isSliderDown():
-            self._follow(event)
-            self.setSliderDown(False)
-            self.chosen.emit(self.value())
-
-    def _follow(self, event: QMouseEvent) -> None:
-        x, width = round(event.position().x()), self.width()
-        self.setValue(QStyle.sliderValueFromPosition(self.minimum(), self.maximum(), x, width))
-        self.moved.emit(self.value())
-
-
 class TransportBar(QFrame):
     """Shown for a replay only.
 
@@ -149,13 +115,12 @@ class TransportBar(QFrame):
         self._commands, self._clock = commands, clock
         self._playback: Playback | None = None
         self._held_until = 0.0
+        self._target: int | None = None
+        """The frame that the mouse is at."""
         self.start = ShapeButton("start", "To the first frame (Home)", self.to_start, "to-start")
         self.back = ShapeButton("back", "One frame back (left)", lambda: self.step(-1), "step-back")
         self.run = ShapeButton("play", "Play or pause (space)", self.toggle, "run")
         self.on = ShapeButton("on", "One frame on (right)", lambda: self.step(1), "step-on")
-        self.slider = SeekSlider()
-        self.slider.chosen.connect(self.seek)
-        self.slider.moved.connect(self._show_target)
         self.position = theme.named(QLabel(), "position")
         self.time = theme.named(QLabel(), "reading")
         self.speed = QComboBox()
@@ -173,9 +138,7 @@ class TransportBar(QFrame):
         parts: tuple[QWidget, ...] = (self.start, self.back, self.run, self.on)
         for part in parts:
             row.addWidget(part)
-        row.addSpacing(8)
-        row.addWidget(self.slider, 1)
-        row.addSpacing(8)
+        row.addStretch(1)
         for label in (self.position, self.time):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             row.addWidget(label)
@@ -187,8 +150,17 @@ class TransportBar(QFrame):
     def show_playback(self, playback: Playback | None) -> None:
         """From the status: where the replay is; None hides the bar."""
         self.setVisible(playback is not None)
-        if playback is not None and self._clock() >= self._held_until:
+        if playback is None:
+            self._playback = self._target = None
+        elif self._clock() >= self._held_until:
             self._show(playback)
+
+    @property
+    def shown(self) -> Playback | None:
+        """Where the replay is, or is going to be; None where there is none."""
+        if self._playback is None or self._target is None:
+            return self._playback
+        return self._playback.at(self._target + 1)
 
     def answered(self, playback: Playback | None) -> None:
         """From the answer to a command, which is newer than any status that is on its way."""
@@ -198,9 +170,7 @@ class TransportBar(QFrame):
     def _show(self, playback: Playback) -> None:
         self._playback = playback
         self.run.set_shape("pause" if playback.playing else "play")
-        if not self.slider.isSliderDown():
-            self.slider.setRange(0, max(0, playback.count - 1))
-            self.slider.setValue(max(0, playback.index - 1))
+        if self._target is None:
             self._say(playback)
         if self.speed.currentData() != playback.speed:
             self._offer(playback.speed)
@@ -209,8 +179,10 @@ class TransportBar(QFrame):
         self.position.setText(position_text(playback))
         self.time.setText(time_text(playback))
 
-    def _show_target(self, index: int) -> None:
+    def show_target(self, index: int) -> None:
+        """The mouse is at this frame and has not been let go."""
         if self._playback is not None:
+            self._target = index
             self._say(self._playback.at(index + 1))
 
     def _offer(self, speed: float) -> None:
@@ -233,6 +205,9 @@ class TransportBar(QFrame):
 
     def seek(self, index: int) -> None:
         """Go on with this frame."""
+        self._target = None
+        if self._playback is not None:
+            self._playback = self._playback.at(index + 1)
         self._ask("seek", index)
 
     def to_start(self) -> None:
