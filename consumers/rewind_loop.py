@@ -103,7 +103,10 @@ class Rewind:
 
     def _show(self, command: Mapping[str, Any]) -> None:
         key, index = _key(command), int(command["index"])
-        found = self._history.find(key, index, int(command.get("toward", 0)))
+        toward = int(command.get("toward", 0))
+        found = self._history.find(key, index, toward)
+        if found is None and toward:
+            found = self._history.find(key, index, -toward)
         stretch = self._history.stretch(key)
         if found is None or stretch is None:
             return self._refuse(command, _why_not(key, index, stretch), stretch)

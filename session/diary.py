@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-MarkKind = Literal["series", "end", "lost", "dropped", "alarm"]
+MarkKind = Literal["series", "end", "missing", "dropped", "alarm"]
 MARKS_KEPT, TEXT_LENGTH = 150, 160
 """Together 30 kB of the 64 kB that an answer may have."""
 
@@ -60,7 +60,7 @@ class Diary:
             self._note("series", f"series {number} begins")
         lost, dropped = int(series["lost"]), _dropped(series["edges"])
         if lost > self._lost:
-            self._note("lost", f"{lost - self._lost:,} frames lost on their way")
+            self._note("missing", f"{lost - self._lost:,} frames lost on their way")
         if dropped > self._dropped:
             self._note("dropped", f"{dropped - self._dropped:,} frames not analysed")
         self._lost, self._dropped = lost, dropped

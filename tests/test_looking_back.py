@@ -83,6 +83,7 @@ def test_frames_of_the_ring_are_shown_again_and_those_that_are_gone_are_told(tmp
         assert "no longer in the buffer" in gone["why"]
         assert shown(session, **named, index=100, toward=1)["index"] == gone["first"] == there["first"]
         assert "has not come yet" in shown(session, **named, index=1024)["why"]
+        assert shown(session, **named, index=1024, toward=1)["index"] == 1023  # the nearest that there is
         other = shown(session, epoch=bytes(8), series=5, index=0)
         assert not other["found"]
         session.stop("enough")
@@ -171,8 +172,8 @@ def test_the_diary_notes_each_thing_once_and_when():
     diary.take_status(a_status(series=4))
     assert [(mark.t_ns, mark.kind, mark.text) for mark in diary.since(0)] == [
         (100, "series", "series 3 begins"),
-        (101, "lost", "5 frames lost on their way"),
-        (102, "lost", "2 frames lost on their way"),
+        (101, "missing", "5 frames lost on their way"),
+        (102, "missing", "2 frames lost on their way"),
         (103, "alarm", "the disk is full"),
         (104, "dropped", "4 frames not analysed"),
         (105, "end", "series 3 is complete"),

@@ -373,7 +373,9 @@ class ViewerWindow(QMainWindow):
     def _say(self, now: float) -> None:
         state, status = self.feed.state, self.session.status
         notice = self._notice[0] if now < self._notice[1] else ""
-        self.status.show_chips(chips(state, status, self.pacing.shown), notice or status.message)
+        self.status.show_chips(
+            chips(state, status, self.pacing.shown, self.session.held is not None), notice or status.message
+        )
         warnings = [*lost_warning(state), *status.alarms]
         self.banner.setText("\n".join(warnings))
         self.banner.setVisible(bool(warnings))

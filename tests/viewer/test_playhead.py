@@ -131,6 +131,14 @@ def test_freezing_takes_the_newest_frame_that_has_its_estimate_and_asks_for_its_
     assert (image.attrs["index"], image.arrays["image"][0, 0]) == (51, 51)
 
 
+def test_freezing_stays_with_the_frame_that_is_shown_where_its_estimate_is_far_behind(viewer: Viewer) -> None:
+    viewer.take(viewer.frame(90, 9), viewer.estimate(50))
+    viewer.playhead.freeze()
+    assert viewer.playhead.moment == (KEY, 90)
+    (image,) = viewer.session.images
+    assert image.attrs["unavailable"] is True
+
+
 def test_an_estimate_of_another_frame_is_never_shown_beside(viewer: Viewer) -> None:
     viewer.take(viewer.estimate(49))
     viewer.playhead.freeze()
@@ -203,6 +211,7 @@ def test_a_process_that_begins_is_asked_again(viewer: Viewer) -> None:
         (lambda v: v.answers(20, 0, found=False, why="frame 20 is no longer in the buffer"), "no longer"),
         (lambda v: v.answers(20, 2, shows=22), "frame 20 was lost on its way: frame 22 is shown"),
         (lambda v: v.answers(20, 0, found=True, result="hostile"), "no such frame"),
+        (lambda v: v.answers(20, 0, found=True, first=30, result=v.frame(30)), "goes back to frame 30"),
     ],
 )
 def test_why_a_frame_is_not_shown_is_said(
@@ -211,7 +220,7 @@ def test_why_a_frame_is_not_shown_is_said(
     viewer.playhead.seek((KEY, 20))
     answer(viewer)
     assert words in viewer.playhead.notice
-    assert viewer.shown[0] in (50, 22)
+    assert viewer.shown[0] in (50, 22, 30)
 
 
 def test_a_session_that_does_not_answer_leaves_the_picture(viewer: Viewer) -> None:
@@ -273,10 +282,14 @@ def test_a_place_on_the_timeline_is_the_frame_that_came_last_by_then(viewer: Vie
 
 
 def test_ticks_say_what_happened_and_when(viewer: Viewer) -> None:
-    marks = [[-S // 4, "series", "series 3 begins"], [4 * S, "lost", "5 frames lost"], [99 * S, "alarm", "?"]]
+    marks = [
+        [-S // 4, "series", "series 3 begins"],
+        [4 * S, "missing", "5 frames lost"],
+        [99 * S, "alarm", "?"],
+    ]
     viewer.says(history(stretch(), marks=[*marks, "hostile", [1, 2, 3]]))
     ticks = live_timeline(viewer.session, viewer.playhead, False).ticks
-    assert [(tick.share, tick.kind) for tick in ticks] == [(0.0, "series"), (pytest.approx(0.4), "lost")]
+    assert [(tick.share, tick.kind) for tick in ticks] == [(0.0, "series"), (pytest.approx(0.4), "missing")]
     assert ticks[1].text == f"5 frames lost   {ago_text(6.0)}"
 
 

@@ -39,12 +39,14 @@ STATES: Mapping[str, tuple[str, Tone]] = {
 }
 
 
-def state_chip(feed: FeedState, status: Status) -> Chip:
+def state_chip(feed: FeedState, status: Status, held: bool = False) -> Chip:
     """The word that nobody can mistake."""
     if feed.link == "lost":
         return Chip("state", "", "LOST", "warn", feed.text)
     if feed.link == "connecting":
         return Chip("state", "", "CONNECTING", "warn", feed.text)
+    if held and status.state == "running":
+        return Chip("state", "", "LIVE GOES ON", "muted", status.message)
     text, tone = _replay_state(status) or STATES.get(status.state, (status.state.upper(), "plain"))
     return Chip("state", "", text, tone, status.message)
 
@@ -67,12 +69,17 @@ def lost_warning(feed: FeedState) -> tuple[str, ...]:
 
 
 def chips(
-    feed: FeedState, status: Status, shown: int, pace: Pace = UNKNOWN_PACE, dose: DoseMeter | None = None
+    feed: FeedState,
+    status: Status,
+    shown: int,
+    pace: Pace = UNKNOWN_PACE,
+    dose: DoseMeter | None = None,
+    held: bool = False,
 ) -> tuple[Chip, ...]:
-    """The status bar from left to right."""
+    """The status bar from left to right; ``held``: the window shows an earlier moment."""
     recording = _recording_chip(status.recording)
     return (
-        state_chip(feed, status),
+        state_chip(feed, status, held),
         *recording,
         *_work_chips(status, shown, pace),
         *_dose_chip(dose),

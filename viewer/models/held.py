@@ -17,8 +17,9 @@ from .tracking import TrackingBook
 
 REMEMBERED_BYTES = 96 << 20
 """Of what came last and is of one frame: 6 s of a frame and its estimate of 256 x 256 at 30 Hz."""
-AS_OF, UNAVAILABLE = "as_of", "unavailable"
-"""Attributes: a running picture as it was at a frame; a picture that there is none of."""
+AS_OF, HELD, UNAVAILABLE = "as_of", "held", "unavailable"
+"""Attributes: a running picture as it was at a frame; a frame that is not the live one; a picture that there
+is none of."""
 Moment = tuple[SeriesKey, int]
 
 
@@ -104,7 +105,7 @@ def hold(
         What is known of particles now.
     """
     there = recent.of(moment)
-    results = {frame.topic: frame}
+    results = {frame.topic: replace(frame, attrs={**frame.attrs, HELD: True})}
     for result in running:
         if result.topic == frame.topic or {"factor", "shape"} <= result.attrs.keys():
             continue

@@ -89,7 +89,8 @@ def frame_picture(result: Result, disk: BrightField | None = None) -> Picture:
     ``disk``: the bright-field disk in it; None where nobody looks for it.
     """
     parts = _frame_parts(result) + ([disk.text] if disk else [])
-    return _detector_picture(result, "Live frame", parts, disk)
+    title = "Earlier frame" if result.attrs.get("held") else "Live frame"
+    return _detector_picture(result, title, parts, disk)
 
 
 def pattern_picture(result: Result) -> Picture:

@@ -14,12 +14,14 @@ from .clip import ClipMarks
 from .commands import Commands, Outcome, Question
 from .held import Moment, moment_of
 from .numbers import count_text
-from .past_frames import PastFrames, Stretch, parse_past
+from .past_frames import PastFrames, parse_past
 from .session import Session
 
 State = Literal["live", "frozen", "rewind"]
 ASK_S = 0.5
 """Between two questions what there is: 5 to 40 kB each."""
+NEAR_S = 0.5
+"""So much earlier than the frame that is shown the one may be that freezing takes, for its estimates."""
 AGAIN_S = 0.2
 """Between two questions for a frame while the session's process for it begins."""
 
@@ -68,7 +70,7 @@ class Playhead:
     def here(self) -> Moment | None:
         """The frame that is shown, live or not."""
         frame = self._session.live_frame
-        return self.target or (None if frame is None else moment_of(frame))
+        return self.moment or (None if frame is None else moment_of(frame))
 
     def now_ns(self) -> int | None:
         """The session's clock; None before it was heard."""
@@ -78,17 +80,11 @@ class Playhead:
 
     def behind_s(self) -> float | None:
         """How long ago the frame came that is shown; None while live, or where that is not known any more."""
-        now, moment = self.now_ns(), self.target
+        now, moment = self.now_ns(), self.moment
         if now is None or moment is None or self.past is None:
             return None
         stretch = self.past.of(moment[0])
         return None if stretch is None else max(0.0, (now - stretch.time_of(moment[1])) / 1e9)
-
-    @property
-    def stretch(self) -> Stretch | None:
-        """What the session has of the series that is shown."""
-        target = self.target
-        return None if self.past is None or target is None else self.past.of(target[0])
 
     @property
     def has_left(self) -> bool:
@@ -108,13 +104,14 @@ class Playhead:
             self.live()
 
     def freeze(self) -> None:
-        """Keep what is shown: of the last frames the one that most is there of."""
+        """Keep what is shown: of the last frames the one that most is there of, if it came just before."""
         frame = self._session.live_frame
         shown = None if frame is None else moment_of(frame)
         if self.state != "live" or frame is None or shown is None:
             return
         recent = self._session.recent
-        moment = recent.fullest(shown[0]) or shown
+        fullest = recent.fullest(shown[0])
+        moment = fullest if fullest is not None and self._is_near(fullest, shown) else shown
         pictures = [r for r in recent.of(moment).values() if r.topic == frame.topic]
         self.state, self._running = "frozen", self._session.running
         if pictures:
@@ -123,6 +120,12 @@ class Playhead:
             self._hold(frame, shown)
             self._want(moment, 0)
         self._begin()
+
+    def _is_near(self, moment: Moment, shown: Moment) -> bool:
+        stretch = None if self.past is None else self.past.of(shown[0])
+        if stretch is None:
+            return False
+        return stretch.time_of(shown[1]) - stretch.time_of(moment[1]) <= NEAR_S * 1e9
 
     def live(self) -> None:
         """What comes is shown again."""
@@ -145,7 +148,7 @@ class Playhead:
 
     def step(self, frames: int) -> None:
         """So many frames further on, or back."""
-        here = self.here
+        here = self.target or self.here
         beside = None if here is None or self.past is None else self.past.beside(*here, frames)
         if beside is not None:
             self.seek(beside, 1 if frames > 0 else -1)
@@ -229,7 +232,7 @@ class Playhead:
         if moment is None or not isinstance(result, Result):
             self.notice = str(answer.get("why") or "the session has no such frame")
             return
-        self.notice = _moved(wanted[0], moment)
+        self.notice = _moved(wanted[0], moment, answer.get("first"))
         self._hold(result, moment)
 
     def _hold(self, frame: Result, moment: Moment) -> None:
@@ -251,7 +254,9 @@ def _fields(moment: Moment, toward: int, consumer: str) -> Mapping[str, Any]:
     }
 
 
-def _moved(wanted: Moment, shown: Moment) -> str:
+def _moved(wanted: Moment, shown: Moment, first: object) -> str:
     if wanted == shown:
         return ""
+    if isinstance(first, int) and wanted[1] < first:
+        return f"the buffer goes back to frame {count_text(first)} by now"
     return f"frame {count_text(wanted[1])} was lost on its way: frame {count_text(shown[1])} is shown"

@@ -172,12 +172,13 @@ def _state(session: Session, playhead: Playhead, is_lost: bool) -> tuple[Look, s
 
 
 def _text(playhead: Playhead) -> str:
-    target = playhead.target
-    if target is None:
+    moment, target = playhead.moment, playhead.target
+    if moment is None:
         return ""
     behind = playhead.behind_s()
     when = "" if behind is None else f"   {ago_text(behind)}"
-    return f"series {target[0].number}   frame {count_text(target[1])}{when}"
+    wait = "" if target is None or target == moment else f"   fetching frame {count_text(target[1])}"
+    return f"series {moment[0].number}   frame {count_text(moment[1])}{when}{wait}"
 
 
 def _notice(playhead: Playhead, is_lost: bool) -> str:

@@ -48,7 +48,7 @@ _BAR: Shape = [[(0.35, -0.4), (0.65, -0.4), (0.65, 1.4), (0.35, 1.4)]]
 MARKS: Mapping[str, tuple[Shape, str]] = {
     "series": (_BAR, "idle"),
     "end": (_BAR, "muted"),
-    "lost": (_CROSS, "bad"),
+    "missing": (_CROSS, "bad"),
     "dropped": (_DOWN, "bad"),
     "alarm": (_UP, "warn"),
 }
@@ -217,7 +217,7 @@ class TimelineBar(QFrame):
         self.track.sought.connect(self._seek)
         self.begin = theme.named(QLabel(), "reading")
         self.text = ElidedLabel()
-        self.text.setMinimumWidth(220)
+        self.text.setMinimumWidth(260)
         self.back = _button("Live (L)", "What comes is shown again", self.live)
         self.set_in = _button("[", "The clip begins with this frame ( [ )", self.mark_in)
         self.set_out = _button("]", "The clip ends with this frame ( ] )", self.mark_out)
@@ -237,7 +237,7 @@ class TimelineBar(QFrame):
         row.addWidget(self.begin)
         row.addWidget(self.track, 3)
         row.addWidget(self.back)
-        row.addWidget(self.text, 1)
+        row.addWidget(self.text, 2)
         for part in (self.set_in, self.set_out, self.kind, self.save):
             row.addWidget(part)
 

@@ -59,6 +59,7 @@ class TrackingPanel(QWidget):
         self.figures.setVisible(bool(book.figures))
         self.plots.show_history(book.history, book.happenings.newest_first)
         frame = self._session.frame
+        self.sizes.setVisible(book.particles is not None)
         if book.particles is not None and frame is not None:
             size = calibration_of(frame)
             self.sizes.show_sizes(size_histogram(book.particles, size.size, size.unit))
