@@ -17,6 +17,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "virtual_detectors": "livem.benchmarks.virtual_detectors:run",
         "latency": "livem.benchmarks.latency:run",
         "drag": "livem.benchmarks.drag:run",
+        "rewind": "livem.benchmarks.rewind:run",
         "recording": "livem.benchmarks.recording:run",
         "startup": "livem.benchmarks.startup:run",
         "inpaint": "livem.benchmarks.inpaint:run",

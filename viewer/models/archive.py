@@ -192,6 +192,10 @@ class Browser:
         forward = None if place is None else place + 1
         self._chosen = past[forward].key if forward is not None and forward < len(past) else None
 
+    def show(self, key: SeriesKey) -> None:
+        """This series, if it is kept."""
+        self._chosen = key
+
     def live(self) -> None:
         """The newest series again."""
         self._chosen = None

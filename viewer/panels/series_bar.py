@@ -1,18 +1,21 @@
-"""Back to series that are over, and to the newest again: the bar above the scan images."""
+"""Back to series that are over, and to the newest again: pictures and a bar above the scan images."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from .. import theme
 from ..models.archive import past_text
 from ..models.numbers import bytes_text, count_text
 from ..models.session import Session
 from .labels import ElidedLabel
+from .series_strip import HEIGHT as STRIP_HEIGHT
+from .series_strip import SeriesStrip
 from .transport import ShapeButton
 
 HEIGHT = 36
+"""Of the lower row; the strip of pictures is above it."""
 
 
 class SeriesBar(QFrame):
@@ -21,20 +24,26 @@ class SeriesBar(QFrame):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.setObjectName("series")
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(HEIGHT + STRIP_HEIGHT)
         self._browser, self._archive = session.browser, session.archive
         self.back = ShapeButton("back", "An earlier series (Page up)", self._browser.older, "series-back")
         self.on = ShapeButton("on", "A later series (Page down)", self._browser.newer, "series-on")
         self.live = QPushButton("Live (L)")
         self.live.setToolTip("The newest series again")
         self.live.clicked.connect(self._browser.live)
+        self.strip = SeriesStrip(self._browser)
         self.pill, self.text = QLabel(), QLabel()
         self.count = theme.named(ElidedLabel(), "reading")
         self._arrange()
         self.hide()
 
     def _arrange(self) -> None:
-        row = QHBoxLayout(self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.strip)
+        row = QHBoxLayout()
+        column.addLayout(row)
         row.setContentsMargins(6, 0, 10, 0)
         row.setSpacing(6)
         for part in (self.back, self.on, self.pill, self.text):
@@ -48,6 +57,7 @@ class SeriesBar(QFrame):
         self.setVisible(bool(past))
         if not past:
             return
+        self.strip.update_from()
         place = self._browser.place
         self.back.setEnabled(place != 0)
         self.on.setEnabled(shown is not None)
