@@ -5,10 +5,14 @@ Imports nothing that computes: the supervisor stays light, the process loads rew
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 
 from ..stream.ring import HistoryPort
 
+NICE = 10
+"""A tenth of the share of a process that computes, where both want the processor."""
 REWIND = "rewind"
 """Name of the process."""
 
@@ -36,10 +40,16 @@ def run_rewind(options: RewindOptions, port: HistoryPort) -> None:
         goes.
     """
     from ..stream.child import loading, run_child
-    from ..stream.recording.recorder import give_way
 
-    give_way()
+    step_back()
     with loading():
         from .rewind_loop import Rewind
 
     run_child(options.name, options.children_address, lambda child: Rewind(options, port, child).run())
+
+
+def step_back() -> None:
+    """Let everybody else go first: whoever looks back can wait some ms longer, a detector cannot."""
+    if hasattr(os, "nice"):
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.nice(NICE)

@@ -11,6 +11,7 @@ import pytest
 
 from livem.stream.results import Result
 from livem.stream.series import SeriesKey
+from livem.viewer.models.clip_pictures import ClipPictures
 from livem.viewer.models.commands import Outcome, Question
 from livem.viewer.models.held import Recent, moment_of
 from livem.viewer.models.past_frames import parse_past
@@ -317,6 +318,40 @@ def test_what_came_of_single_frames_is_bounded(make: Any) -> None:
     assert recent.of((KEY, 39)) == {}
     assert len(recent.of((KEY, 49))) == 1
     assert moment_of(make.frame(np.zeros((2, 2)), index=True)) is None
+
+
+def test_pictures_of_a_clip_are_those_of_its_frames_each_once(viewer: Viewer) -> None:
+    saved: list[int] = []
+    playhead, clip = viewer.playhead, viewer.playhead.clip
+
+    def save(moment: Any) -> str:
+        saved.append(moment[1])
+        return "the disk is full" if moment[1] == 15 else ""
+
+    pictures = ClipPictures(playhead, save)
+    pictures.begin()
+    assert clip.said[1] == "warn"
+    clip.mark_in((KEY, 10))
+    clip.mark_out((KEY, 14))
+    pictures.begin()
+    pictures.step()
+    assert saved == []  # the picture is still under way
+    for index, shows in ((10, 10), (11, 13), (14, 14)):  # 11 and 12 were lost
+        viewer.answers(index, 1, 1, found=True, result=viewer.frame(shows))
+        pictures.step()
+    assert saved == [10, 13, 14]
+    assert not pictures
+    clip.mark_out((KEY, 16))
+    clip.mark_in((KEY, 15))
+    pictures.begin()
+    viewer.answers(15, 1, 1)
+    pictures.step()
+    assert clip.said == ("the disk is full", "bad")
+    pictures.begin()
+    playhead.live()
+    pictures.step()
+    assert clip.said[0].startswith("pictures: stopped")
+    assert not pictures
 
 
 def test_clip_marks(viewer: Viewer) -> None:

@@ -96,7 +96,9 @@ def border_of(pane: Any) -> str:
     return str(pane.grab().toImage().pixelColor(0, pane.height() // 2).name())
 
 
-def test_freeze_rewind_clip_and_live_again_while_frames_come(live: Microscope, tmp_path: Path) -> None:
+def test_freeze_rewind_clip_and_live_again_while_frames_come(
+    live: Microscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     window, sent = live.window, open_acquisition(TINY)
     bar, pane = window.timeline, window.frame.pane
     live.until(lambda: window.session.status.received > 60 and bar.badge.text == "LIVE")
@@ -133,6 +135,13 @@ def test_freeze_rewind_clip_and_live_again_while_frames_come(live: Microscope, t
     expected = [frame.tobytes() for frame in sent.frames(first % 256, 1)]
     assert list(map(bytes, kept.payloads(first, 1))) == expected
     kept.close()
+
+    monkeypatch.chdir(tmp_path)
+    bar.kind.setCurrentText("png")
+    QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    live.until(lambda: not bar.pictures)
+    drawn = [path.name for path in sorted(tmp_path.glob("livem_series_*/*.png"))]
+    assert drawn == [f"frame_{first:07d}.png", f"frame_{first + 1:07d}.png"]
 
     before = live.index
     live.press(Qt.Key.Key_L)

@@ -10,8 +10,9 @@ from .commands import Commands, Outcome, Question
 from .held import Moment
 from .numbers import count_text
 
-FORMATS = ("h5", "tif", "npy")
-"""Beside the recording, which a clip always is."""
+PICTURES = "png"
+FORMATS = ("h5", "tif", "npy", PICTURES)
+"""The session writes all but the last: pictures are drawn by the window."""
 ASK_S = 0.3
 
 
@@ -63,11 +64,15 @@ class ClipMarks:
             return
         begin, end = self.begin, self.end
         if begin is None or end is None or not self.frames:
-            self.said = ("mark where the clip begins ( [ ) and ends ( ] ) first", "warn")
+            self.ask_for_marks()
             return
         self.writing, self._wanted = True, (begin, end, kind)
         self.said = (f"asking for {count_text(self.frames)} frames", "plain")
         self._ask()
+
+    def ask_for_marks(self) -> None:
+        """Say that there are none yet."""
+        self.said = ("mark where the clip begins ( [ ) and ends ( ] ) first", "warn")
 
     def tick(self, now: float) -> None:
         """Ask how it goes."""

@@ -67,6 +67,11 @@ class Playhead:
         return self.moment if self._wanted is None else self._wanted[0]
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether a frame is on its way."""
+        return self._wanted is not None
+
+    @property
     def here(self) -> Moment | None:
         """The frame that is shown, live or not."""
         frame = self._session.live_frame

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QToolTip, QWidget
 
 from .. import theme
-from ..models.clip import FORMATS
+from ..models.clip import FORMATS, PICTURES
+from ..models.clip_pictures import ClipPictures
 from ..models.held import Moment
 from ..models.playhead import Playhead
 from ..models.session import Session
@@ -215,6 +217,8 @@ class TimelineBar(QFrame):
         self._look: Look = "none"
         self.badge, self.track = StateBadge(), TimelineTrack()
         self.track.sought.connect(self._seek)
+        self.pictures = ClipPictures(playhead, self._save_picture)
+        self._pane: ImagePane | None = None
         self.begin = theme.named(QLabel(), "reading")
         self.text = ElidedLabel()
         self.text.setMinimumWidth(260)
@@ -254,6 +258,8 @@ class TimelineBar(QFrame):
         self.begin.setText(timeline.begin)
         self._say(timeline)
         self.back.setVisible(self.playhead.state != "live")
+        self._pane = panes[0] if panes else None
+        self.pictures.step()
         for pane in panes:
             if pane.property("moment") != timeline.look:
                 theme.restyle(pane, "moment", timeline.look)
@@ -314,7 +320,31 @@ class TimelineBar(QFrame):
 
     def export(self) -> None:
         """Have the clip written."""
-        self.playhead.clip.export(self.kind.currentText())
+        kind = self.kind.currentText()
+        if kind != PICTURES:
+            self.playhead.clip.export(kind)
+        elif self._is_replay:
+            self.playhead.clip.said = (
+                "pictures are drawn of a running session; choose another format",
+                "warn",
+            )
+        else:
+            self.pictures.begin()
+
+    def _save_picture(self, moment: Moment) -> str:
+        """The first pane as it is, in a folder of the working directory."""
+        key, index = moment
+        folder = Path(f"livem_series_{key.number}_{key.epoch.hex()[:8]}").absolute()
+        path = folder / f"frame_{index:07d}.png"
+        if self._pane is None:
+            return "there is no picture"
+        self._pane.settle()
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as failure:
+            return f"{folder} cannot be made: {failure}"
+        done = self._pane.grab().save(str(path))
+        return "" if done else f"{path} cannot be written: check the free space and the rights"
 
     def _here(self) -> Moment | None:
         playback, newest = self._session.status.playback, self._session.newest
