@@ -374,7 +374,8 @@ class ViewerWindow(QMainWindow):
         state, status = self.feed.state, self.session.status
         notice = self._notice[0] if now < self._notice[1] else ""
         self.status.show_chips(
-            chips(state, status, self.pacing.shown, held=self.session.held is not None), notice or status.message
+            chips(state, status, self.pacing.shown, held=self.session.held is not None),
+            notice or status.message,
         )
         warnings = [*lost_warning(state), *status.alarms]
         self.banner.setText("\n".join(warnings))
