@@ -105,14 +105,18 @@ def taken(window: ViewerWindow) -> Layout:
 
 def put(window: ViewerWindow, layout: Layout) -> None:
     """Arrange a window so. Raises LayoutError where Qt cannot read it."""
-    mode = BY_NAME.get(layout.mode)
+    put_panels(window, layout)
+    window.restoreGeometry(QByteArray(layout.window))
+    bring_back(window)
+
+
+def put_panels(window: ViewerWindow, layout: Layout) -> None:
+    """Arrange what is in a window so. Raises LayoutError where Qt cannot read it."""
     window.docks.arrange(window.workspace.tree, ())
     window.rearrange()
     if layout.is_moved and not window.docks.restore(layout.docks):
         raise LayoutError("the layout is not used: it has no places that Qt can read")
-    window.restoreGeometry(QByteArray(layout.window))
-    bring_back(window)
-    window.workspace.take_up(mode, layout.is_moved, layout.asked)
+    window.workspace.take_up(BY_NAME.get(layout.mode), layout.is_moved, layout.asked)
 
 
 def screen_size() -> tuple[int, int]:

@@ -29,7 +29,11 @@ class ViewMenu:
         layouts = self.menu.addMenu("Layouts")
         layouts.aboutToShow.connect(lambda: window.layouts.fill(layouts))
         self.menu.addSeparator()
-        for action, words in (("full_screen", "Full screen"), ("keys", "All keys")):
+        for action, words in (
+            ("theme", "Dark or light"),
+            ("full_screen", "Full screen"),
+            ("keys", "All keys"),
+        ):
             self.menu.addAction(_labelled(words, action), window.actions_by_name[action])
         self.menu.aboutToShow.connect(self._look)
 

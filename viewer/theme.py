@@ -83,9 +83,14 @@ def use(name: str) -> None:
     _now = THEMES[name]
 
 
-def use_chosen() -> None:
-    """The theme that the environment names."""
-    use(os.environ.get(VARIABLE) or "dark")
+def use_chosen(kept: str = "") -> None:
+    """The theme that the environment names, else the one that the user chose before, else the dark one."""
+    use(os.environ.get(VARIABLE) or (kept if kept in THEMES else "dark"))
+
+
+def name_in_use() -> str:
+    """ "dark" or "light"."""
+    return next(name for name, each in THEMES.items() if each is _now)
 
 
 def __getattr__(name: str) -> str:

@@ -16,7 +16,7 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ..errors import SessionError
-from . import theme
+from . import appearance, theme
 from .colour import Transfer
 from .docks import Docks
 from .extensions import Guard, foreign_panels
@@ -31,6 +31,7 @@ from .models.modes import MODES, Mode, mode_for
 from .models.pacing import Pacing
 from .models.playhead import Playhead
 from .models.session import Session
+from .models.settings import Settings
 from .models.transport import parse_playback
 from .models.view_history import ViewHistory
 from .models.workspace import Workspace
@@ -67,7 +68,7 @@ class ViewerWindow(QMainWindow):
     clock
         Monotonic seconds.
     folder
-        Where layouts are kept and found again; None = nowhere.
+        Where layouts and the theme are kept and found again; None = nowhere.
     """
 
     closing = Signal()
@@ -90,19 +91,28 @@ class ViewerWindow(QMainWindow):
         self.history: ViewHistory[ViewState] = ViewHistory()
         self._clock = clock
         self._notice = ("", 0.0)
-        self._build()
-        self._bind_keys()
+        self.settings = Settings(folder)
+        if folder is not None:
+            theme.use_chosen(self.settings.get(appearance.THEME))
         self.layouts = Layouts(self, LayoutFiles(folder), self.say)
-        self.view_menu = ViewMenu(self)
+        self.setWindowTitle("livem")
+        self.resize(*SIZE)
+        self.set_up()
+        if self.settings.problem:
+            self.say(self.settings.problem)
         self.layouts.begin()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
 
+    def set_up(self) -> None:
+        """Make everything that is in the window, in the theme in use."""
+        self._build()
+        self._bind_keys()
+        self.view_menu = ViewMenu(self)
+
     def _build(self) -> None:
-        self.setWindowTitle("livem")
         self.setStyleSheet(theme.style())
-        self.resize(*SIZE)
         room = Room(self.session, self.commands, self._clock)
         built_in = BuiltIn(room)
         self.frame, self.images, self.curves = built_in.frame, built_in.images, built_in.curves
@@ -137,8 +147,8 @@ class ViewerWindow(QMainWindow):
         self._pages.addWidget(self.waiting)
         self._pages.addWidget(self.docks)
         self._pages.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        body = QWidget()
-        layout = QVBoxLayout(body)
+        self.body = QWidget()
+        layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.banner)
@@ -148,7 +158,7 @@ class ViewerWindow(QMainWindow):
         layout.addWidget(self.timeline)
         layout.addWidget(self.transport)
         layout.addWidget(self.status)
-        self.setCentralWidget(body)
+        self.setCentralWidget(self.body)
         self.sheet = KeySheet(self)
         # The window's own size stays the user's: panes that come and go must not push it about.
         if (own := self.layout()) is not None:
@@ -158,7 +168,7 @@ class ViewerWindow(QMainWindow):
         self.actions_by_name = self._actions()
         for key in (one for group in KEYS.values() for one in group):
             for sequence in (key.key, *key.more):
-                QShortcut(QKeySequence(sequence), self, self.actions_by_name[key.action])
+                QShortcut(QKeySequence(sequence), self.body, self.actions_by_name[key.action])
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         """What keys and menus do, by the names of `KEYS`."""
@@ -195,6 +205,7 @@ class ViewerWindow(QMainWindow):
             "live": timeline.live,
             "keep": self.record.keep_last,
             "keys": self.sheet.toggle,
+            "theme": lambda: appearance.use_theme(self, "light" if theme.name_in_use() == "dark" else "dark"),
             "mode_automatic": lambda: self.choose_mode(None),
             **{f"mode_{mode.name}": partial(self.choose_mode, mode) for mode in MODES},
             **{f"panel_{panel.name}": partial(self.toggle_panel, panel.name) for panel in self.panels},
@@ -215,7 +226,7 @@ class ViewerWindow(QMainWindow):
         self._take(begin)
         for pane in self.panes:
             pane.animate(begin)
-        self.history.note(self._view_state(), begin)
+        self.history.note(self.view_state(), begin)
         self.pacing.spent(self._clock() - begin)
         interval = int(self.pacing.interval * 1000)
         if interval != self._timer.interval():
@@ -255,12 +266,17 @@ class ViewerWindow(QMainWindow):
 
     def undo_view(self) -> None:
         """Take the last change of zoom, place or transfer back."""
-        for name, (part, transfer) in (self.history.back() or {}).items():
+        self.show_views(self.history.back() or {})
+
+    def show_views(self, views: ViewState) -> None:
+        """Zoom, place and transfer of pictures, as `view_state` gave them."""
+        for name, (part, transfer) in views.items():
             if (pane := self._named_panes().get(name)) is not None:
                 pane.view.show_part(part)
                 pane.set_transfer(transfer)
 
-    def _view_state(self) -> ViewState:
+    def view_state(self) -> ViewState:
+        """Zoom, place and transfer of every picture that is not a tool's."""
         return {name: (pane.view.part, pane.transfer) for name, pane in self._named_panes().items()}
 
     def _named_panes(self) -> dict[str, ImagePane]:

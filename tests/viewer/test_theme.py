@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 from livem.errors import UsageError
 from livem.viewer import qt, theme
@@ -56,3 +59,77 @@ def test_a_theme_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         qt.application(headless=True)
     with pytest.raises(AttributeError):
         _ = theme.GREENISH
+
+
+@pytest.fixture
+def run(qapp: Any, feed: Any, make: Any, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    """The window as the program starts it, with a folder for what the user chooses."""
+    from livem.viewer.snapshot import paint
+    from livem.viewer.window import ViewerWindow
+
+    qt.application(headless=True)
+    windows = []
+
+    def start() -> Any:
+        window = ViewerWindow(feed, folder=tmp_path)
+        windows.append(window)
+        window.resize(900, 600)
+        window.show()
+        feed.give(
+            make.frame(np.tile(np.arange(64, dtype=np.uint8), (64, 1))), make.scan("a.b", np.ones((9, 9)))
+        )
+        paint(window)
+        return window
+
+    yield start
+    for window in windows:
+        window.close()
+    qt.finish_deletions()
+    theme.use("dark")
+    assert qapp.topLevelWidgets() == []
+
+
+def ground(window: Any) -> str:
+    picture = window.grab().toImage()
+    return str(picture.pixelColor(3, picture.height() // 2).name())
+
+
+def test_the_theme_is_switched_in_the_window_and_remembered(
+    run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from livem.viewer.snapshot import paint
+
+    window = run()
+    assert ground(window) == theme.THEMES["dark"].window
+    window.frame.pane.view.box.scaleBy((0.5, 0.5))
+    window.frame.pane.view.box.sigRangeChangedManually.emit([True, True])
+    window.inspector.toggle_spectrum()
+    window.toggle_contrast_lock()
+    window.toggle_panel("images")
+    paint(window)
+    part = window.frame.pane.view.part
+    QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    qt.finish_deletions()
+    paint(window)
+    assert ground(window) == theme.THEMES["light"].window
+    assert window.frame.pane.grab().toImage().pixelColor(4, 40).name() == theme.THEMES["light"].panel
+    assert window.frame.pane.view.part == pytest.approx(part, rel=0.05)
+    assert window.frame.pane.contrast.locked
+    assert window.inspector.spectrum.isVisible()
+    assert not window.docks.dock("images").isVisible()
+    assert window.frame.pane.picture is not None
+    QTest.keyClick(window, Qt.Key.Key_G)
+    assert window.frame.pane.transfer == "sqrt"
+    theme.use("dark")
+    assert ground(run()) == theme.THEMES["light"].window
+    monkeypatch.setenv(theme.VARIABLE, "dark")
+    assert ground(run()) == theme.THEMES["dark"].window
+
+
+def test_a_theme_that_cannot_be_kept_is_used_all_the_same(run: Callable[[], Any], tmp_path: Path) -> None:
+    window = run()
+    (tmp_path / ".viewer.json.part").mkdir()
+    window.actions_by_name["theme"]()
+    window.tick()
+    assert theme.name_in_use() == "light"
+    assert "cannot be kept" in window.status.message.text()

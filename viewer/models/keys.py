@@ -39,6 +39,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("undo_view", "Ctrl+Z", "take the last change of zoom, place or tones back"),
         Key("lock_contrast", "A", "keep the contrast as it is, or let it follow"),
         Key("next_transfer", "G", "linear, square root, logarithm"),
+        Key("theme", "Ctrl+T", "dark or light"),
         Key("full_screen", "F11", "the whole screen"),
         Key("snapshot", "Ctrl+S", "keep a picture of this window"),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -126,6 +126,18 @@ class Inspector(QWidget):
             self._add(self.box)
         self.region.setVisible(self.box is not None)
         self._changed()
+
+    def put_away(self) -> tuple[str, ...]:
+        """Switch all tools off; which were on, for `take_out`."""
+        on = {"spectrum": not self.spectrum.isHidden(), "profile": bool(self.line), "region": bool(self.box)}
+        tools = tuple(name for name, is_on in on.items() if is_on)
+        self.take_out(tools)
+        return tools
+
+    def take_out(self, tools: Iterable[str]) -> None:
+        """Switch these tools over: "spectrum", "profile", "region"."""
+        for name in tools:
+            getattr(self, f"toggle_{name}")()
 
     def update_from(self, now: float) -> None:
         """Take the newest frame, five times a second."""
