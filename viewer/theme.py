@@ -136,7 +136,18 @@ QLabel#making {{ color: {MUTED}; }}
 QLabel#making[doubtful="true"] {{ color: {WARN}; font-weight: 600; }}
 QFrame#bar {{ background: {PANEL}; border-top: 1px solid {BORDER}; }}
 QFrame#bar QLabel {{ background: transparent; }}
+QFrame#alarms {{ background: {WARN}; }}
 QLabel#banner {{ color: #201503; background: {WARN}; font-weight: 600; padding: 6px 12px; }}
+QFrame#alarms QPushButton {{
+    background: transparent; color: #201503; border: 1px solid #201503; border-radius: 4px; padding: 2px 8px;
+}}
+QFrame#alarms QPushButton:hover {{ background: #ffffff; }}
+QFrame#pane QAbstractSpinBox, QFrame#pane QLineEdit, QFrame#pane QComboBox {{
+    background: {WINDOW}; border: 1px solid {BORDER}; border-radius: 4px; padding: 2px 6px;
+}}
+QFrame#pane QAbstractSpinBox:focus, QFrame#pane QLineEdit:focus, QFrame#pane QComboBox:focus,
+QFrame#pane QPushButton:focus {{ border-color: {IDLE}; }}
+QFrame#pane QAbstractSpinBox:disabled {{ color: {MUTED}; }}
 QLabel#waiting {{ color: {MUTED}; font-size: 13pt; }}
 QFrame#bar QWidget#track {{ background: transparent; }}
 QFrame#bar QComboBox {{

@@ -22,8 +22,7 @@ from .docks import Docks
 from .extensions import Guard, foreign_panels
 from .layouts import Layouts
 from .menus import ViewMenu
-from .models.chips import chips, lost_warning
-from .models.commands import Change, Commands, NoCommands, Outcome, Play
+from .models.commands import Ask, Change, Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.keys import KEYS
 from .models.layouts import LayoutFiles
@@ -34,8 +33,10 @@ from .models.session import Session
 from .models.settings import Settings
 from .models.transport import parse_playback
 from .models.view_history import ViewHistory
+from .models.watch import Watch
 from .models.workspace import Workspace
 from .panel import Panel, Room
+from .panels.alarm_banner import AlarmBanner
 from .panels.detector_menu import open_menu
 from .panels.image_pane import ImagePane
 from .panels.key_sheet import KeySheet
@@ -86,6 +87,7 @@ class ViewerWindow(QMainWindow):
         self.feed = feed
         self.commands = commands or NoCommands()
         self.session = Session()
+        self.watch = Watch(self.session)
         self.pacing = Pacing()
         self.linked = LinkedViews()
         self.history: ViewHistory[ViewState] = ViewHistory()
@@ -120,6 +122,7 @@ class ViewerWindow(QMainWindow):
         foreign, problems = foreign_panels(room, [panel.name for panel in built_in.panels])
         self.panels: tuple[Panel, ...] = (*built_in.panels, *foreign)
         self.guard = Guard(self._switch_off)
+        self.pipeline = built_in.pipeline
         self.workspace = Workspace({panel.name: panel.place for panel in self.panels})
         self.seen: frozenset[str] = frozenset()
         self._arranged: object = None
@@ -133,9 +136,7 @@ class ViewerWindow(QMainWindow):
         self.playhead = Playhead(self.session, self.commands, self._clock)
         self.timeline = TimelineBar(self.session, self.playhead, self.transport)
         self.status = StatusBar()
-        self.banner = theme.named(QLabel(), "banner")
-        self.banner.setWordWrap(True)
-        self.banner.hide()
+        self.banner = AlarmBanner(self.watch.alarms, self._clock)
         self.waiting = theme.named(QLabel(), "waiting")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
         for problem in problems:
@@ -204,6 +205,10 @@ class ViewerWindow(QMainWindow):
             "newer": browser.newer,
             "live": timeline.live,
             "keep": self.record.keep_last,
+            "turn_stage": self.pipeline.turn,
+            "adapt": lambda: self.say(self.session.pipeline.toggle_adaptation(self.commands)),
+            "zero_dose": self.watch.dose.reset,
+            "note_alarms": self.banner.note,
             "keys": self.sheet.toggle,
             "theme": lambda: appearance.use_theme(self, "light" if theme.name_in_use() == "dark" else "dark"),
             "mode_automatic": lambda: self.choose_mode(None),
@@ -327,9 +332,10 @@ class ViewerWindow(QMainWindow):
         for outcome in self.commands.outcomes():
             if self.playhead.answered(outcome):
                 continue
-            if outcome.error is not None:
+            if outcome.error is not None and not isinstance(outcome.change, Ask):
                 self._notice = (outcome.error, now + NOTICE_SECONDS)
             self._take_outcome(outcome)
+            self.session.pipeline.take(outcome)
             self.record.answered(outcome)
 
     def _take_outcome(self, outcome: Outcome) -> None:
@@ -371,6 +377,8 @@ class ViewerWindow(QMainWindow):
     def toggle_panel(self, name: str) -> None:
         """A panel that is not there, or no more."""
         self.workspace.ask(name, name not in self.seen)
+        if name == "pipeline" and name not in self.seen:
+            self.pipeline.setFocus()
 
     def _arrange(self) -> None:
         """Show the panels that have something to show, where the mode has them or the user put them."""
@@ -389,12 +397,8 @@ class ViewerWindow(QMainWindow):
     def _say(self, now: float) -> None:
         state, status = self.feed.state, self.session.status
         notice = self._notice[0] if now < self._notice[1] else ""
-        self.status.show_chips(
-            chips(state, status, self.pacing.shown, held=self.session.held is not None),
-            notice or status.message,
-        )
-        warnings = [*lost_warning(state), *status.alarms]
-        self.banner.setText("\n".join(warnings))
-        self.banner.setVisible(bool(warnings))
+        self.watch.see(state, self.pacing.shown, now)
+        self.status.show_chips(self.watch.chips(), notice or status.message)
+        self.banner.update_from()
         said = status.message if state.link == "live" else state.text
         self.waiting.setText(said or "Waiting for the first result")

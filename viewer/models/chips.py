@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .dose import DoseMeter
@@ -25,6 +25,8 @@ class Chip:
     text: str
     tone: Tone = "plain"
     tip: str = ""
+    short: tuple[str, str] | None = None
+    """Label and text for a narrow window, where they are others."""
 
 
 UNKNOWN_PACE = Pace()
@@ -113,7 +115,9 @@ def _work_chips(status: Status, shown: int, pace: Pace) -> Iterator[Chip]:
     of = f" / {count_text(status.announced)}" if status.announced else ""
     bandwidth = "" if status.bytes_per_second is None else f", {bytes_text(status.bytes_per_second)}/s"
     tip = f"Frames received of this series{bandwidth}"
-    yield Chip("in", "in", count_text(status.received) + of + _per_second(status.frames_per_second), tip=tip)
+    count = count_text(status.received) + of
+    text = count + _per_second(status.frames_per_second)
+    yield Chip("in", "in", text, tip=tip, short=("in", count))
     if status.analysed is not None:
         text = count_text(status.analysed) + _per_second(pace.analysed)
         yield Chip("analysed", "analysed", text, tip=_edges_tip(status))
@@ -151,7 +155,8 @@ def _series_chip(number: int, status: Status) -> Chip:
 
 def _trust_chips(status: Status) -> Iterator[Chip]:
     tip = "Frames that the detector sent and that never came"
-    yield _count_chip("lost", "lost at source", status.lost, tip)
+    lost = _count_chip("lost", "lost at source", status.lost, tip)
+    yield replace(lost, short=("lost", lost.text))
     yield _count_chip("dropped", "by us", status.dropped, _edges_tip(status))
     reasons = ", ".join(f"{reason}: {count_text(n)}" for reason, n in status.rejected.items())
     tip = reasons or "Frames that could not be used"

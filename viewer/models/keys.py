@@ -80,6 +80,13 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("panel_curves", "Alt+3", "curves"),
         Key("panel_tracks", "Alt+4", "particles"),
         Key("panel_tools", "Alt+5", "measurements"),
+        Key("panel_pipeline", "Alt+6", "pipeline", ("E",)),
+    ),
+    "Session": (
+        Key("turn_stage", "Ctrl+E", "the chosen stage off or on"),
+        Key("adapt", "U", "models go on learning, or no more"),
+        Key("zero_dose", "Z", "the dose meter begins at 0"),
+        Key("note_alarms", "N", "put the alarms away"),
     ),
     "Help": (Key("keys", "F1", "this sheet", ("?",)),),
 }

@@ -15,6 +15,8 @@ from .numbers import level_text
 from .stages import Stage
 
 ENABLED, ADAPT = "enabled", "adapt"
+FAR = 1e7
+"""A limit that only keeps nonsense out is not worth saying."""
 RETRY_S = 2.0
 """After a stage that did not answer."""
 
@@ -40,9 +42,11 @@ class Field:
 
     @property
     def limits(self) -> str:
-        """ "1 .. 60,000 ms"; "" of what has none."""
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+        """ "1 .. 60,000 ms", "from 0"; "" of what has none that anybody would reach."""
+        if abs(self.low) >= FAR:
             return ""
+        if self.high >= FAR:
+            return f"from {level_text(self.low)} {self.unit}".rstrip()
         return f"{level_text(self.low)} .. {level_text(self.high)} {self.unit}".rstrip()
 
     @property
@@ -74,6 +78,11 @@ class PipelineBook:
             if stage.state not in ("starting", "given up") and not is_known:
                 self._asked[stage.name] = stage.revision, now + RETRY_S
                 commands.ask(stage.name)
+
+    def forget(self) -> None:
+        """The session is gone: another one, or the same again, is asked anew."""
+        self._asked.clear()
+        self._wishes.clear()
 
     def stage(self, name: str) -> Stage | None:
         """The stage of this name."""

@@ -15,6 +15,7 @@ from .bright_field import BrightField, bright_field, is_pattern
 from .detectors import RAW, DetectorBook, detector_topic
 from .held import Held, Moment, Recent, hold
 from .layout import Calibration, calibration_in
+from .pipeline import PipelineBook
 from .status import Status, parse_status
 from .tracking import TrackingBook
 
@@ -62,6 +63,7 @@ class Session:
         self.recent = Recent()
         self.held: Held | None = None
         """A moment that is looked at in place of the newest results; these go on coming."""
+        self.pipeline = PipelineBook()
         self.archive = Archive()
         self.browser = Browser(self.archive, lambda: self._newest)
         self.raw = False

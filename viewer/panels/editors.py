@@ -136,7 +136,7 @@ class SwitchEditor(Editor):
     def __init__(self) -> None:
         super().__init__()
         self.box = QCheckBox()
-        self.box.clicked.connect(self.asked.emit)
+        self.box.clicked.connect(lambda on: self.asked.emit(on))
         self._hold(self.box)
 
     def show_field(self, field: Field) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from .. import theme
 from ..models.keys import KEYS
 
-COLUMNS = (("View", "Time"), ("Live frame", "Help"), ("Modes", "Panels"))
+COLUMNS = (("View", "Time"), ("Live frame", "Session", "Help"), ("Modes", "Panels"))
 
 
 class KeySheet(QFrame):

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QWi
 from .. import theme
 from ..models.pipeline import Field, value_text
 from .editors import Editor, editor_of
+from .key_keeper import KeyKeeper
 
 NARROWEST = 120
 
@@ -54,6 +55,7 @@ class ParameterForm(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._keys = KeyKeeper(self)
         self.rows: dict[str, Row] = {}
         self._built: tuple[object, ...] = ()
 
@@ -82,4 +84,5 @@ class ParameterForm(QScrollArea):
                 lambda _checked=False, row=row, name=field.name: self.asked.emit(name, row.file)
             )
         grid.setRowStretch(2 * len(fields), 1)
+        self._keys.keep_in(inside)
         self.setWidget(inside)

@@ -24,8 +24,9 @@ from .. import theme
 from ..models.chips import Tone
 from ..models.commands import Commands
 from ..models.numbers import count_text, ms_text
-from ..models.pipeline import PipelineBook
+from ..models.session import Session
 from ..models.stages import Stage, State
+from .key_keeper import KeyKeeper
 from .labels import ElidedLabel
 from .parameter_form import ParameterForm
 
@@ -33,7 +34,7 @@ PERIOD_S = 0.2
 """As often as the session tells its status."""
 HEADS = ("stage", "state", "ms (p50 / p95)", "frames", "not seen")
 WIDTHS = (120, 76, 110, 84, 76)
-MS = 2
+MS, THIN = 2, 2
 TONES: dict[State, Tone] = {
     "works": "good",
     "off": "muted",
@@ -47,26 +48,26 @@ SHARES = Qt.ItemDataRole.UserRole
 
 
 class TimeBar(QStyledItemDelegate):
-    """Behind the numbers a bar as long as the median, and a thin one up to the 95th percentile."""
+    """Below the numbers a bar as long as the median, and a thin one up to the 95th percentile."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        super().paint(painter, option, index)
         shares = index.data(SHARES)
         if shares is not None:
-            area, colour = option.rect.adjusted(2, 3, -2, -3), QColor(theme.IDLE)
+            area = option.rect.adjusted(2, 0, -8, 0)
             median, most = (round(area.width() * share) for share in shares)
-            colour.setAlpha(150)
-            painter.fillRect(QRect(area.left(), area.top(), median, area.height()), colour)
-            painter.fillRect(QRect(area.left(), area.bottom() - 2, most, 3), QColor(theme.WARN))
-        super().paint(painter, option, index)
+            line = QRect(area.left(), area.bottom() - THIN + 1, most, THIN)
+            painter.fillRect(line, QColor(theme.WARN))
+            painter.fillRect(line.adjusted(0, -THIN, median - most, 0), QColor(theme.curve_colour(0)))
 
 
 class PipelinePanel(QFrame):
     """Stages above, the form of the chosen one below."""
 
-    def __init__(self, book: PipelineBook, commands: Commands) -> None:
+    def __init__(self, session: Session, commands: Commands) -> None:
         super().__init__()
         self.setObjectName("pane")
-        self._book, self._commands = book, commands
+        self._session, self._book, self._commands = session, session.pipeline, commands
         self._next = 0.0
         self._drawn: tuple[object, ...] = ()
         self._chosen = ""
@@ -79,6 +80,8 @@ class PipelinePanel(QFrame):
         self.form.asked.connect(self._ask)
         self.fault = ElidedLabel(Qt.AlignmentFlag.AlignLeft)
         self._arrange()
+        self.setFocusProxy(self.tree)
+        KeyKeeper(self).keep_in(self.switch)
 
     def _arrange(self) -> None:
         tree = self.tree
@@ -127,8 +130,9 @@ class PipelinePanel(QFrame):
 
     def update_from(self, now: float) -> None:
         """Draw what is new, five times a second; what became of a change at once."""
+        self._book.see(self._session.status.stages, self._commands, now)
         state = (self._book.version, self._chosen)
-        if self.isHidden() or (now < self._next and state == self._drawn):
+        if not self.isVisible() or (now < self._next and state == self._drawn):
             return
         self._next = now + PERIOD_S
         self._show_stages(self._book.stages)

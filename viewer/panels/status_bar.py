@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 from PySide6.QtCore import Qt
@@ -15,6 +16,8 @@ from .labels import ElidedLabel
 
 HEIGHT = 38
 SPACING = 18
+SHORT_BELOW = 700
+"""px of width."""
 DISPENSABLE = ("device", "ring", "slowest", "latency", "shown", "analysed", "series", "dose")
 """What a narrow window leaves out first: a number is whole or not there, never cut. What is missing stays."""
 
@@ -26,6 +29,7 @@ class StatusBar(QFrame):
         super().__init__()
         self.setObjectName("bar")
         self.setFixedHeight(HEIGHT)
+        self._is_short = False
         self._labels: dict[str, QLabel] = {}
         self._shown: dict[str, Chip] = {}
         self.message = ElidedLabel()
@@ -61,7 +65,11 @@ class StatusBar(QFrame):
         return self._labels[name]
 
     def _make_room(self) -> None:
-        """Hide dispensable chips until the others fit."""
+        """Say it shortly, and hide dispensable chips until the others fit."""
+        if self._is_short != (self.width() < SHORT_BELOW):
+            self._is_short = not self._is_short
+            for chip in self._shown.values():
+                self._write(chip)
         margins = self._row.contentsMargins()
         widths = {name: self._labels[name].sizeHint().width() + SPACING for name in self._shown}
         excess = sum(widths.values()) - (self.width() - margins.left() - margins.right())
@@ -79,9 +87,15 @@ class StatusBar(QFrame):
             label.setText(chip.text)
             label.setStyleSheet(theme.pill_style(chip.tone))
         else:
-            label.setText(chip_html(chip))
+            self._write(chip)
         label.setToolTip(chip.tip)
         self._shown[chip.name] = chip
+
+    def _write(self, chip: Chip) -> None:
+        if chip.short is not None and self._is_short:
+            chip = replace(chip, label=chip.short[0], text=chip.short[1])
+        if chip.name != "state":
+            self._labels[chip.name].setText(chip_html(chip))
 
     def _add(self, name: str, place: int) -> QLabel:
         label = theme.named(QLabel(), f"chip-{name}")

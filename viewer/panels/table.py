@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..models.arrangement import Place
 from ..panel import Panel, Room
 from .curves import CurvesPanel
 from .frame import FramePanel
 from .inspector import Inspector
+from .pipeline import PipelinePanel
 from .scan_images import ScanImagesPanel
 from .tracking import TrackingPanel
 
@@ -20,6 +22,7 @@ class BuiltIn:
         self.curves = CurvesPanel(session)
         self.tracking = TrackingPanel(session)
         self.inspector = Inspector(session, self.frame.pane.view, room.commands)
+        self.pipeline = PipelinePanel(session, room.commands)
         frame, images, curves, tracking, tools = (
             self.frame,
             self.images,
@@ -61,5 +64,14 @@ class BuiltIn:
                 lambda: tools.is_on,
                 panes=lambda: (tools.spectrum,),
                 settle=tools.settle,
+            ),
+            Panel(
+                "pipeline",
+                "Pipeline",
+                self.pipeline,
+                self.pipeline.update_from,
+                lambda: False,
+                Place(width=6),
+                settle=self.pipeline.settle,
             ),
         )
