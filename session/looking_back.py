@@ -78,8 +78,8 @@ class LookingBack:
         return answer
 
     def _learn(self, name: str, said: Mapping[str, Any]) -> None:
-        if name in self._looks and isinstance(said.get("parameters"), Mapping):
-            self._looks[name] = said["parameters"]
+        if name in self._looks and isinstance(known := said.get("parameters"), Mapping):
+            self._looks[name] = {key: value for key, value in known.items() if key != "enabled"}
 
     def answer(self, request: Mapping[str, Any]) -> Reply | Deferred:
         """To one of ``requests``."""
