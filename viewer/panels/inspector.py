@@ -146,7 +146,7 @@ class Inspector(QWidget):
             return
         self._ask_for(frame)
         original = original_of(frame)
-        if original is not None and self.box is not None:
+        if original is not None and self.box is not None and self._session.held is None:
             self._trace.see(original, _region(self.box))
         if now < self._next and self._drawn is not None:
             return
@@ -191,15 +191,17 @@ class Inspector(QWidget):
         self.profile.title.setText(f"Profile   {length}   frame {count_text(original.index)}")
 
     def _draw_region(self, original: Original, now: float) -> None:
-        rows = self._trace.rows
-        if not len(rows):
+        assert self.box is not None
+        inside = _region(self.box).pixels(original)
+        if not len(inside):
             self.region.title.setText("Region   no pixel in it")
             return
+        rows = self._trace.rows
         self.region.show_values(rows[:, 0], rows[:, 1], "frame", "")
-        mean, scatter = (level_text(float(value)) for value in rows[-1, 1:])
-        self.region.title.setText(
-            f"Region   mean {mean} \N{PLUS-MINUS SIGN} {scatter} {original.unit}".rstrip()
-        )
+        mean, scatter = (level_text(float(value)) for value in (inside.mean(), inside.std()))
+        words = f"Region   mean {mean} \N{PLUS-MINUS SIGN} {scatter} {original.unit}".rstrip()
+        held = "" if self._session.held is None else f"   frame {count_text(original.index)}"
+        self.region.title.setText(words + held)
 
     def _ask_for(self, frame: Result) -> None:
         """Original pixels, where the preview gives smaller ones: once, and as before when no tool is on."""
