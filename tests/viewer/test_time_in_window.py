@@ -127,7 +127,7 @@ def test_freeze_rewind_clip_and_live_again_while_frames_come(
     live.press(Qt.Key.Key_Right)
     live.until(lambda: live.index == first + 1)
     live.press(Qt.Key.Key_BracketRight)
-    QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
     live.until(lambda: not window.playhead.clip.writing)
     assert window.playhead.clip.said[0].startswith("2 frames are in ")
     kept = open_recording(str(next(tmp_path.glob("*_clip.h5"))))
@@ -138,7 +138,7 @@ def test_freeze_rewind_clip_and_live_again_while_frames_come(
 
     monkeypatch.chdir(tmp_path)
     bar.kind.setCurrentText("png")
-    QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
     live.until(lambda: not bar.pictures)
     drawn = [path.name for path in sorted(tmp_path.glob("livem_series_*/*.png"))]
     assert drawn == [f"frame_{first:07d}.png", f"frame_{first + 1:07d}.png"]
@@ -188,7 +188,7 @@ def test_a_click_on_the_timeline_of_a_replay_seeks_there(qapp: Any, tmp_path: Pa
         scope.press(Qt.Key.Key_Right)
         scope.until(lambda: scope.index == at + 1 and window.session.status.playback.index == at + 2)
         scope.press(Qt.Key.Key_BracketRight)
-        QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+        QTest.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
         scope.until(lambda: not window.playhead.clip.writing)
         kept = open_recording(str(next(tmp_path.glob("*_clip.h5"))))
         np.testing.assert_array_equal(kept.frames(at, 2), sent.frames(at, 2))

@@ -64,7 +64,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("start", "Home", "the oldest frame in the buffer; the first of a replay"),
         Key("mark_in", "[", "a clip begins with this frame"),
         Key("mark_out", "]", "a clip ends with this frame"),
-        Key("clip", "Ctrl+E", "have the clip written"),
+        Key("clip", "Ctrl+K", "have the clip written"),
         Key("older", "PgUp", "an earlier series"),
         Key("newer", "PgDown", "a later series"),
         Key("live", "L", "live: the newest frame and series again"),

@@ -229,7 +229,7 @@ class TimelineBar(QFrame):
         self.kind.setToolTip("A clip is a recording (.h5); it can be another format too")
         self.kind.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.kind.addItems(list(FORMATS))
-        self.save = _button("Clip", "Have the frames between the marks written (Ctrl+E)", self.export)
+        self.save = _button("Clip", "Have the frames between the marks written (Ctrl+K)", self.export)
         self._arrange()
         self.hide()
 
