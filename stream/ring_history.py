@@ -19,11 +19,9 @@ from .ring_layout import (
     D_ARRIVAL,
     D_COUNT,
     D_FIRST,
-    D_FLAGS,
     D_KIND,
     D_SERIAL,
     D_STAMP,
-    F_LATE,
     H_HEAD,
     H_TAIL,
     K_FRAMES,
@@ -39,7 +37,7 @@ KNOTS = 512
 STRETCHES = 16
 """The newest series that are told."""
 
-Rows = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +53,7 @@ class Stretch:
     """How many are there; fewer than ``stop - first`` where some were lost on the way."""
     state: str
     """"open", "complete" or "incomplete"."""
-    knots: Rows
+    knots: Numbers
     """(n, 2) time.monotonic_ns() of the session's machine, frame number; both increase. Of every so many-th
     block, of the first and of the last one: when the block's first frame had come."""
 
@@ -78,42 +76,69 @@ def stretches(views: Views) -> tuple[Stretch, ...]:
 
     A number that is read while the writer is busy may be one block old.
     """
-    rows = _frame_rows(views)
-    by_key: dict[SeriesKey, list[Rows]] = {}
+    blocks = _blocks(views)
+    by_key: dict[SeriesKey, list[int]] = {}
     states: dict[SeriesKey, str] = {}
-    for serial in np.unique(rows[:, D_SERIAL])[-STRETCHES:].tolist():
+    for serial in blocks.serials[-STRETCHES:]:
         try:
             key = series_of(views, serial).key
         except RingError:
             continue  # more than 32 series ago
-        by_key.setdefault(key, []).append(rows[rows[:, D_SERIAL] == serial])
+        by_key.setdefault(key, []).append(serial)
         states[key] = state_of(views, serial)[0]
     knots = KNOTS // max(len(by_key), 1)
-    return tuple(_stretch(key, np.concatenate(parts), states[key], knots) for key, parts in by_key.items())
+    return tuple(_stretch(key, blocks.of(parts), states[key], knots) for key, parts in by_key.items())
 
 
-def _frame_rows(views: Views) -> Rows:
-    """(n, SLOT_WORDS) descriptors of the blocks of frames that can be read, in their order."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Blocks:
+    """Descriptors of blocks of frames that can be read, in their order; all (n,)."""
+
+    seq: Numbers
+    serial: Numbers
+    first: Numbers
+    count: Numbers
+    arrival: Numbers
+
+    @property
+    def serials(self) -> list[int]:
+        """Of their series, each once, increasing."""
+        found: list[int] = np.unique(self.serial).tolist()
+        return found
+
+    @property
+    def stop(self) -> Numbers:
+        """One more than the last frame of each."""
+        return self.first + self.count
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> _Blocks:
+        """Some of them."""
+        columns = (self.seq, self.serial, self.first, self.count, self.arrival)
+        return _Blocks(*(column[chosen] for column in columns))
+
+    def of(self, serials: list[int]) -> _Blocks:
+        """Those of a series."""
+        return self.where(np.isin(self.serial, serials))
+
+
+def _blocks(views: Views) -> _Blocks:
     head, tail = int(views.header[H_HEAD]), int(views.header[H_TAIL])
     numbers = np.arange(tail, head)
-    rows = views.slots[numbers % views.layout.slots].view(np.int64)
-    numbers_there = rows[:, D_STAMP] - 1
+    words, slots = views.slots.view(np.int64), numbers % views.layout.slots
+    seq, kind = words[:, D_STAMP][slots] - 1, words[:, D_KIND][slots]
+    found = _Blocks(seq, *(words[:, word][slots] for word in (D_SERIAL, D_FIRST, D_COUNT, D_ARRIVAL)))
     # The writer moves TAIL before it uses a slot again.
-    whole = (numbers_there == numbers) & (numbers >= int(views.header[H_TAIL]))
-    found: Rows = rows[whole & (rows[:, D_KIND] == K_FRAMES) & (rows[:, D_COUNT] > 0)]
-    return found
+    whole = (seq == numbers) & (numbers >= int(views.header[H_TAIL]))
+    return found.where(whole & (kind == K_FRAMES) & (found.count > 0))
 
 
-def _stretch(key: SeriesKey, rows: Rows, state: str, most: int) -> Stretch:
-    ends = rows[:, D_FIRST] + rows[:, D_COUNT]
-    in_order = rows[rows[:, D_FLAGS] & F_LATE == 0]
-    in_order = in_order if len(in_order) else rows
-    ahead = np.maximum.accumulate(in_order[:, D_FIRST])
-    in_order = in_order[np.concatenate([[True], np.diff(ahead) > 0])]
-    places = np.unique(np.linspace(0, len(in_order) - 1, min(most, len(in_order))).astype(int))
-    knots = in_order[places][:, [D_ARRIVAL, D_FIRST]]
-    count = int(rows[:, D_COUNT].sum())
-    return Stretch(key, int(rows[:, D_FIRST].min()), int(ends.max()), count, state, knots)
+def _stretch(key: SeriesKey, blocks: _Blocks, state: str, most: int) -> Stretch:
+    ahead = np.maximum.accumulate(blocks.first)
+    (places,) = np.nonzero(np.concatenate([[True], np.diff(ahead) > 0]))
+    places = places[np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(int))]
+    knots = np.stack([blocks.arrival[places], blocks.first[places]], axis=1)
+    first, stop, frames = (int(n) for n in (blocks.first.min(), blocks.stop.max(), blocks.count.sum()))
+    return Stretch(key, first, stop, frames, state, knots)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,21 +176,20 @@ class RingHistory:
         """The frame of this number; where it is not there the nearest one before (``toward`` < 0) or behind
         it (> 0), or None."""
         for _ in range(2):  # the writer may take the block between a look at the table and one at the block
-            rows = self._rows_of(key)
-            row, wanted = _row_of(rows, index, toward)
-            if row is None:
+            seq, wanted = _place_of(self._blocks_of(key), index, toward)
+            if seq is None:
                 return None
-            if (block := self._block(int(row[D_STAMP]) - 1)) is not None:
+            if (block := self._block(seq)) is not None:
                 return Found(block, wanted - block.first)
         return None
 
     def blocks(self, key: SeriesKey, first: int, stop: int) -> Iterator[Block]:
         """Blocks with frames ``first`` to ``stop - 1``, in the order of their numbers; those that the writer
         takes before their turn are left out. To be used, then asked of: `is_whole`."""
-        rows = self._rows_of(key)
-        rows = rows[(rows[:, D_FIRST] < stop) & (rows[:, D_FIRST] + rows[:, D_COUNT] > first)]
-        for row in rows[np.argsort(rows[:, D_FIRST], kind="stable")]:
-            if (block := self._block(int(row[D_STAMP]) - 1)) is not None:
+        blocks = self._blocks_of(key)
+        blocks = blocks.where((blocks.first < stop) & (blocks.stop > first))
+        for seq in blocks.seq[np.argsort(blocks.first, kind="stable")].tolist():
+            if (block := self._block(seq)) is not None:
                 yield block
 
     def is_whole(self, block: Block) -> bool:
@@ -178,7 +202,7 @@ class RingHistory:
 
     def series(self, key: SeriesKey) -> Series | None:
         """What its sender announced; None where nothing of it is there."""
-        serials = np.unique(_frame_rows(self._views)[:, D_SERIAL])[::-1].tolist()
+        serials = reversed(_blocks(self._views).serials)
         return next((self._series_of(serial) for serial in serials if self._is(key, serial)), None)
 
     def close(self) -> None:
@@ -186,10 +210,9 @@ class RingHistory:
         del self._views
         self._segment.close()
 
-    def _rows_of(self, key: SeriesKey) -> Rows:
-        rows = _frame_rows(self._views)
-        serials = [s for s in np.unique(rows[:, D_SERIAL]).tolist() if self._is(key, s)]
-        return rows[np.isin(rows[:, D_SERIAL], serials)]
+    def _blocks_of(self, key: SeriesKey) -> _Blocks:
+        blocks = _blocks(self._views)
+        return blocks.of([serial for serial in blocks.serials if self._is(key, serial)])
 
     def _is(self, key: SeriesKey, serial: int) -> bool:
         series = self._series_of(serial)
@@ -215,20 +238,19 @@ class RingHistory:
         return None if series is None else block_of(self._views, seq, slot, series)
 
 
-def _row_of(rows: Rows, index: int, toward: int) -> tuple[Rows | None, int]:
-    """The descriptor of the block with a frame, and the number of that frame."""
-    firsts, stops = rows[:, D_FIRST], rows[:, D_FIRST] + rows[:, D_COUNT]
-    (there,) = np.nonzero((firsts <= index) & (index < stops))
+def _place_of(blocks: _Blocks, index: int, toward: int) -> tuple[int | None, int]:
+    """Number of the block with a frame, and the number of that frame."""
+    (there,) = np.nonzero((blocks.first <= index) & (index < blocks.stop))
     if len(there):
-        return rows[there[-1]], index
-    (before,) = np.nonzero(stops <= index)
-    (behind,) = np.nonzero(firsts > index)
+        return int(blocks.seq[there[-1]]), index
+    (before,) = np.nonzero(blocks.stop <= index)
+    (behind,) = np.nonzero(blocks.first > index)
     if toward < 0 and len(before):
-        nearest = before[np.argmax(stops[before])]
-        return rows[nearest], int(stops[nearest]) - 1
+        nearest = before[np.argmax(blocks.stop[before])]
+        return int(blocks.seq[nearest]), int(blocks.stop[nearest]) - 1
     if toward > 0 and len(behind):
-        nearest = behind[np.argmin(firsts[behind])]
-        return rows[nearest], int(firsts[nearest])
+        nearest = behind[np.argmin(blocks.first[behind])]
+        return int(blocks.seq[nearest]), int(blocks.first[nearest])
     return None, index
 
 

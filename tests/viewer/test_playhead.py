@@ -13,6 +13,7 @@ from livem.stream.results import Result
 from livem.stream.series import SeriesKey
 from livem.viewer.models.clip_pictures import ClipPictures
 from livem.viewer.models.commands import Outcome, Question
+from livem.viewer.models.happenings import Happening
 from livem.viewer.models.held import Recent, moment_of
 from livem.viewer.models.past_frames import parse_past
 from livem.viewer.models.playhead import Playhead
@@ -292,6 +293,16 @@ def test_ticks_say_what_happened_and_when(viewer: Viewer) -> None:
     ticks = live_timeline(viewer.session, viewer.playhead, False).ticks
     assert [(tick.share, tick.kind) for tick in ticks] == [(0.0, "series"), (pytest.approx(0.4), "missing")]
     assert ticks[1].text == f"5 frames lost   {ago_text(6.0)}"
+
+
+def test_what_happened_to_particles_stands_where_its_frame_came(viewer: Viewer) -> None:
+    happenings = viewer.session.live_tracking.happenings
+    happenings.see(Happening(frame, "nucleation", 1.0, 2.0, (7,)) for frame in (5, 25, 400))
+    viewer.says(history(stretch(first=10)))
+    (tick,) = live_timeline(viewer.session, viewer.playhead, False).ticks
+    assert tick.kind == "nucleation"
+    assert tick.share == pytest.approx(1.5 / 10.0)
+    assert tick.text == f"nucleation   7   frame 25   {ago_text(8.5)}"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ session, one under way at a time; what is shown stays until the answer is here. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from ...stream.results import Result
@@ -14,12 +14,13 @@ from .clip import ClipMarks
 from .commands import Commands, Outcome, Question
 from .held import Moment, moment_of
 from .numbers import count_text
-from .past_frames import PastFrames, parse_past
+from .past_frames import Mark, PastFrames, parse_past
 from .session import Session
 
 State = Literal["live", "frozen", "rewind"]
 ASK_S = 0.5
 """Between two questions what there is: 5 to 40 kB each."""
+MOST_HAPPENINGS = 200
 NEAR_S = 0.5
 """So much earlier than the frame that is shown the one may be that freezing takes, for its estimates."""
 AGAIN_S = 0.2
@@ -47,6 +48,8 @@ class Playhead:
         self.notice = ""
         """Why the frame that was asked for is not shown."""
         self.clip = ClipMarks(commands)
+        self.happened: tuple[Mark, ...] = ()
+        """What a tracker saw happen in the newest series, as far as the session has it."""
         self._heard_at = 0.0
         self._asked_at = self._again_at = -1e9
         self._under_way = False
@@ -199,6 +202,15 @@ class Playhead:
     def _take_past(self, past: PastFrames | None) -> None:
         if past is not None:
             self.past, self._heard_at = past, self._clock()
+            self.happened = tuple(self._happened(past))
+
+    def _happened(self, past: PastFrames) -> Iterator[Mark]:
+        stretch = past.of(self._session.newest)
+        if stretch is None:
+            return
+        for one in self._session.live_tracking.happenings.newest_first[:MOST_HAPPENINGS]:
+            if stretch.first <= one.frame < stretch.stop:
+                yield Mark(stretch.time_of(one.frame), one.kind, f"{one.kind}   {one.who}   {one.when}")
 
     def _begin(self) -> None:
         """Have the session's process for old frames begin, so that it is there when one is asked for."""

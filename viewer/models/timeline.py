@@ -19,7 +19,6 @@ from .transport import Playback, time_text
 
 Look = Literal["none", "live", "frozen", "rewind", "replay", "paused"]
 """How the state is drawn, beside its word."""
-MOST_HAPPENINGS = 200
 SHORTEST_S = 1.0
 
 
@@ -153,7 +152,7 @@ def live_timeline(session: Session, playhead: Playhead, is_lost: bool) -> Timeli
         ago_text(seconds),
         0.0 if head is None else head,
         bands,
-        tuple(_ticks(session, past, span)),
+        tuple(_ticks(playhead, past, span)),
         (share(playhead.clip.begin), share(playhead.clip.end)),
     )
 
@@ -191,17 +190,10 @@ def _notice(playhead: Playhead, is_lost: bool) -> str:
     return playhead.notice
 
 
-def _ticks(session: Session, past: PastFrames, span: Span) -> Iterator[Tick]:
-    for mark in past.marks:
+def _ticks(playhead: Playhead, past: PastFrames, span: Span) -> Iterator[Tick]:
+    for mark in (*past.marks, *playhead.happened):
         share = span.share(mark.t_ns)
         if mark.kind == "series" and -0.1 < share < 0:
             share = 0.0
         if 0 <= share <= 1:
             yield Tick(share, mark.kind, f"{mark.text}   {ago_text((span.now_ns - mark.t_ns) / 1e9)}")
-    stretch = past.of(session.newest)
-    if stretch is None:
-        return
-    for one in session.live_tracking.happenings.newest_first[:MOST_HAPPENINGS]:
-        if stretch.first <= one.frame < stretch.stop:
-            words = f"{one.kind}   {one.who}   {one.when}"
-            yield Tick(span.share(stretch.time_of(one.frame)), one.kind, words)
