@@ -191,7 +191,7 @@ def test_what_another_viewer_changes_appears(
 
 
 def test_keys_reach_everything_and_typing_starts_no_shortcut(window: Any, opened: Any, commands: Any) -> None:
-    QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ShiftModifier)
     assert commands.asked.pop() == Change("quiet", "enabled", False)
     box = editor(opened, "enabled").box
     box.setFocus()

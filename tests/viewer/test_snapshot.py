@@ -105,6 +105,22 @@ def test_a_process_without_a_display_makes_a_snapshot(tmp_path: Path) -> None:
     assert (brightness(QImage(str(path)), 0.1, 0.9) > 200).mean() > 0.02
 
 
+def test_at_twice_the_pixels_the_window_is_the_same_and_finer(tmp_path: Path) -> None:
+    paths = {factor: tmp_path / f"{factor}.png" for factor in ("1", "2")}
+    for factor, path in paths.items():
+        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": factor}
+        arguments = [sys.executable, "-c", ALONE, str(path)]
+        subprocess.run(arguments, env=environment, check=True, capture_output=True, timeout=60)
+    plain, fine = (QImage(str(path)) for path in paths.values())
+    assert (fine.width(), fine.height()) == (2 * plain.width(), 2 * plain.height())
+    smooth = Qt.TransformationMode.SmoothTransformation
+    halved = fine.scaled(plain.size(), mode=smooth)
+    apart = np.abs(brightness(halved, 0, 1).astype(int) - brightness(plain, 0, 1))
+    assert apart.mean() < 8
+    rows = brightness(fine, 0, 1)[: 2 * 40 : 2], brightness(fine, 0, 1)[1 : 2 * 40 : 2]
+    assert (rows[0] != rows[1]).any()  # drawn finer, not stretched
+
+
 def test_a_window_that_closes_while_it_is_painted_leaves_no_picture(qapp: Any, tmp_path: Path) -> None:
     """A close that waits in the event queue is taken by the first pass of painting."""
     from livem.viewer.window import ViewerWindow

@@ -106,6 +106,7 @@ def test_the_theme_is_switched_in_the_window_and_remembered(
     window.inspector.toggle_spectrum()
     window.toggle_contrast_lock()
     window.toggle_panel("images")
+    playhead = window.playhead
     paint(window)
     part = window.frame.pane.view.part
     QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
@@ -115,6 +116,7 @@ def test_the_theme_is_switched_in_the_window_and_remembered(
     assert window.frame.pane.grab().toImage().pixelColor(4, 40).name() == theme.THEMES["light"].panel
     assert window.frame.pane.view.part == pytest.approx(part, rel=0.05)
     assert window.frame.pane.contrast.locked
+    assert window.timeline.playhead is playhead
     assert window.inspector.spectrum.isVisible()
     assert not window.docks.dock("images").isVisible()
     assert window.frame.pane.picture is not None

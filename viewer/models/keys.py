@@ -83,7 +83,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("panel_pipeline", "Alt+6", "pipeline", ("E",)),
     ),
     "Session": (
-        Key("turn_stage", "Ctrl+E", "the chosen stage off or on"),
+        Key("turn_stage", "Shift+E", "the chosen stage off or on"),
         Key("adapt", "U", "models go on learning, or no more"),
         Key("zero_dose", "Z", "the dose meter begins at 0"),
         Key("note_alarms", "N", "put the alarms away"),

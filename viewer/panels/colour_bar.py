@@ -101,7 +101,8 @@ class ColourBar(QWidget):
         painter.drawImage(area, self._strip)
         painter.setPen(QColor(theme.MUTED))
         painter.drawRect(area.adjusted(-1.0, -1.0, 0.0, 0.0))
-        for height in TICKS:
+        crowded = area.height() < len(TICKS) * line
+        for height in (TICKS[0], TICKS[-1]) if crowded else TICKS:
             y = area.bottom() - height * area.height()
             painter.drawLine(int(area.right()), int(y), int(area.right()) + 3, int(y))
             text = level_text(value_at(height, self._levels, self._transfer))

@@ -73,7 +73,7 @@ class PipelinePanel(QFrame):
         self._chosen = ""
         self.title = theme.named(QLabel("Pipeline"), "title")
         self.switch = QPushButton("switch off")
-        self.switch.setToolTip("Let the chosen stage rest: its frames are counted as switched_off (Ctrl+E)")
+        self.switch.setToolTip("Let the chosen stage rest: its frames are counted as switched_off (Shift+E)")
         self.switch.clicked.connect(self.turn)
         self.tree = QTreeWidget()
         self.form = ParameterForm()
