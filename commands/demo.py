@@ -128,14 +128,14 @@ def _run(demo: Demo, window: bool, duration: float | None, progress: Progress) -
 
 def _pipeline(demo: Demo) -> Pipeline:
     """What a session without a file computes, and estimates beside the truth: of a sparse scan its picture,
-    of a movie its frames without their noise, and its particles."""
+    of a movie its frames without their noise, and its particles, followed."""
     from ..pipeline import ConsumerConfig, Pipeline
 
     more: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "sparse": {"inpaint": {"truth": str(demo.truth / "haadf.npy"), "memory": "auto"}},
         "insitu": {
             "denoise": {"truth": str(demo.truth / "movie.npy"), "budget_ms": DEMO_BUDGET_MS},
-            "track": {},
+            "track": {"truth": str(demo.truth / "particles.csv")},
         },
     }
     added = more.get(demo.name, {}).items()
@@ -155,9 +155,34 @@ def _tell(demo: Demo, outcome: Outcome) -> None:
 
     click.echo(f"--- {demo.name} ---")
     report(outcome, as_json=False)
+    for score in _scores(outcome):
+        click.echo(f"  {score_line(score)}")
     if pictures := demo.pictures():
         click.echo(f"  pictures: {', '.join(pictures)}")
     click.echo(f"  ground truth: {demo.truth}")
+
+
+def _scores(outcome: Outcome) -> list[dict[str, float]]:
+    """How near the tracks of each series are to the truth; nothing where none are followed."""
+    import csv
+
+    paths = [series["results"].get("track.score") for series in outcome.summary["series"]]
+    scores = []
+    for path in filter(None, paths):
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(line for line in file if not line.startswith("#"))
+        scores.append({name: float(value) for name, value in row.items()})
+    return scores
+
+
+def score_line(score: Mapping[str, float]) -> str:
+    """A comparison with the truth in words."""
+    return (
+        f"beside the truth of {score['frames']:.0f} frames, without the rim of the field: "
+        f"{score['matched']:.0f} of {score['particles']:.0f} particles followed, {score['false']:.0f} false, "
+        f"{score['switches']:.0f} mixed up (F1 {score['f1']:.3f}, MOTA {score['mota']:.3f}), "
+        f"{score['error']:.2f} px off"
+    )
 
 
 def _as_json(done: list[tuple[Demo, Outcome]]) -> dict[str, Any]:
@@ -169,6 +194,7 @@ def _as_json(done: list[tuple[Demo, Outcome]]) -> dict[str, Any]:
             "source": demo.url,
             "pictures": demo.pictures(),
             "truth": str(demo.truth),
+            "scores": _scores(outcome),
             "unascribed": outcome.summary["unascribed"],
             "ended": outcome.summary["ended"],
             "alarms": outcome.summary["alarms"],

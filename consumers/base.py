@@ -248,6 +248,11 @@ class Consumer(ABC, Generic[PartialT]):
         """Topics of other consumers ("vd.haadf") whose results this one takes by ``feed``; as constructed."""
         return ()
 
+    @property
+    def follows(self) -> bool:
+        """Whether every result of the inputs counts, and not the last one alone: offline they all come."""
+        return False
+
     def feed(self, result: Result) -> None:
         """Take a newer result of one of the ``inputs``, of the open series; its arrays are not to be kept.
 

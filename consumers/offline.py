@@ -15,11 +15,14 @@ from ..errors import LivemError
 from ..stream.files.acquisition import Acquisition
 from ..stream.results import Result
 from ..stream.series import Block, Series
-from ..stream.sources.replay.frame_reader import Damage
+from ..stream.sources.replay.frame_reader import READ_BYTES, Damage
 from .base import Consumer, Output
 from .hardware import Hardware
 from .pool import Pool
 from .recorded import blocks_of
+
+ONE_FRAME = 1
+"""Bytes of a reading where some consumer follows another: less than a frame is one."""
 
 
 @dataclass(slots=True)
@@ -63,13 +66,15 @@ class _Run:
         self.alarms += [self.hardware.alarm] if self.hardware.alarm else []
         self.again = 0
         """Frames before this one have to be seen once more: the consumer changed itself meanwhile."""
+        self.shown: Sequence[Output] = ()
+        """What there was to show after the last block."""
 
     def take(self, block: Block) -> None:
         part = self._analysis.run(block)
         merged = 0
         for indices, partial in part.pieces:
             try:
-                self.consumer.merge(partial)
+                self.shown = self.consumer.merge(partial)
             except Exception as error:  # noqa: BLE001 - as live: a consumer's error is counted, never fatal
                 part.errors.append(error)
                 part.failed += len(indices)
@@ -85,6 +90,14 @@ class _Run:
         if self._analysis.alarm:
             self.alarms.append(self._analysis.alarm)
             self._analysis.alarm = ""
+
+    def feed(self, result: Result) -> None:
+        """A result of one of the inputs."""
+        try:
+            self.consumer.feed(result)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.tally.dropped["consumer_error"] += 1
+            self.tally.first_error = self.tally.first_error or f"{type(error).__name__}: {error}"
 
     def see_again(self, acquisition: Acquisition) -> None:
         """The frames that were forgotten; they were counted when they were seen first."""
@@ -145,13 +158,16 @@ def process(
         for name, (consumer, every) in consumers.items()
     }
     frames = damaged = top = 0
-    for block in blocks_of(acquisition, series, count):
+    is_followed = any(run.consumer.follows for run in runs.values())
+    for block in blocks_of(acquisition, series, count, ONE_FRAME if is_followed else READ_BYTES):
         if isinstance(block, Damage):
             damaged += block.count
             continue
         frames, top = frames + block.count, block.first + block.count
         for run in runs.values():
             run.take(block)
+        if is_followed:
+            _hand_on(runs, series, top)
         progress(top, count)
     for run in runs.values():
         run.end(top)
@@ -175,26 +191,42 @@ def _results(runs: Mapping[str, _Run], series: Series, top: int) -> dict[str, Re
     for run in runs.values():
         for topic in run.consumer.inputs:
             if topic in results:
-                run.consumer.feed(results[topic])
+                run.feed(results[topic])
             else:
                 run.alarms.append(f"{run.consumer.name} takes {topic}, and there is no such result")
         results |= {result.topic: result for result in _last_word(run, series, top)}
     return results
 
 
+def _hand_on(runs: Mapping[str, _Run], series: Series, top: int) -> None:
+    """What the last frame has made of the inputs of those that follow them."""
+    shown: dict[str, Result] = {}
+    for run in runs.values():
+        if run.consumer.follows:
+            for topic in run.consumer.inputs:
+                if topic in shown:
+                    run.feed(shown[topic])
+        results = (_result(run, output, series, top, final=False) for output in run.shown)
+        shown |= {result.topic: result for result in results}
+
+
 def _last_word(run: _Run, series: Series, top: int) -> Iterator[Result]:
     for output in run.outputs():
-        yield Result(
-            topic=f"{run.consumer.name}.{output.name}",
-            kind=output.kind,
-            series=series.key,
-            frames=(0, top),
-            t_ns=time.monotonic_ns(),
-            arrays=output.arrays,
-            units=output.units,
-            attrs=output.attrs,
-            final=True,
-        )
+        yield _result(run, output, series, top, final=True)
+
+
+def _result(run: _Run, output: Output, series: Series, top: int, *, final: bool) -> Result:
+    return Result(
+        topic=f"{run.consumer.name}.{output.name}",
+        kind=output.kind,
+        series=series.key,
+        frames=(0, top),
+        t_ns=time.monotonic_ns(),
+        arrays=output.arrays,
+        units=output.units,
+        attrs=output.attrs,
+        final=final,
+    )
 
 
 def _raised(run: _Run) -> Iterator[str]:

@@ -6,29 +6,33 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
-from ..kernels.tracking.detect import Detector
-from ..kernels.tracking.diffusion import LAGS
+from ..kernels.tracking.conditions import Condition
 from ..kernels.tracking.growth import mean_rate
 from ..kernels.tracking.guess import first_guess
 from ..kernels.tracking.link import Linker, LinkOptions, TrackUpdate
 from ..kernels.tracking.options import DetectorOptions, Polarity
-from ..kernels.tracking.statistics import BINS, COLUMNS, Statistics
+from ..kernels.tracking.statistics import Statistics
 from ..kernels.tracking.table import Detections
 from ..kernels.tracking.tracks import EVENT, Rows, Trouble
+from ..stream.results import Result
 from ..stream.series import Series
-from .base import Consumer, Frames, Output
+from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .option_values import AUTO
 from .parameters import parameters_of
+from .sights import FINE, Drawn, Finder, Sights, finder_for, input_topic, look_at, saturation_of, values_of
 from .track_options import OF_DETECTION, OF_LINKS, OPTIONS, TrackOptions
-from .trajectories import KEPT, Kept, Scale, events_table, table_of
+from .track_outputs import FIGURES_HZ, outputs_of
+from .track_truth import TruthScore, truth_path
+from .trajectories import KEPT, TRACK_UNITS, Kept, Scale, table_of
 
 LEAST_SIDE = 16
 """px; smaller frames hold no particle and its surroundings."""
@@ -40,27 +44,20 @@ UNTOLD = DetectorOptions(radius=4.0, spread=0.4, polarity="dark")
 """What is looked for where the first frames do not tell."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sights:
-    """Frames of a block: what was found in each, or they themselves while nobody knows what to look for."""
-
-    indices: npt.NDArray[np.int64]
-    found: tuple[Detections, ...] | None
-    frames: npt.NDArray[Any] | None
-    """(n, h, w), copied."""
-
-
 @dataclass(slots=True, eq=False)
 class _Now:
     """The open series."""
 
     series: Series
     mask: PixelMask
+    saturation: float
     scale: Scale
     linker: Linker
     statistics: Statistics
     trajectories: Kept
-    detector: Detector | None = None
+    score: TruthScore | None
+    """Beside the truth of a simulation."""
+    detector: Finder | None = None
     guess: DetectorOptions | None = None
     """What the first frames told; None: nothing, or they were not asked."""
     is_unsure: bool = False
@@ -76,6 +73,12 @@ class _Now:
     update: TrackUpdate | None = None
     events: Kept = field(default_factory=lambda: Kept(EVENT, EVENTS))
     trouble: Trouble = field(default_factory=lambda: Trouble(0))
+    condition: Condition = FINE
+
+    def refuse(self) -> None:
+        """A frame that came late, or twice."""
+        self.refused += 1
+        self.trouble |= Trouble.OUT_OF_ORDER
 
 
 class Track(Consumer[Sights | None]):
@@ -84,14 +87,17 @@ class Track(Consumer[Sights | None]):
     Parameters
     ----------
     name : the consumer's name.
-    radius, spread, polarity, false_alarms, weak_alarms, search_range, gap, needed, within, hz, rows,
-        files : see `TrackOptions`.
+    input : topic ("model.heat_map") of another consumer that draws particles, a bump or a region each; none:
+        frames, in which they are looked for.
+    detector, radius, spread, polarity, false_alarms, weak_alarms, threshold, search_range, gap, needed,
+        within, hz, rows, files : see `TrackOptions`.
     pixel_mask, dead_pixels : pixels that are not to be used, as of the preview.
+    truth : a .csv of particles (frame, particle, y, x) to compare with, for simulations.
 
     Notes
     -----
     Every output says how many frames were followed and what trouble there was. The same frames give the same
-    tracks live, replayed and offline, to the bit.
+    tracks live, replayed and offline, to the bit. An input's pictures that were skipped are time that passed.
     """
 
     type_name: ClassVar[str] = "track"
@@ -102,11 +108,14 @@ class Track(Consumer[Sights | None]):
     def __init__(
         self,
         name: str,
+        input: str | Sequence[str] = (),
+        detector: str = "spheres",
         radius: float | str = AUTO,
         spread: float | str = AUTO,
         polarity: str = AUTO,
         false_alarms: float = 1.0,
         weak_alarms: float = 20.0,
+        threshold: float = 0.5,
         search_range: float | str = AUTO,
         gap: int = 4,
         needed: int = 3,
@@ -116,15 +125,20 @@ class Track(Consumer[Sights | None]):
         files: Sequence[str] = (),
         pixel_mask: bool = True,
         dead_pixels: Any = None,
+        truth: str = "",
     ) -> None:
         super().__init__(name)
         self._where = f"consumer {name!r} (track)"
+        self._input = input_topic(self._where, input)
+        self.works = bool(self._input)
         values = {
+            "detector": detector,
             "radius": radius,
             "spread": spread,
             "polarity": polarity,
             "false_alarms": false_alarms,
             "weak_alarms": weak_alarms,
+            "threshold": threshold,
             "search_range": search_range,
             "gap": gap,
             "needed": needed,
@@ -135,7 +149,18 @@ class Track(Consumer[Sights | None]):
         }
         self._options = TrackOptions.parse(self._where, values)
         self._masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
+        self._truth = truth_path(self._where, truth)
         self._open: _Now | None = None
+        self._is_new = False
+        """Whether nobody has seen what came of an input."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return (self._input,) if self._input else ()
+
+    @property
+    def follows(self) -> bool:
+        return bool(self._input)
 
     def open(self, series: Series) -> None:
         h, w = series.shape
@@ -149,32 +174,61 @@ class Track(Consumer[Sights | None]):
         now = _Now(
             series,
             self._masking.of(series),
+            saturation_of(series),
             Scale.of(series.meta),
             linker,
             Statistics(series.shape),
             trajectories,
+            None if self._truth is None else TruthScore(self._where, self._truth, series.shape),
         )
-        self._open = now
-        if not self._is_guessed:
+        self._open, self._is_new = now, False
+        if not (self._input or self._is_guessed):
             self._look(now)
 
     def process(self, frames: Frames) -> Sights | None:
-        if not len(frames):
+        if self._input or not len(frames):
             return None
         now = self._opened()
-        detector, live = now.detector, now.mask.live
+        detector = now.detector
         if detector is None:
             return Sights(frames.indices.copy(), None, frames.data.copy())
-        found = tuple(detector.detect(_values(frame, live)) for frame in frames.data)
-        return Sights(frames.indices.copy(), found, None)
+        looks = [look_at(frame, detector, now.mask, now.saturation) for frame in frames.data]
+        found = tuple(found for found, _ in looks)
+        return Sights(frames.indices.copy(), found, None, reduce(or_, (one for _, one in looks)))
+
+    def process_encoded(self, encoded: Encoded) -> tuple[Sights | None, npt.NDArray[np.int8]] | None:
+        """What takes the pictures of others need not decode its frames."""
+        return (None, np.zeros(len(encoded), np.int8)) if self._input else None
+
+    def feed(self, result: Result) -> None:
+        now = self._opened()
+        drawn = Drawn.of(result, now.series.shape)
+        if drawn is None or drawn.index == now.newest:
+            return
+        self._is_new = True
+        if drawn.index < now.newest:
+            now.refuse()
+            return
+        now.newest = drawn.index
+        found, condition = drawn.look(self._options.threshold)
+        now.condition |= condition
+        self._follow(now, drawn.index, found)
+
+    def work_in(self) -> float | None:
+        return 0.0 if self._is_new else None
+
+    def work(self) -> Sequence[Output]:
+        self._is_new = False
+        return self._outputs(self._opened())
 
     def merge(self, partial: Sights | None) -> Sequence[Output]:
         if partial is None:
             return ()
         now = self._opened()
+        now.condition |= partial.condition
         for k, index in enumerate(partial.indices.tolist()):
             if index <= now.newest:
-                now.refused += 1
+                now.refuse()
                 continue
             now.newest = index
             if partial.found is not None:
@@ -201,7 +255,7 @@ class Track(Consumer[Sights | None]):
             now.linker.change(
                 search_range=links.search_range, gap=links.gap, needed=links.needed, within=links.within
             )
-        if name in OF_DETECTION and (now.detector is not None or not self._is_guessed):
+        if name in OF_DETECTION and not self._input and (now.detector is not None or not self._is_guessed):
             self._look(now)
         return False
 
@@ -223,6 +277,12 @@ class Track(Consumer[Sights | None]):
                 f"{self._where}: the first frames hardly show any particles; dark ones of "
                 f"{UNTOLD.radius:g} px are looked for: set radius, spread and polarity"
             )
+        if now.detector is not None and 2 * now.detector.options.radius > min(now.series.shape):
+            h, w = now.series.shape
+            told.append(
+                f"{self._where}: particles of {now.detector.options.radius:g} px radius do not fit frames of "
+                f"{h}x{w} px: give a smaller radius"
+            )
         if now.trajectories.forgotten:
             told.append(
                 f"{self._where}: there were more than {self._options.rows} rows of trajectories, the oldest "
@@ -235,14 +295,14 @@ class Track(Consumer[Sights | None]):
         if now.waiting:
             self._begin(now)
         rest, settled = now.linker.finish()
-        rows, statistics = Kept(KEPT, self._options.rows), deepcopy(now.statistics)
+        rows = Kept(KEPT, self._options.rows)
         rows.add(now.trajectories.rows)
         rows.add(rest)
-        _count(now, statistics, rest, settled)
-        columns, units = table_of(rows.rows)
+        last = replace(now, statistics=deepcopy(now.statistics), score=deepcopy(now.score))
+        _count(last, rest, settled)
         said = {**self._attrs(now), "files": list(self._options.files)}
-        last = self._outputs(replace(now, statistics=statistics))
-        return [*last, Output("trajectories", "table", columns, units, said)]
+        table = Output("trajectories", "table", table_of(rows.rows), TRACK_UNITS, said)
+        return [*self._outputs(last), table]
 
     @property
     def _is_guessed(self) -> bool:
@@ -271,20 +331,22 @@ class Track(Consumer[Sights | None]):
             false_alarms=one.false_alarms,
             weak_alarms=one.weak_alarms,
         )
-        now.detector = _detector(now.series.shape, options)
+        now.detector = finder_for(now.series.shape, options, one.detector)
 
     def _begin(self, now: _Now) -> None:
         """Follow the frames that wait, with what they themselves tell where nothing else does."""
         if now.detector is None:
             if self._is_guessed:
-                first = [_values(frame, now.mask.live) for _, frame in now.waiting]
+                first = [values_of(frame, now.mask.live) for _, frame in now.waiting]
                 now.guess = first_guess(first)
                 now.is_unsure = now.guess is None
             self._look(now)
         assert now.detector is not None
         waiting, now.waiting = now.waiting, []
         for index, frame in waiting:
-            self._follow(now, index, now.detector.detect(_values(frame, now.mask.live)))
+            found, condition = look_at(frame, now.detector, now.mask, now.saturation)
+            now.condition |= condition
+            self._follow(now, index, found)
 
     def _follow(self, now: _Now, index: int, found: Detections) -> None:
         update = now.linker.step(index, found)
@@ -295,7 +357,7 @@ class Track(Consumer[Sights | None]):
         now.events.add(update.events)
         now.statistics.count(update.events)
         now.trajectories.add(update.final)
-        _count(now, now.statistics, update.final, update.settled)
+        _count(now, update.final, update.settled)
         for number in update.settled:
             del now.places[number]
 
@@ -303,7 +365,7 @@ class Track(Consumer[Sights | None]):
         said = {
             "frames": now.frames,
             "refused": now.refused,
-            "trouble": [flag.name.lower() for flag in Trouble if flag in now.trouble and flag.name],
+            "trouble": [flag.name.lower() for flag in (*now.trouble, *now.condition) if flag.name],
             "pixel_size": now.scale.pixel,
             "pixel_unit": now.scale.unit,
             "frame_time": now.scale.seconds,
@@ -316,70 +378,16 @@ class Track(Consumer[Sights | None]):
     def _outputs(self, now: _Now) -> Sequence[Output]:
         if now.update is None:
             return ()
-        said, hz, scale = self._attrs(now), self._options.hz, now.scale
-        columns, units = table_of(now.update.rows)
-        place = {**said, "of_frame": True, "index": now.update.frame}
-        events, event_units = events_table(now.events.rows)
-        figures, figure_units = _figures(now)
-        statistics, series = now.statistics, now.statistics.series
-        history = {"x": series.frames * scale.seconds, "y": series.values}
-        edges = (np.arange(BINS) + 0.5) * statistics.largest / BINS
-        sizes = {"x": edges * scale.pixel, "y": statistics.histogram}
-        lags = np.arange(1, LAGS + 1) * scale.seconds
-        squares = {"x": lags, "y": statistics.displacements.msd * scale.pixel**2}
-        is_time = scale.time_unit == "s"
-        time = {"x": scale.time_unit if is_time else ""}
-        said_of_time = {**said, "x_label": "time"} if is_time else said
-        return [
-            Output("tracks", "table", columns, units, place, hz=hz),
-            Output("events", "table", events, event_units, said, hz=hz),
-            Output("statistics", "table", figures, figure_units, said, hz=5.0),
-            Output("history", "curve", history, time, {**said_of_time, "names": list(COLUMNS)}, hz=2.0),
-            Output("sizes", "curve", sizes, {"x": scale.unit}, {**said, "x_label": "radius"}, hz=5.0),
-            Output("msd", "curve", squares, {**time, "y": f"{scale.unit}^2"}, said_of_time, hz=2.0),
-        ]
+        said = self._attrs(now)
+        shown = outputs_of(now.update, now.events.rows, now.statistics, now.scale, said, self._options.hz)
+        return shown if now.score is None else [*shown, now.score.output(said, FIGURES_HZ)]
 
 
-def _values(frame: npt.NDArray[Any], live: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.float32]:
-    """A copy, NaN where a pixel is dead."""
-    values = np.array(frame, np.float32)
-    if live is not None:
-        values[~live] = np.nan
-    return values
-
-
-@lru_cache(maxsize=4)
-def _detector(shape: tuple[int, int], options: DetectorOptions) -> Detector:
-    """Tables of a detector take a second; it may be used by several consumers at once."""
-    return Detector(shape, options)
-
-
-def _count(now: _Now, statistics: Statistics, rows: Rows, settled: tuple[int, ...]) -> None:
+def _count(now: _Now, rows: Rows, settled: tuple[int, ...]) -> None:
     """Take the final rows of frames into the figures."""
     growth = mean_rate(now.linker.growth()) if settled else math.nan
     for number in settled:
-        statistics.add(number, rows[rows["frame"] == number], now.places[number], growth)
-
-
-def _figures(now: _Now) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """One row of what all frames so far have told, in calibrated units."""
-    scale, told = now.scale, now.statistics.figures()
-    speed = scale.pixel / scale.seconds
-    factors = {
-        "mean_radius": scale.pixel, "median_radius": scale.pixel, "neighbour_distance": scale.pixel,
-        "drift_y": scale.pixel, "drift_x": scale.pixel, "growth": speed,
-    }  # fmt: skip
-    per_time = f"{scale.unit}/{scale.time_unit}"
-    diffusion, square = told.diffusion, scale.pixel**2 / scale.seconds
-    values = {name: value * factors.get(name, 1.0) for name, value in told.now.items()}
-    values |= {
-        "diffusion": diffusion.coefficient * square,
-        "diffusion_error": diffusion.error * square,
-        "diffusion_by_slope": diffusion.by_slope * square,
-        "place_error": diffusion.place_error * scale.pixel,
-    }
-    units = dict.fromkeys(factors, scale.unit) | {"growth": per_time, "place_error": scale.unit}
-    units |= dict.fromkeys(("diffusion", "diffusion_error", "diffusion_by_slope"), scale.diffusion_unit)
-    columns = {name: np.array([value]) for name, value in values.items()}
-    columns |= {name: np.array([n], np.int64) for name, n in told.events.items()}
-    return columns, units
+        of_frame = rows[rows["frame"] == number]
+        now.statistics.add(number, of_frame, now.places[number], growth)
+        if now.score is not None:
+            now.score.add(number, of_frame)

@@ -13,13 +13,15 @@ from .option_values import AUTO, check_number
 from .parameters import check_declared, choice, number, whole
 
 POLARITIES = (AUTO, "dark", "bright", "both")
+DETECTORS = ("spheres", "regions", "clusters")
 RADIUS = (1.0, 200.0)
 ALARMS = (1e-4, 1000.0)
+THRESHOLD = (1e-6, 1e9)
 SEARCH = (0.5, 1000.0)
 HZ = (0.1, 100.0)
 ROWS = (1000, 100_000_000)
 GAP, NEEDED, WITHIN = (0, 8), (1, 8), (1, 8)
-OF_DETECTION = ("radius", "spread", "polarity", "false_alarms", "weak_alarms")
+OF_DETECTION = ("detector", "radius", "spread", "polarity", "false_alarms", "weak_alarms")
 OF_LINKS = ("search_range", "gap", "needed", "within")
 
 
@@ -27,6 +29,9 @@ OF_LINKS = ("search_range", "gap", "needed", "within")
 class TrackOptions:
     """What the user may change while frames arrive; replaced as a whole."""
 
+    detector: str = choice(
+        DETECTORS[0], DETECTORS, "fitted spheres, or regions of any shape by threshold or by two clusters"
+    )
     radius: float | str = number(AUTO, *RADIUS, "typical radius; auto: as the first frames tell", "px")
     spread: float | str = number(
         AUTO, 0.01, 1.5, "standard deviation of ln radius; auto: as the first frames tell"
@@ -37,6 +42,9 @@ class TrackOptions:
     false_alarms: float = number(1.0, *ALARMS, "detections of a frame of noise that may start tracks")
     weak_alarms: float = number(
         20.0, ALARMS[0], 10 * ALARMS[1], "the same of detections that may only continue tracks"
+    )
+    threshold: float = number(
+        0.5, *THRESHOLD, "of what a model draws (input): height of a peak or mask that is believed"
     )
     search_range: float | str = number(
         AUTO, *SEARCH, "that a particle may move between frames; auto: by its neighbours' distance", "px"

@@ -17,7 +17,8 @@ from ..kernels.tracking.tracks import EventKind, Rows, Sight, State
 
 Columns = Mapping[str, npt.NDArray[Any]]
 COLUMNS = ("frame", "particle", "y", "x", "radius", "mass", "score", "measured_y", "measured_x")
-LENGTHS = ("y", "x", "radius", "measured_y", "measured_x")
+TRACK_UNITS: Mapping[str, str] = dict.fromkeys(("y", "x", "radius", "measured_y", "measured_x"), "px")
+EVENT_UNITS: Mapping[str, str] = dict.fromkeys(("y", "x", "radius"), "px")
 KEPT = np.dtype(
     [
         ("frame", "i8"), ("particle", "i8"), ("y", "f8"), ("x", "f8"), ("radius", "f4"), ("mass", "f4"),
@@ -52,23 +53,23 @@ class Scale:
         return f"{self.unit}^2/{self.time_unit}"
 
 
-def table_of(rows: Rows) -> tuple[Columns, Mapping[str, str]]:
-    """Columns and their units (px, so that places can be drawn over the frame) of rows of tracks."""
+def table_of(rows: Rows) -> Columns:
+    """Columns of rows of tracks: `TRACK_UNITS`, so that places can be drawn over the frame."""
     columns: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(rows[name]) for name in COLUMNS}
     columns["interpolated"] = rows["sight"] == Sight.MISSED
     if "state" in (rows.dtype.names or ()):
         columns["provisional"] = rows["state"] == State.TENTATIVE
-    return columns, dict.fromkeys(LENGTHS, "px")
+    return columns
 
 
-def events_table(events: Rows) -> tuple[Columns, Mapping[str, str]]:
-    """Columns and units of events; kinds by their names."""
+def events_table(events: Rows) -> Columns:
+    """Columns of events: `EVENT_UNITS`; kinds by their names."""
     names = np.array([kind.name.lower() for kind in EventKind], dtype="U12")
     columns: dict[str, npt.NDArray[Any]] = {"frame": np.ascontiguousarray(events["frame"])}
     columns["type"] = names[events["kind"]]
     for name in ("particle", "other", "y", "x", "radius", "confidence", "told"):
         columns[name] = np.ascontiguousarray(events[name])
-    return columns, {"y": "px", "x": "px", "radius": "px"}
+    return columns
 
 
 class Kept:

@@ -19,6 +19,8 @@ HISTORY, SIZES = "history", "sizes"
 """Outputs of a tracker that are curves and belong beside its particles."""
 SHOWN = ("count", "mean_radius", "median_radius")
 """Of the quantities of a history, which are plotted."""
+COMPARED = ("particles", "matched", "missed", "false", "switches", "f1", "mota", "error")
+"""Columns of a tracker's comparison with the truth of a simulation."""
 FIGURES = ("diffusion", "growth", "neighbour_distance", "coverage")
 """Of a tracker's figures, which are said."""
 
@@ -55,6 +57,8 @@ class TrackingBook:
         self.particles: Particles | None = None
         self.figures = ""
         """What all frames so far have told, in words."""
+        self.score = ""
+        """How near the tracks are to the truth of a simulation, in words."""
         self._tails = TailBook()
         self._histories: dict[str, History] = {}
         self.happenings = Happenings()
@@ -74,6 +78,7 @@ class TrackingBook:
             self.happenings.see(happenings)
             return True
         self.figures = figures_text(result) or self.figures
+        self.score = score_text(result) or self.score
         if output == HISTORY and (history := history_of(result)) is not None:
             self._histories[consumer] = history
         return self.owns(result.topic)
@@ -96,7 +101,7 @@ class TrackingBook:
     def begin(self) -> None:
         """Another series: nothing of the last one is true any more."""
         self.particles = self.marked = None
-        self.figures = ""
+        self.figures = self.score = ""
         self._tails.clear()
         self._histories.clear()
         self.happenings.clear()
@@ -161,9 +166,33 @@ def figures_text(result: Result) -> str:
     columns = result.arrays
     if result.kind != "table" or FIGURES[0] not in columns or len(columns[FIGURES[0]]) != 1:
         return ""
-    return "   ".join(
-        _figure(result, name) for name in FIGURES if name in columns and _is_known(columns[name])
-    )
+    said = [_figure(result, name) for name in FIGURES if name in columns and _is_known(columns[name])]
+    trouble = result.attrs.get("trouble")
+    if isinstance(trouble, list | tuple) and trouble:
+        said.append("trouble: " + ", ".join(str(word).replace("_", " ") for word in trouble))
+    return "   ".join(said)
+
+
+def score_text(result: Result) -> str:
+    """A comparison with the truth in a line; empty where a result is none."""
+    columns = result.arrays
+    if result.kind != "table" or not all(name in columns and len(columns[name]) == 1 for name in COMPARED):
+        return ""
+    values = {name: float(column[0]) for name, column in columns.items() if column.dtype.kind in "iuf"}
+    if not values.get("frames", 0) > 0:
+        return ""
+    newest = f"frame {values.get('newest_frame', -1):,.0f}: "
+    newest += f"{values.get('newest_matched', 0):.0f} of {values.get('newest_particles', 0):.0f} particles"
+    gate = result.attrs.get("gate")
+    within = f" within {gate:g} px" if isinstance(gate, int | float) else ""
+    error = f"error {level_text(values['error'])} px"
+    return "   ".join((
+        f"beside the truth, {newest} followed{within}",
+        f"in {values['frames']:,.0f} frames: F1 {values['f1']:.3f}",
+        f"MOTA {values['mota']:.3f}",
+        f"{values['switches']:,.0f} mixed up",
+        error,
+    ))  # fmt: skip
 
 
 def _is_known(column: npt.NDArray[Any]) -> bool:

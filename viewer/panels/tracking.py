@@ -30,6 +30,7 @@ class TrackingPanel(QWidget):
         self._session = session
         self._next = 0.0
         self.figures = theme.named(ElidedLabel(Qt.AlignmentFlag.AlignLeft), "reading")
+        self.score = theme.named(ElidedLabel(Qt.AlignmentFlag.AlignLeft), "reading")
         self.table, self.events = ParticleTablePanel(), EventList()
         self.sizes, self.plots = SizeHistogramPanel(), TimePlots()
         self.table.chosen.connect(self._mark)
@@ -45,6 +46,7 @@ class TrackingPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.figures)
+        layout.addWidget(self.score)
         layout.addWidget(halves, 1)
 
     def update_from(self, now: float) -> None:
@@ -55,8 +57,9 @@ class TrackingPanel(QWidget):
             return
         self._next = now + PERIOD_S
         self.events.show_happenings(book.happenings)
-        self.figures.setText(book.figures)
-        self.figures.setVisible(bool(book.figures))
+        for label, text in ((self.figures, book.figures), (self.score, book.score)):
+            label.setText(text)
+            label.setVisible(bool(text))
         self.plots.show_history(book.history, book.happenings.newest_first)
         frame = self._session.frame
         self.sizes.setVisible(book.particles is not None)
