@@ -1,9 +1,10 @@
-"""Particles found: how many, how exactly, how fast; trackpy beside it if installed.
+"""Particles found, and followed: how many, how exactly, how fast; trackpy beside it if installed.
 
 The movies are those of a generator with ground truth, and are scored by its scorer: both are modules
 ``synth_movie`` and ``score_tracks`` in the folder that LIVEM_BENCH_TRACKING names. Detection's thresholds are
 its own; trackpy gets the best one of the scored frames themselves. Rates are those of two threads with frames
-of their own against trackpy's, in rounds one right after the other.
+of their own against trackpy's, in rounds one right after the other. `tracking_end` follows particles through
+whole movies, `tracking_rate` counts frames a second of the whole pipeline.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from ..kernels.tracking.detect import Detector
 from ..kernels.tracking.options import DetectorOptions
 from ..kernels.tracking.table import Flag
+from . import tracking_end, tracking_rate
 from .figures import Gate, Measured, Row, Spread, at_least, at_most, ratios
 
 FOLDER_VARIABLE = "LIVEM_BENCH_TRACKING"
@@ -47,19 +49,59 @@ class Plan:
     rounds: int
 
 
+@dataclass(frozen=True, slots=True)
+class EndPlan:
+    """How much is followed."""
+
+    frames: int
+    """Of each movie."""
+    rates: tuple[tuple[int, int, int, int], ...]
+    """Size, particles, frames, and how often they are played."""
+    session: bool
+
+
 FULL = Plan((200, 1000), (1, 2, 4), 11, 20, 7)
 QUICK = Plan((200,), (2,), 11, 4, 3)
+FULL_END = EndPlan(200, ((512, 200, 60, 30), (1024, 1000, 30, 20)), session=True)
+QUICK_END = EndPlan(24, ((512, 200, 16, 3),), session=False)
 
 
 def run(quick: bool) -> Measured:
     """Measure; what ``livem bench tracking`` shows."""
     name = os.environ.get(FOLDER_VARIABLE)
-    return measure(QUICK if quick else FULL, None if name is None else Path(name))
+    plan, folder = QUICK if quick else FULL, None if name is None else Path(name)
+    found = measure(plan, folder)
+    return (
+        found
+        if folder is None
+        else {**found, **follow(plan, QUICK_END if quick else FULL_END, folder, found)}
+    )
+
+
+def follow(plan: Plan, end: EndPlan, folder: Path, found: Measured) -> Measured:
+    """Parts and all gates: tracks of whole movies, and frames a second of the whole pipeline."""
+    simulate, scorer = _module(folder, "synth_movie"), _module(folder, "score_tracks")
+    cases = (
+        tracking_end.Case.of(simulate, count, snr, plan.seed, end.frames)
+        for count in plan.counts
+        for snr in plan.snr
+    )
+    rows, gates = tracking_end.measure(scorer, cases)
+    rates: list[Row] = []
+    for size, count, frames, times in end.rates:
+        more, promised = tracking_rate.measure(simulate, size, count, frames, times, end.session)
+        rates.extend(more)
+        gates.extend(promised)
+    parts = [
+        {"title": "Followed by the consumer, all automatic", "rows": rows},
+        {"title": "The whole pipeline, frames a second", "rows": rates},
+    ]
+    return {"parts": parts, "gates": [*found["gates"], *gates]}
 
 
 def measure(plan: Plan, folder: Path | None) -> Measured:
     """All cases; without the generator there is nothing to find."""
-    title = "Particles: finding them"
+    title = "Particles: finding and following them"
     if folder is None:
         title += f"; no movies: name the folder of synth_movie.py and score_tracks.py in {FOLDER_VARIABLE}"
         return {"title": title, "rows": [], "gates": []}

@@ -103,8 +103,8 @@ class Drawn:
 
     index: int
     """Of the frame."""
-    plane: npt.NDArray[Any]
-    """(h, w), valid as long as the result."""
+    plane: npt.NDArray[np.float32]
+    """(h, w), copied: those of the bus are read-only."""
     kind: Kind
 
     @classmethod
@@ -135,14 +135,10 @@ class Drawn:
         frames, index = result.attrs.get("frames"), result.attrs.get("index")
         newest = frames[-1] if isinstance(frames, Sequence) and len(frames) else index
         is_mask = "mask" in (result.attrs.get("kind"), result.topic.partition(".")[2]) or plane.dtype == bool
-        return cls(
-            newest if isinstance(newest, int) else result.frames[1] - 1,
-            plane,
-            "mask" if is_mask else "heat_map",
-        )
+        index = newest if isinstance(newest, int) else result.frames[1] - 1
+        return cls(index, np.array(plane, np.float32, order="C"), "mask" if is_mask else "heat_map")
 
     def look(self, threshold: float) -> tuple[Detections, Condition]:
         """See `detect_drawn`; and whether particles cover the field."""
         found = detect_drawn(self.plane, self.kind, threshold)
-        values = np.ascontiguousarray(self.plane, np.float32)
-        return found, condition_of(values, found, 0, math.inf, len(found) + 1) & Condition.COVERED
+        return found, condition_of(self.plane, found, 0, math.inf, len(found) + 1) & Condition.COVERED

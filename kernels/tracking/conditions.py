@@ -34,21 +34,27 @@ class Condition(IntFlag):
     """As many particles as a detector gives at most: there may be more."""
 
 
-@njit("UniTuple(i8, 3)(f4[:,::1], f8)", nogil=True, cache=True)
+@njit("UniTuple(i8, 3)(f4[:,::1], f4)", nogil=True, cache=True)
 def look_over(values: Values, saturation: float) -> tuple[int, int, int]:
-    """Whether finite pixels of a frame (h, w) differ (0 or 1); how many are not finite, and saturated."""
-    bad, top, varies, first = 0, 0, 0, math.nan
+    """How many finite pixels of a frame (h, w) differ from the first one of them, how many pixels are not
+    finite, and how many saturated."""
+    infinite = np.float32(np.inf)
+    first = np.float32(np.nan)
+    for value in values.ravel():
+        if abs(value) < infinite:
+            first = value
+            break
+    other, good, top = 0, 0, 0
     for y in range(values.shape[0]):
+        line = values[y]
+        a = b = c = np.int32(0)
         for x in range(values.shape[1]):
-            value = values[y, x]
-            if not math.isfinite(value):
-                bad += 1
-                continue
-            top += value >= saturation
-            if math.isnan(first):
-                first = value
-            varies |= value != first
-    return varies, bad, top
+            is_good = abs(line[x]) < infinite
+            a += np.int32(is_good & (line[x] != first))
+            b += np.int32(is_good)
+            c += np.int32(is_good & (line[x] >= saturation))
+        other, good, top = other + a, good + b, top + c
+    return other, values.size - good, top
 
 
 def condition_of(values: Values, found: Detections, dead: int, saturation: float, most: int) -> Condition:
@@ -61,9 +67,9 @@ def condition_of(values: Values, found: Detections, dead: int, saturation: float
     saturation : counts from which a pixel is saturated; inf: not known.
     most : detections that are given at most.
     """
-    varies, bad, top = look_over(values, saturation)
+    other, bad, top = look_over(values, saturation)
     flags = Condition(0)
-    if not varies:
+    if not other:
         flags |= Condition.BLANK
     if bad > dead:
         flags |= Condition.INVALID_PIXELS

@@ -61,7 +61,7 @@ def detect_drawn(
         raise ValueError(f"threshold is {threshold}: give a height above 0")
     if kind not in ("heat_map", "mask"):
         raise ValueError(f"kind is {kind!r}: give heat_map or mask")
-    plane = np.ascontiguousarray(drawn, np.float32)
+    plane = np.array(drawn, np.float32, order="C")
     rows = _peaks(plane, threshold) if kind == "heat_map" else _regions(plane, threshold, smallest)
     rows["score"] = STRICT * rows["contrast"] / threshold
     return rows

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PySide6.QtGui import QImage
 
 from livem.cli import main
-from livem.commands.demo import SOURCES, WINDOW_SOURCES, Demo
+from livem.commands.demo import SOURCES, WINDOW_SOURCES, Demo, score_line
 from livem.stream.simulate.catalogue import open_acquisition
 
 SMALL = {
@@ -52,6 +52,7 @@ def test_all_demos_are_exact_and_their_snapshots_show_their_results(
             assert max(likeness, default=0.0) > 0.9, (series["demo"], topic, likeness)
         if series["demo"] == "insitu":
             assert_nearer_to_the_truth(series["results"], folder / "truth" / "movie.npy")
+            assert_followed(told["demos"]["insitu"]["scores"], folder / "truth" / "particles.csv")
         if series["demo"] == "sparse":
             assert_true_picture(Path(series["results"]["inpaint.image"]), folder / "truth" / "haadf.npy")
 
@@ -79,6 +80,17 @@ def assert_nearer_to_the_truth(results: dict[str, str], truth: Path) -> None:
         said[name] = attrs["psnr"]
         assert said[name] == pytest.approx(20 * np.log10(np.ptp(expected) / error), abs=0.01)
     assert said["image"] > said["raw"] + 10
+
+
+def assert_followed(scores: list[dict[str, float]], truth: Path) -> None:
+    """The score counts particles that were there, and is said in words."""
+    (score,) = scores
+    rows = np.loadtxt(truth, delimiter=",", skiprows=2)
+    assert 0 < score["frames"] <= FRAMES["insitu"]
+    assert 0 < score["particles"] <= len(rows)
+    assert score["particles"] == score["matched"] + score["missed"]
+    assert score["f1"] > 0.5
+    assert f"{score['matched']:.0f} of {score['particles']:.0f} particles followed" in score_line(score)
 
 
 def assert_exact(series: dict[str, Any], frames: int) -> None:

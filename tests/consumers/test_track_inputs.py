@@ -56,6 +56,7 @@ class Draws(Consumer[Any]):
 
 
 def result_of(series: Series, index: int, image: np.ndarray, **attrs: Any) -> Result:
+    image.flags.writeable = False  # as the bus hands them out
     said = {"kind": "heat_map", "frames": [index], **attrs}
     return Result("model.heat_map", "image", series.key, (0, index + 1), 0, {"image": image}, {}, said)
 

@@ -298,3 +298,25 @@ def test_nobody_there_is_an_empty_table(window: Any, show: Any, tracker: Any, fr
     show(frame, tracker.particles(), tracker.history(0))
     assert window.tracking.isVisible()
     assert window.tracking.table.title.text() == "Particles   0"
+
+
+def test_beside_a_simulation_it_says_how_near_the_tracks_are_to_the_truth(
+    window: Any, show: Any, tracker: Any, frame: Any
+) -> None:
+    show(frame, tracker.particles((7, 40, 60, 10)))
+    assert not window.tracking.score.isVisible()
+    counts = {"frames": 120, "particles": 500, "matched": 480, "missed": 20, "false": 3, "switches": 2}
+    newest = {"newest_frame": 44, "newest_particles": 24, "newest_matched": 23}
+    shares = {"f1": 0.9766, "mota": 0.95, "error": 0.312}
+    columns = {name: [value] for name, value in {**counts, **newest, **shares}.items()}
+    show(tracker._table("score", columns, attrs={"gate": 3.0}))
+    text = window.tracking.score.text()
+    assert window.tracking.score.isVisible()
+    for part in (
+        "frame 44: 23 of 24 particles within 3 px",
+        "120 frames: F1 0.977",
+        "MOTA 0.950",
+        "2 mixed up",
+    ):
+        assert part in text
+    assert "error 0.31" in text

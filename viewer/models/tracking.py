@@ -181,17 +181,15 @@ def score_text(result: Result) -> str:
     values = {name: float(column[0]) for name, column in columns.items() if column.dtype.kind in "iuf"}
     if not values.get("frames", 0) > 0:
         return ""
-    newest = f"frame {values.get('newest_frame', -1):,.0f}: "
-    newest += f"{values.get('newest_matched', 0):.0f} of {values.get('newest_particles', 0):.0f} particles"
     gate = result.attrs.get("gate")
     within = f" within {gate:g} px" if isinstance(gate, int | float) else ""
-    error = f"error {level_text(values['error'])} px"
+    seen, there = values.get("newest_matched", 0), values.get("newest_particles", 0)
     return "   ".join((
-        f"beside the truth, {newest} followed{within}",
-        f"in {values['frames']:,.0f} frames: F1 {values['f1']:.3f}",
+        f"truth, frame {values.get('newest_frame', -1):,.0f}: {seen:.0f} of {there:.0f} particles{within}",
+        f"{values['frames']:,.0f} frames: F1 {values['f1']:.3f}",
         f"MOTA {values['mota']:.3f}",
+        f"error {level_text(values['error'])} px",
         f"{values['switches']:,.0f} mixed up",
-        error,
     ))  # fmt: skip
 
 
