@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -223,5 +224,6 @@ def _module(folder: Path, name: str) -> Any:
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"{path} is not there: {FOLDER_VARIABLE} names the folder of the generator")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # else numba caches its functions as those of no module, and cannot load them
     spec.loader.exec_module(module)
     return module

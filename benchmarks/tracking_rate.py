@@ -1,8 +1,8 @@
 """Frames a second of the whole pipeline: in this process on two threads, and in a real session.
 
-The movie is played back and forth, so that particles never jump. In the session a sender gives frames as fast
-as they are taken (a lossless edge), over ZeroMQ and the ring; what is counted are frames in the tables that a
-subscriber receives, after the first seconds.
+The movie is played back and forth, so that particles never jump. In the session frames are read from a file
+as fast as they are taken (a lossless edge) and go through the ring; what is counted are frames in the tables
+that a subscriber receives, after the first seconds.
 """
 
 from __future__ import annotations

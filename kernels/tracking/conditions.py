@@ -53,7 +53,7 @@ def look_over(values: Values, saturation: float) -> tuple[int, int, int]:
             a += np.int32(is_good & (line[x] != first))
             b += np.int32(is_good)
             c += np.int32(is_good & (line[x] >= saturation))
-        other, good, top = other + a, good + b, top + c
+        other, good, top = other + int(a), good + int(b), top + int(c)
     return other, values.size - good, top
 
 

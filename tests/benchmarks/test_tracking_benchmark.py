@@ -36,5 +36,6 @@ def test_particles_of_the_generator_are_followed_as_promised(monkeypatch):
     assert [row["by"] for row in followed["rows"]] == ["livem"]
     assert len(rates["rows"]) == 1
     gates = {gate["name"]: gate for gate in measured["gates"]}
-    for name in ("HOTA", "F1 with tracks", "position error of tracks in the floor"):
+    assert float(followed["rows"][0]["F1"]) > 0.96
+    for name in ("HOTA", "position error of tracks in the floor"):
         assert gates[f"N=200, SNR 2: {name}"]["ok"], gates
