@@ -27,7 +27,9 @@ INPUT = "input"
 PATH_KEYS = ("path", "curve_key", "truth", "models")
 """Values that are files: relative to the pipeline file."""
 COMPRESSIONS = ("as_received", "bslz4")
-RESERVED_NAMES = frozenset({"status", "heartbeat", "ingest", "sender", "viewer", "recorder", "karabo_out"})
+RESERVED_NAMES = frozenset(
+    {"status", "heartbeat", "ingest", "sender", "viewer", "recorder", "karabo_out", "relay"}
+)
 
 
 @dataclass(frozen=True, slots=True)

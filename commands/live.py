@@ -25,6 +25,7 @@ SENDER_ONLY = ("rate", "batch", "repeat", "fault")
 @opt.record
 @opt.arm
 @opt.headless
+@opt.serve
 @click.option("--series", type=opt.WHOLE, metavar="N", help="End after N series.")
 @click.option("--duration", type=opt.SECONDS, metavar="S", help="End after S seconds.")
 @click.option("--out", type=opt.DIRECTORY, help="Write results, summaries and pictures there.")
@@ -65,7 +66,7 @@ def command(source: str | None, pipeline_file: Path | None, **given: Any) -> int
     from .viewing import plan_viewer
 
     out = given["out"]
-    viewer = plan_viewer(headless=given["headless"], snapshot=out and out / "snapshot.png")
+    viewer = plan_viewer(headless=given["headless"] or given["serve"], snapshot=out and out / "snapshot.png")
     session_options = _session_options(url, pipeline, viewer, given)
     progress = Progress()
     if viewer.note:
@@ -104,9 +105,9 @@ def _session_options(
         arm=given["arm"],
         karabo_out=given["karabo_out"],
         insecure_bind=given["insecure_bind"] or pipeline.source.insecure_bind,
-        must_begin=not viewer.window,
+        must_begin=not (viewer.window or given["serve"]),
         sender=sender_fields(url, given),
-        end_with_source=not viewer.window,
+        end_with_source=not (viewer.window or given["serve"]),
         headless=not viewer.window,
         viewer=viewer.make,
         **control,

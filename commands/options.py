@@ -73,6 +73,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 headless = click.option("--headless", is_flag=True, help="No window, even where there is a display.")
+serve = click.option(
+    "--serve", is_flag=True, help="No window of its own, wait for ever: others attach, and end it."
+)
 rate = click.option(
     "--rate", type=RATE, metavar="F", help="Frames per second; inf = as fast as possible. Default: its own."
 )

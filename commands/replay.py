@@ -44,6 +44,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
 @click.option("--loop", is_flag=True, help="Begin again at the end, as a new series.")
 @click.option("--paused", is_flag=True, help="Show the first frame and wait.")
 @opt.headless
+@opt.serve
 @click.option("--series", type=opt.WHOLE, metavar="N", help="End after N series.")
 @click.option("--duration", type=opt.SECONDS, metavar="S", help="End after S seconds.")
 @click.option("--out", type=opt.DIRECTORY, help="Write results, summaries and pictures there.")
@@ -71,7 +72,7 @@ def command(file: str, pipeline_file: Path | None, **given: Any) -> int:
 
     _require_file(file)
     pipeline, out = pipeline_of(pipeline_file, given), given["out"]
-    viewer = plan_viewer(headless=given["headless"], snapshot=out and out / "snapshot.png")
+    viewer = plan_viewer(headless=given["headless"] or given["serve"], snapshot=out and out / "snapshot.png")
     progress = Progress()
     if viewer.note:
         progress.say(viewer.note)
@@ -101,8 +102,8 @@ def _session_options(file: str, viewer: ViewerPlan, given: Mapping[str, Any]) ->
         out=given["out"],
         karabo_out=given["karabo_out"],
         insecure_bind=given["insecure_bind"],
-        must_begin=not viewer.window,
-        end_with_source=not viewer.window,
+        must_begin=not (viewer.window or given["serve"]),
+        end_with_source=not (viewer.window or given["serve"]),
         headless=not viewer.window,
         viewer=viewer.make,
         **control,

@@ -11,20 +11,26 @@ import numpy.typing as npt
 
 from ..kernels import display, frame_survey
 from ..kernels.bslz4 import Status
+from ..kernels.cutouts import Cutout
 from ..kernels.display import MODES, Mode, display_factor, live_areas, reduce_for_display
 from ..kernels.frame_survey import Survey, survey
 from ..kernels.masks import Mask
+from ..stream.results import PRIVATE
 from ..stream.series import IndexArray, Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .parameters import check_declared, choice, parameters_of, switch, whole
 from .pixel_watch import PixelWatch
+from .views import View, parse_views, views_of
 
 SIZES = (16, 4096)
 CALIBRATION = ("pixel_size", "pixel_unit")
 OF_DOSE = ("counts_per_electron", "offset", "scan_step", "scan_unit")
 """What the series says, and is passed on to those who count electrons."""
 LENGTHS = (16, 1 << 20)
+VIEW_HZ = 60.0
+NOT_ASKED = ("masking", "views")
+"""Settings that are no parameters of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,13 @@ class Settings:
     trace_length: int = whole(4096, *LENGTHS, "of a point detector that are kept", "readings")
     watch_pixels: bool = switch(True, "look for pixels that never change, or always lead their neighbours")
     masking: Masking = field(default_factory=lambda: Masking.parse("", True, None))
+    views: tuple[Cutout, ...] = ()
+    """What windows elsewhere show of the frame; the relay's, and no parameter of the user's."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """By name, as plain TOML values."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "masking"}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in NOT_ASKED}
         return {**values, **self.masking.parameters}
 
 
@@ -68,6 +76,7 @@ class Picture:
     """Of the whole frame."""
     watched: npt.NDArray[Any] | None
     """(h, w) a copy of the frame, where its pixels are to be looked at."""
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +172,7 @@ class Preview(Consumer[Partial]):
                 self._watch.take(partial.watched)
         if isinstance(partial, Values):
             self._values = self._joined(partial)
-        return self._outputs()
+        return [*self._outputs(), *self._views()]
 
     def output_of(self, frames: Frames) -> Output | None:
         """The picture of the last of these frames, whatever was merged; None of a point detector's."""
@@ -191,6 +200,8 @@ class Preview(Consumer[Partial]):
 
     def _changed(self, name: str, value: Any) -> Settings:
         settings = self._settings
+        if name == "views":
+            return replace(settings, views=parse_views(self.name, value))
         if name in MASKING:
             return replace(settings, masking=settings.masking.changed(name, value))
         if name not in settings.parameters:
@@ -225,6 +236,20 @@ class Preview(Consumer[Partial]):
             kept = slice(-self._settings.trace_length, None)
             arrays = {"x": self._values.indices[kept], "y": self._values.values[kept]}
             outputs.append(Output("trace", "curve", arrays, {"x": "", "y": "counts"}, {"x_label": "frame"}))
+        return outputs
+
+    def _views(self) -> Sequence[Output]:
+        """What windows elsewhere show; never a last word, which is the frame itself."""
+        picture = self._picture
+        if picture is None or self._series is None:
+            return ()
+        whole = self._frame(picture)
+        outputs = []
+        for number, view in enumerate(picture.views):
+            arrays = {"image": view.image} | ({} if view.valid is None else {"valid": view.valid})
+            attrs = {**whole.attrs, **view.attrs(self._series.shape)}
+            name = f"{whole.name}{PRIVATE}{number}"
+            outputs.append(Output(name, "image", arrays, whole.units, attrs, VIEW_HZ))
         return outputs
 
     def _frame(self, picture: Picture) -> Output:
@@ -265,7 +290,8 @@ def _picture(index: int, frame: npt.NDArray[Any], look: Look, watched: bool) -> 
     limit = (settings.max_size, settings.max_size)
     image, factor = reduce_for_display(frame, limit, cast(Mode, settings.mode), live)
     found = survey(frame, np.inf if look.saturation is None else look.saturation, live)
-    return Picture(index, image, factor, look, found, frame.copy() if watched else None)
+    views = views_of(frame, settings.views, cast(Mode, settings.mode), live)
+    return Picture(index, image, factor, look, found, frame.copy() if watched else None, views)
 
 
 def _saturation(series: Series) -> float | None:

@@ -81,11 +81,20 @@ def edges(pipeline: Pipeline, *, record: bool) -> list[ReaderSpec]:
     """The readers of the ring. Raises PipelineError for a consumer that does not exist."""
     with importable_from(_folder(pipeline)):
         readers = [ReaderSpec(config.name, config.policy or _policy(config)) for config in pipeline.consumers]
-    if not record:
-        return readers
+    return [*readers, recorder_edge()] if record else readers
+
+
+def rows(edges: list[ReaderSpec]) -> list[ReaderSpec]:
+    """What the ring has room for: a recorder too, where there is none yet."""
+    has_one = any(edge.name == RECORDER for edge in edges)
+    return edges if has_one else [*edges, recorder_edge(sleeps=True)]
+
+
+def recorder_edge(*, sleeps: bool = False) -> ReaderSpec:
+    """The recorder's; one that sleeps has no account until the recorder is started."""
     from ..stream.recording.recorder import PATIENCE_S
 
-    return [*readers, ReaderSpec(RECORDER, Policy("lossless"), PATIENCE_S)]
+    return ReaderSpec(RECORDER, Policy("lossless"), PATIENCE_S, sleeps)
 
 
 def _policy(config: ConsumerConfig) -> Policy:

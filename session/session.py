@@ -25,13 +25,15 @@ from ..stream.processes import Death, Processes
 from ..stream.results import Result
 from ..stream.ring import Ring
 from ..stream.segment import default_bytes, reclaim
-from . import crew
+from . import crew, recorder
 from .alarms import Alarms
 from .arming import Armed, arming_of
 from .looking_back import LookingBack
 from .options import SessionOptions
 from .own_sender import OwnSender
+from .relaying import Relaying
 from .reports import Reports
+from .requests import answer
 from .settling import Settling
 from .stages import Stages
 from .status import Rates, brief, describe, nothing_came, source_status, stream_status
@@ -84,7 +86,7 @@ class Session:
         self.directory = session_directory.create()
         try:
             options = self.options
-            self._readers = crew.edges(self.pipeline, record=options.record is not None)
+            self.edges = crew.edges(self.pipeline, record=options.record is not None)
             self._plan = options.plan or crew.plan(self.pipeline, options)
             crew.check(self.pipeline, self._plan, options.url)
             self._arming = arming_of(self._plan, options.url, options.arm, self.pipeline.arm)
@@ -101,7 +103,7 @@ class Session:
             shutil.rmtree(self.directory, ignore_errors=True)
             raise
         try:
-            self.ring = Ring.create(self.pipeline.ring_bytes or default_bytes(), self._readers)
+            self.ring = Ring.create(self.pipeline.ring_bytes or default_bytes(), crew.rows(self.edges))
         except BaseException:
             self.hub.close()
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -117,9 +119,10 @@ class Session:
             lambda *said: self.settling.promise(*said),
             lambda name: name not in self._ready and self._armed_at is None,
             lambda: self.options.must_begin and not self.settling.series,
-            lambda name, command: self.hub.send_child(name, {**command, **self._recordings()}),
+            lambda name, command: self.hub.send_child(name, {**command, **self.recordings()}),
             self.stages.heard,
         )
+        self.relaying = Relaying(self.processes, self.hub.addresses, self.directory, self.hub.send_child)
         self.settling = Settling(
             self.accounts,
             self.options.out,
@@ -138,8 +141,7 @@ class Session:
         for spec in crew.workers(self.pipeline, addresses, self.ring):
             start(spec)
         if self.options.record is not None:
-            notes = self.directory / "recorder.json"
-            start(crew.recorder(self.options.record, self.pipeline, addresses, self.ring, notes))
+            recorder.start(self, self.options.record, self.pipeline)
         if self._plan.spec is not None:
             self._sender = OwnSender(self._plan, self.options.sender, self.processes)
         if self.options.karabo_out is not None:
@@ -243,12 +245,12 @@ class Session:
             self._window_closed = True  # an open series is received to its end first
 
     def _give_up(self, name: str) -> None:
-        if name not in {spec.name for spec in self._readers}:
+        if name not in {spec.name for spec in self.edges}:
             return self._alarm(f"{name} died too often and was given up")
         self._given_up.add(name)
         self.ring.stop_gating(name)
         self._alarm(f"consumer {name!r} died too often and was given up; the others go on")
-        if len(self._given_up) == len(self._readers):
+        if len(self._given_up) == len(self.edges):
             self._fail(SessionError("no consumer is left; see the alarms"))
         return None
 
@@ -268,7 +270,7 @@ class Session:
         """READY handshake: the source is armed when every process reads its input."""
         if self._armed_at is not None:
             return
-        wanted = {"ingest", *(spec.name for spec in self._readers)} - self._given_up
+        wanted = {"ingest", *(spec.name for spec in self.edges)} - self._given_up
         if self.options.karabo_out is not None:
             wanted.add(crew.KARABO)
         self._hear_sender()
@@ -308,12 +310,14 @@ class Session:
 
     def _hear(self, name: str, message: dict[str, Any]) -> None:
         """A child says that it is ready, or reports."""
+        self.relaying.hear(name, message)
         if message.get("type") == "ready":
             self._ready.add(name)
             self.past.heard(name, message)
             self.processes.proved(name)
             for command in self.stages.began(name, message):
-                self.hub.send_child(name, {**command, **self._recordings()})
+                self.hub.send_child(name, {**command, **self.recordings()})
+            recorder.take_in(self, name)
             if name == "ingest" and self._armed_at is not None:  # it is a new one
                 self.hub.send_child("ingest", {"do": "go"})
             return
@@ -325,25 +329,10 @@ class Session:
         return frozenset(self._ready)
 
     def _answer(self, request: dict[str, Any]) -> Reply | Deferred:
-        what = request["do"]
-        if what == "status":
-            return {"ok": True, "status": self.status()}
-        if what == "stop":
-            self.stop(str(request.get("reason", "asked to stop")))
-            return {"ok": True}
-        if what == "replay":
-            return self.hub.forward("ingest", {key: value for key, value in request.items() if key != "id"})
-        if what in self.past.requests:
-            return self.past.answer(request)
-        name = str(request.get("consumer", ""))
-        if (stranger := self.stages.stranger(name)) is not None:
-            return stranger
-        command = {key: value for key, value in request.items() if key != "id"}
-        answer = self.past.learn(name, self.hub.forward(name, {**command, **self._recordings()}))
-        answer.then(lambda reply: self.stages.answered(request, reply))
-        return answer
+        return answer(self, request)
 
-    def _recordings(self) -> dict[str, Any]:
+    def recordings(self) -> dict[str, Any]:
+        """What a consumer that has to see frames again is told beside its command: files that hold them."""
         return {"recordings": self.settling.recordings(self.reports.recording)}
 
     def status(self) -> dict[str, Any]:
@@ -396,10 +385,10 @@ class Session:
         self.processes.stop("sender", 1.0)
         self._stop_child("ingest")
         self._await(self._drained, DRAIN_S)
-        for spec in self._readers:
+        for spec in self.edges:
             self.hub.send_child(spec.name, {"do": "stop"})
         self._await(lambda: not self._alive_workers(), FINISH_S)
-        for spec in self._readers:
+        for spec in self.edges:
             self.processes.stop(spec.name)
         self._await(lambda: self.settling.done, 0.2)
         self.settling.step(hurry=True)
@@ -437,11 +426,11 @@ class Session:
     def _working(self) -> Mapping[str, bool]:
         """Consumers whose last word on a series is still to be expected, and whether they are lossless."""
         out = self._given_up | self.ring.passed()
-        return {spec.name: spec.policy.gates for spec in self._readers if spec.name not in out}
+        return {spec.name: spec.policy.gates for spec in self.edges if spec.name not in out}
 
     def _alive_workers(self) -> Sequence[str]:
         alive = self.processes.pids().keys() - self.ring.passed()
-        return [spec.name for spec in self._readers if spec.name in alive]
+        return [spec.name for spec in self.edges if spec.name in alive]
 
     def _await(self, done: Callable[[], bool], timeout: float) -> None:
         """Go on serving the hub until ``done``, for at most ``timeout`` seconds."""

@@ -45,6 +45,10 @@ class Stages:
         known = [config.name for config in self._configs] + list(self._others)
         return None if name in known else refusal(f"no consumer {name!r}; there are: {', '.join(known)}", 2)
 
+    def join(self, name: str) -> None:
+        """A process that takes requests has come later."""
+        self._others = (*self._others, name)
+
     def began(self, name: str, ready: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """A process reads its input; what it has to be told, since it is not the first one of its name."""
         self._devices[name] = str(ready.get("device", ""))

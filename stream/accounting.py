@@ -117,9 +117,7 @@ class Accounts:
 
     def _read(self, serial: int) -> Account:
         parts = self._parts_of(serial)
-        records = {
-            spec.name: _together([p[spec.name] for p in parts.values()]) for spec in self._ring.readers
-        }
+        records = {name: _together([p[name] for p in parts.values() if name in p]) for name in parts[serial]}
         state, reason = state_of(self._views, serial)
         series, ledger = series_of(self._views, serial), self._ledger(parts)
         if state != "open" and ledger.detail:
@@ -151,7 +149,7 @@ class Accounts:
         for part in range(serial, -1, -1):
             series = self.series(part)
             if series is not None and series.key == key:
-                parts[part] = {spec.name: self._copy(spec.name, part) for spec in self._ring.readers}
+                parts[part] = {spec.name: self._copy(spec.name, part) for spec in self._ring.awake()}
             elif part in former:
                 parts[part] = former[part]
             else:

@@ -190,6 +190,11 @@ class Subscriber:
         """Events and final results of the session that can no longer be had here."""
         return self._slots.forgotten
 
+    @property
+    def unreadable(self) -> int:
+        """Messages that were no results as this livem knows them: the session may be a newer one."""
+        return self._line.unreadable
+
     def topics(self) -> tuple[str, ...]:
         with self._arrived:
             return self._slots.topics()

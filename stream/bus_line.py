@@ -46,6 +46,8 @@ class BusLine:
         self.hello: Mapping[str, Any] = {}
         self.session = b""
         self.bus: Socket | None = None
+        self.unreadable = 0
+        """Messages on the bus that were no results: of a kind that this livem does not know, say."""
         self._phase: Literal["connecting", "live", "lost"] = "connecting"
         self._heard = clock()
         self._asked = self._heard - ASK_NS
@@ -138,6 +140,7 @@ class BusLine:
         for parts in self._received(self.bus):
             message = Message.of(parts)
             if message is None:
+                self.unreadable += 1
                 continue
             if message.stamp.session == self.session:
                 messages.append(message)

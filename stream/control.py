@@ -37,6 +37,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType
         "history": {},
         "rewind": {**_FRAME, "index": (int,), "toward": (int,), "consumer": (str,)},
         "clip": {**_FRAME, "first": (int,), "stop": (int,), "format": (str,)},
+        "relay": {"endpoint": (str,)},
     }
 )
 """Every request there is, with the fields that it may have and their types."""

@@ -27,13 +27,15 @@ from .control import VIEWER_HWM, WORKER_HWM, Context, Socket, open_socket
 from .desk import DRAIN, Bundle, ChildDesk, ClientDesk, Deferred, Handler, Reply, refusal
 from .endpoints import local_endpoint, parse_endpoint, require_safe_bind
 from .plain_map import BadMessage, Part
-from .results import Result
+from .results import Result, is_private
 from .slots import HubSlots
 from .stamp import HEARTBEAT, Message, Stamp
 
 HEARTBEAT_NS: Final = 200_000_000
 SNAPSHOT_NS: Final = 50_000_000
 """At most one snapshot in this time: a flood of subscriptions costs the other viewers no bandwidth."""
+PRIVATE_HWM: Final = 4
+"""Pictures, of which only the newest counts."""
 _HANDSHAKE_FAILED: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -55,6 +57,8 @@ class HubAddresses:
     """For Subscriber, ControlClient and ``livem view``."""
     bus: tuple[str, ...]
     """Where the results are published: local first, then TCP if the control address is TCP."""
+    private: str
+    """Where private results go (`results.is_private`), unstamped and unnumbered: the newest, or none."""
 
 
 def _ignore_result(result: Result) -> None:
@@ -132,6 +136,7 @@ class Hub:
         self._results = open_socket(self._context, zmq.PULL, hwm=WORKER_HWM, max_bytes=MAX_PART)
         self._bus = open_socket(self._context, zmq.XPUB, hwm=VIEWER_HWM)
         self._bus.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._private = open_socket(self._context, zmq.PUB, hwm=PRIVATE_HWM)
         self._clients = ClientDesk(open_socket(self._context, zmq.ROUTER, hwm=VIEWER_HWM), self._answer)
         children = open_socket(self._context, zmq.ROUTER, hwm=1000, max_bytes=MAX_PART)
         self._children = ChildDesk(children, on_child, self._clock)
@@ -148,6 +153,7 @@ class Hub:
             children=_bind(self._children.socket, local_endpoint(directory, "children"), insecure),
             control=bound,
             bus=tuple(addresses),
+            private=_bind(self._private, local_endpoint(directory, "private"), insecure),
         )
 
     def close(self, linger_s: float = 0.2) -> None:
@@ -223,6 +229,9 @@ class Hub:
                 self._pass_on(result, parts)
 
     def _pass_on(self, result: Result, parts: Sequence[Part]) -> None:
+        if is_private(result.topic):
+            self._private.send_multipart(parts, zmq.NOBLOCK, copy=False)
+            return
         now = self._clock()
         if not self._calm.admit(result, parts, now) or self._send_out(result, parts, now):
             self._on_result(result)

@@ -19,6 +19,11 @@ Kind = Literal["image", "table", "curve", "event", "status"]
 KINDS: tuple[str, ...] = get_args(Kind)
 REMOVED = "removed"
 """Attribute of the message that ends a topic."""
+CUT = "cut"
+"""Attribute of an image that is a part of another, or made smaller, for one window: {"corner": [y, x],
+"factor": f, "shape": [h, w] of the whole}; all in the whole's pixels."""
+PRIVATE = "@"
+"""In a topic: for one reader that asked for it, and not for everybody on the bus."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +63,11 @@ def removed(topic: str, series: SeriesKey | None) -> Result:
 def is_removed(result: Result) -> bool:
     """Whether this says that its topic is no more; should it come again, that is a new one."""
     return result.kind == "table" and not result.arrays and result.attrs.get(REMOVED) is True
+
+
+def is_private(topic: str) -> bool:
+    """Whether results of this topic are for the session's relay alone."""
+    return PRIVATE in topic
 
 
 def fault_of(kind: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:

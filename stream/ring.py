@@ -34,6 +34,7 @@ from .ring_layout import (
     NOBODY,
     PAGE,
     R_GATES,
+    R_GENERATION,
     R_PASSED,
     R_PATIENCE,
     VERSION,
@@ -53,6 +54,8 @@ class ReaderSpec:
     policy: Policy
     patience_s: float = 0.0
     """How long the writer waits for a lossless reader that stands still; 0 = without limit."""
+    sleeps: bool = False
+    """Comes later, if at all: until then it has no account, and the writer does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +115,7 @@ class Ring:
         header[H_READERS] = layout.readers
         header[H_SETTLED] = NOBODY
         for row, spec in enumerate(readers):
-            ring.views.rows[row, R_GATES] = spec.policy.gates
+            ring.views.rows[row, R_GATES] = spec.policy.gates and not spec.sleeps
             ring.views.rows[row, R_PATIENCE] = int(spec.patience_s * 1e9)
         header[H_MAGIC] = MAGIC
         return ring
@@ -139,6 +142,13 @@ class Ring:
         self.views.rows[row, R_GATES] = 0
         with contextlib.suppress(OSError):
             self._pairs[row][1].send(b"\0")
+
+    def awake(self) -> tuple[ReaderSpec, ...]:
+        """Readers that there are, or were."""
+        rows = self.views.rows
+        return tuple(
+            spec for row, spec in enumerate(self.readers) if not spec.sleeps or rows[row, R_GENERATION]
+        )
 
     def passed(self) -> set[str]:
         """Readers that stood still for so long that the writer went on without them."""

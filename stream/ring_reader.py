@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import LeaseExpiredError
 from .atomics import announce_and_load
+from .late_reader import REASON, join
 from .ring import ReaderPort, attach_views, drain
 from .ring_layout import (
     D_COUNT,
@@ -183,6 +184,9 @@ class RingReader:
             self._resume()
         elif restarted:
             self._cursor = max(self.head - 1, 0)
+        elif self.policy.gates and not words[R_GATES]:
+            self._cursor, self._serial = join(self._views, self._row)
+            self._ended, self._skip_reason = self._serial, REASON
         else:
             self._cursor = int(words[R_CURSOR])
 

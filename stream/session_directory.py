@@ -37,6 +37,15 @@ def running() -> list[str]:
     return [address for _, address in sorted(found, reverse=True)]
 
 
+def address_of(pid: int) -> str | None:
+    """Control address of the session that a process runs; None while it has not said it."""
+    for path in _all():
+        owner, file = _owner_of(path), path / CONTROL_FILE
+        if owner is not None and owner.pid == pid and owner.alive() and file.is_file():
+            return file.read_text(encoding="utf-8")
+    return None
+
+
 def reclaim() -> list[Path]:
     """Remove the directories of dead owners; returns them."""
     dead = []

@@ -16,6 +16,7 @@ from . import qt
 
 if TYPE_CHECKING:
     from .models.commands import Commands
+    from .models.connecting import Start
     from .models.feed import Feed
     from .window import ViewerWindow
 
@@ -23,24 +24,27 @@ INTERRUPTED = 130
 
 
 def run_viewer(
-    control_address: str,
+    control_address: str | None,
     *,
     headless: bool = False,
     snapshot: Path | None = None,
     duration: float | None = None,
+    budget: float | None = None,
 ) -> int:
     """Show a session until the window is closed, Ctrl-C, or the end of `duration`.
 
     Parameters
     ----------
-    control_address : str
-        Where the session answers, "tcp://host:port" or "ipc://path".
+    control_address : str, optional
+        Where the session answers, "tcp://host:port" or "ipc://path"; None: the user is asked.
     headless : bool
         Draw without a display, and end with the session.
     snapshot : Path, optional
         PNG file to write at the end; without a display also as soon as there are pictures, and every 5 s.
     duration : float, optional
         Seconds to show; None = until closed.
+    budget : float, optional
+        Bytes a second that may come; None = all there is from this machine, `remote.BUDGET` from another.
 
     Returns
     -------
@@ -55,16 +59,18 @@ def run_viewer(
     return_large_blocks()
     qt.application(headless=headless)
     from .connection import connect
+    from .switching import NoSession
 
-    feed, commands = connect(control_address)
+    feed, commands = (NoSession(), None) if control_address is None else connect(control_address, budget)
     return show(
         feed,
         commands,
-        title=control_address,
+        title=control_address or "",
         snapshot=snapshot,
         duration=duration,
         follow=headless,
         folder=None if headless else user_folder(),
+        ask=control_address is None,
     )
 
 
@@ -77,26 +83,30 @@ def show(
     duration: float | None = None,
     follow: bool = False,
     folder: Path | None = None,
+    ask: bool = False,
 ) -> int:
     """Run the window on any feed; see `run_viewer` and `ViewerWindow` for the rest. Needs `qt.application`
-    before."""
+    before.
+
+    ``ask``: begin with the dialog that connects it.
+    """
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
     from .window import ViewerWindow
 
     window = ViewerWindow(feed, commands, folder=folder)
-    window.setWindowTitle(f"livem   {title}".rstrip())
-    run = _Run(window, snapshot)
-    window.closing.connect(run.take_picture)
-    window.show()
-    window.start()
+    run = _Run(window, snapshot, folder)
+    run.begin(window, title)
     if follow:
         run.follow()
+    if ask:
+        window.connector.ask()
     if duration is not None:
-        QTimer.singleShot(max(0, int(duration * 1000)), window, window.close)
+        QTimer.singleShot(max(0, int(duration * 1000)), window, run.close)
     with _on_interrupt(run.interrupt):
         QApplication.exec()
+    run.owned.end()
     qt.finish_deletions()
     return run.outcome()
 
@@ -116,20 +126,54 @@ PICTURE_S = 5.0
 class _Run:
     """How one run of the window ends."""
 
-    def __init__(self, window: ViewerWindow, snapshot: Path | None) -> None:
+    def __init__(self, window: ViewerWindow, snapshot: Path | None, folder: Path | None = None) -> None:
+        from .switching import Owned
+
         self._window = window
-        self._snapshot = snapshot
+        self.owned = Owned()
+        self._snapshot, self._folder = snapshot, folder
         self._interrupted = False
         self._failure: LivemError | None = None
         self._was_live = False
         self._next_picture = 0.0
+
+    def begin(self, window: ViewerWindow, title: str) -> None:
+        """Show a window; it may open another in its place."""
+        window.setWindowTitle(f"livem   {title}".rstrip())
+        window.closing.connect(self.take_picture)
+        window.connector.opening.connect(self.switch)
+        window.show()
+        window.start()
+
+    def switch(self, address: str, start: Start | None) -> None:
+        """Show another session: a window of its own takes the place of the one that there is."""
+        from .connection import connect
+        from .window import ViewerWindow
+
+        if start is not None:
+            self.owned.add(address, start)
+        before = self._window
+        try:
+            feed, commands = connect(address)
+        except LivemError as failure:
+            before.say(str(failure))
+            return
+        self._window = ViewerWindow(feed, commands, folder=self._folder)
+        self._window.setGeometry(before.geometry())
+        self.begin(self._window, address if start is None else start.source)
+        before.closing.disconnect(self.take_picture)
+        before.close()
+
+    def close(self) -> None:
+        """The window that there is."""
+        self._window.close()
 
     def interrupt(self) -> None:
         """Called from a signal handler, perhaps in the middle of a paint: the event loop does the rest."""
         from PySide6.QtCore import QTimer
 
         self._interrupted = True
-        QTimer.singleShot(0, self._window, self._window.close)
+        QTimer.singleShot(0, self._window, self.close)
 
     def follow(self) -> None:
         """Look at the session from time to time: take its picture, and end when it ends."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .. import __version__
 from ..stream.bus import Subscriber
 from ..stream.control import ControlClient
+from ..stream.endpoints import is_loopback
 from ..stream.results import Result
 from .models.commands import CommandQueue
-from .models.feed import FeedState
+from .models.feed import Feed, FeedState
+from .remote import BUDGET, RemoteFeed
 
 
 class BusFeed:
@@ -29,17 +32,26 @@ class BusFeed:
     @property
     def state(self) -> FeedState:
         link = self._subscriber.state
-        return FeedState(link.phase, link.text)
+        return FeedState(link.phase, link.text, self._unread() if self._subscriber.unreadable else "")
+
+    def _unread(self) -> str:
+        version = self._subscriber.session.get("version", "?")
+        return f"the session sends what cannot be read here: it runs livem {version}, this is {__version__}"
 
     def close(self) -> None:
         self._subscriber.close()
 
 
-def connect(address: str) -> tuple[BusFeed, CommandQueue]:
+def connect(address: str, budget: float | None = None) -> tuple[Feed, CommandQueue]:
     """Attach to the session whose control address this is.
 
-    A session that is not there yet, or not any more, is a state of the feed and no error.
+    On another machine, or with a ``budget`` (bytes a second), only what the windows show is asked for. A
+    session that is not there yet, or not any more, is a state of the feed and no error.
     Raises UsageError for what is no address.
     """
-    feed = BusFeed(address)
+    feed: Feed
+    if budget is None and is_loopback(address):
+        feed = BusFeed(address)
+    else:
+        feed = RemoteFeed(address, budget or BUDGET)
     return feed, CommandQueue(lambda: ControlClient(address))

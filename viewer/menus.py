@@ -16,6 +16,28 @@ if TYPE_CHECKING:
     from .window import ViewerWindow
 
 
+SESSION = (
+    ("connect", "Connect \N{HORIZONTAL ELLIPSIS}"),
+    ("record", "Record, or stop"),
+    ("keep", "Keep the last seconds"),
+    ("snapshot", "Snapshot"),
+)
+
+
+class SessionMenu:
+    """What is done with the session as a whole."""
+
+    def __init__(self, window: ViewerWindow) -> None:
+        self.menu = window.menuBar().addMenu("&Session")
+        for action, words in SESSION:
+            act = window.actions_by_name[action]
+            self.menu.addAction(_labelled(words, action)).triggered.connect(partial(_do, act))
+
+
+def _do(act: Callable[[], object], _checked: bool) -> None:
+    act()
+
+
 class ViewMenu:
     """Modes and panels. What is ticked is looked up when the menu opens."""
 

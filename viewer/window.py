@@ -15,13 +15,13 @@ from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from ..errors import SessionError
 from . import appearance, theme
 from .colour import Transfer
 from .docks import Docks
 from .extensions import Guard, foreign_panels
+from .keeping import SnapshotKeeper
 from .layouts import Layouts
-from .menus import ViewMenu
+from .menus import SessionMenu, ViewMenu
 from .models.commands import Ask, Change, Commands, NoCommands, Outcome, Play
 from .models.feed import Feed
 from .models.keys import KEYS
@@ -29,6 +29,7 @@ from .models.layouts import LayoutFiles
 from .models.modes import MODES, Mode, mode_for
 from .models.pacing import Pacing
 from .models.playhead import Playhead
+from .models.remarks import Remarks
 from .models.session import Session
 from .models.settings import Settings
 from .models.transport import parse_playback
@@ -41,13 +42,15 @@ from .panels.detector_menu import open_menu
 from .panels.image_pane import ImagePane
 from .panels.key_sheet import KeySheet
 from .panels.linked_views import LinkedViews
+from .panels.looking import cutouts_of
 from .panels.record_bar import RecordBar
 from .panels.series_bar import SeriesBar
 from .panels.status_bar import StatusBar
 from .panels.table import BuiltIn
 from .panels.timeline import TimelineBar
 from .panels.transport import TransportBar
-from .snapshot import save_snapshot
+from .remote import look_of
+from .switching import Connector
 
 ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Transfer]]
 """By pane: the part that the user looks at, and how values become tones."""
@@ -89,10 +92,14 @@ class ViewerWindow(QMainWindow):
         self.session = Session()
         self.watch = Watch(self.session)
         self.playhead = Playhead(self.session, self.commands, clock)
-        self.pacing = Pacing()
+        self.pacing, self.remarks = Pacing(), Remarks()
         self.linked = LinkedViews()
         self.history: ViewHistory[ViewState] = ViewHistory()
         self._clock = clock
+        self._look = look_of(feed)
+        self.kept = SnapshotKeeper(self.commands, self.say)
+        self.connector = Connector(self)
+        self.connector.refused.connect(self.say)
         self._notice = ("", 0.0)
         self.settings = Settings(folder)
         if folder is not None:
@@ -112,7 +119,7 @@ class ViewerWindow(QMainWindow):
         """Make everything that is in the window, in the theme in use."""
         self._build()
         self._bind_keys()
-        self.view_menu = ViewMenu(self)
+        self.session_menu, self.view_menu = SessionMenu(self), ViewMenu(self)
 
     def _build(self) -> None:
         self.setStyleSheet(theme.style())
@@ -209,6 +216,8 @@ class ViewerWindow(QMainWindow):
             "adapt": lambda: self.say(self.session.pipeline.toggle_adaptation(self.commands)),
             "zero_dose": self.watch.dose.reset,
             "note_alarms": self.banner.note,
+            "connect": self.connector.ask,
+            "record": self.record.toggle,
             "keys": self.sheet.toggle,
             "theme": lambda: appearance.use_theme(self, "light" if theme.name_in_use() == "dark" else "dark"),
             "mode_automatic": lambda: self.choose_mode(None),
@@ -229,6 +238,9 @@ class ViewerWindow(QMainWindow):
         """Take what changed and draw it."""
         begin = self._clock()
         self._take(begin)
+        if self._look is not None:
+            seen = cutouts_of(self.session.frame, self.frame, self.images.panes)
+            self._look(seen | self.kept.cutouts(self.session.live_frame))
         for pane in self.panes:
             pane.animate(begin)
         self.history.note(self.view_state(), begin)
@@ -260,14 +272,15 @@ class ViewerWindow(QMainWindow):
         self._notice = (text, self._clock() + NOTICE_SECONDS)
 
     def snapshot(self) -> None:
-        """Keep a picture of the window in the working directory, and say where."""
-        path = Path(time.strftime("livem_%Y-%m-%d_%H-%M-%S.png")).absolute()
-        try:
-            save_snapshot(self, path)
-            said = f"kept as {path}"
-        except SessionError as failure:
-            said = str(failure)
-        self.say(said)
+        """Keep pictures of the window and its panes, and the data behind them, in the working directory."""
+        shown = {topic: pane for topic, pane in self._named_panes().items() if topic and pane.isVisible()}
+        results = {result.topic: result for result in self.session.images if result.topic in shown}
+        frame = self.session.frame if self.frame.pane.isVisible() else None
+        pictures: dict[str, QWidget] = {"window": self, **shown}
+        if frame is not None:
+            pictures[frame.topic] = self.frame.pane
+        can_come = self.session.held is None  # of a held frame there is no other
+        self.kept.begin(pictures, results, frame, self._clock(), Path.cwd(), can_come)
 
     def undo_view(self) -> None:
         """Take the last change of zoom, place or transfer back."""
@@ -305,24 +318,29 @@ class ViewerWindow(QMainWindow):
         self.closing.emit()
         self._timer.stop()
         self.layouts.end()
+        self.kept.close()
         self.commands.close()
         self.feed.close()
         super().closeEvent(event)
 
     def _take(self, now: float) -> None:
-        changed = self.session.take(self.feed.poll())
+        new = self.feed.poll()
+        changed = self.session.take(new)
         self.session.keep(self.feed.finals())
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         self._take_events(now)
         frame = self.session.live_frame
         self.pacing.shown += self.session.held is None and frame is not None and frame.topic in changed
+        if remark := self.remarks.see(self.feed.state, new.values()):
+            self.say(remark)
+        self.kept.look(frame, now)
         self.playhead.tick(self.feed.state.link == "live")
         for panel in self.panels:
             self.guard.update(panel, now)
         self.linked.link(self.panes)
         self.series.update_from(self.session)
-        self.record.show_recording(self.session.status.recording)
+        self.record.show_status(self.session.status)
         self.transport.show_playback(self.session.status.playback)
         self.timeline.update_from(self.session.lost, self.panes)
         self._arrange()

@@ -54,7 +54,7 @@ class Keeper:
         self._sync: Future[None] | None = None
         self._last_syncs: list[tuple[Path, Future[None]]] = []
         """Of files that are closed."""
-        self._mark, self._rate = (clock(), 0), 0.0
+        self._mark, self._rate, self._begun = (clock(), 0), 0.0, clock()
 
     @property
     def state(self) -> str:
@@ -86,7 +86,7 @@ class Keeper:
         self._sync = None
         self._flush_at, self._sync_at = now + self._options.flush_s, now + self._options.fsync_s
         self._flush_many_at = now
-        self._mark, self._rate = (now, 0), 0.0
+        self._mark, self._rate, self._begun = (now, 0), 0.0, now
 
     def write(self, block: Block) -> bool:
         """Append a block; it is in the file for good after the next ``flush``."""
@@ -223,6 +223,7 @@ class Keeper:
             "file": None if file is None else str(file.path),
             "frames": 0 if file is None else file.flushed,
             "bytes": 0 if file is None else file.bytes,
+            "seconds": 0.0 if file is None else round(self._clock() - self._begun, 1),
             "bytes_per_s": round(rate, 1),
             "free_bytes": free,
             "seconds_left": seconds_left(free, rate),

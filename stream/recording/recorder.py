@@ -53,8 +53,8 @@ def run_recorder(options: RecorderOptions, port: ReaderPort) -> None:
 
     ``recording``
         About twice a second, and at every change: ``state`` ("idle", "recording", "failed"), ``enabled``,
-        ``file``, ``frames``, ``bytes``, ``bytes_per_s``, ``free_bytes``, ``seconds_left`` (None = unknown),
-        ``error`` (why it stopped; None), ``warning`` (what may not fit; None).
+        ``file``, ``frames``, ``bytes``, ``seconds`` (since its start), ``bytes_per_s``, ``free_bytes``,
+        ``seconds_left`` (None = unknown), ``error`` (why it stopped; None), ``warning`` (what may not fit).
     ``series_done``
         As a worker does: ``serial``, ``topics`` (none), and ``files``, those that hold frames of the series.
 

@@ -14,7 +14,7 @@ from livem.stream import session_directory
 
 def test_no_session_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_directory, "running", list)
-    done = CliRunner().invoke(main, ["view"])
+    done = CliRunner().invoke(main, ["view", "--headless"])
     assert done.exit_code == 1
     assert "no session runs on this machine" in done.stderr
     assert "livem live" in done.stderr

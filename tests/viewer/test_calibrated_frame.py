@@ -156,11 +156,11 @@ def test_a_key_shows_the_field_as_it_was_measured(window: Any, show: Any, make: 
     pane = window.images.panes["vd.com"]
     assert "rotated 12" in pane.reading.text()
     assert pane.bar.is_wheel
-    QTest.keyClick(window, Qt.Key.Key_R)
+    QTest.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ShiftModifier)
     show()
     assert (pane.title.text(), list(window.images.panes)) == ("vd.com.raw", ["vd.com"])
     assert pane.picture.image[0, 0, 0] == 1
-    QTest.keyClick(window, Qt.Key.Key_R)
+    QTest.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ShiftModifier)
     show()
     assert pane.title.text() == "vd.com"
 

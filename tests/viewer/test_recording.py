@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from livem.viewer.models.commands import Change, Outcome
-from livem.viewer.models.recording import kept_text
+from livem.viewer.models.recording import clock_text, kept_text
 from livem.viewer.models.status import Kept, kept_of
 
 IDLE: dict[str, Any] = {"state": "idle", "enabled": False, "free_bytes": 1e12}
@@ -23,11 +23,45 @@ def bar(window: Any, show: Any, make: Any) -> Any:
     return window.record
 
 
-def test_there_is_a_bar_where_there_is_a_recorder(window: Any, show: Any, make: Any) -> None:
-    show(make.status(state="running"))
+def test_any_running_session_can_record_and_what_has_a_recorder_keeps(
+    window: Any, show: Any, make: Any
+) -> None:
+    show()
     assert not window.record.isVisible()
+    show(make.status(state="running"))
+    assert window.record.switch.isVisible()
+    assert not window.record.keep.isVisible()
     show(make.status(state="running", recording=IDLE))
-    assert window.record.isVisible()
+    assert window.record.keep.isVisible()
+
+
+def test_a_replay_is_not_recorded_again(window: Any, show: Any, make: Any) -> None:
+    replay = {"url": "a.h5", "replay": {"index": 3, "count": 9, "paused": False, "speed": 1.0}}
+    show(make.status(state="running", source=replay))
+    assert window.session.status.playback is not None
+    assert not window.record.isVisible()
+
+
+def test_the_recording_goes_on_screen(window: Any, bar: Any, show: Any, make: Any, commands: Any) -> None:
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert commands.asked == [Change("recorder", "recording", True)]
+    commands.answers = [Outcome(commands.asked[-1], None, {"starting": True})]
+    window.tick()
+    assert bar.said.text() == "the recorder is starting"
+    going = {"state": "recording", "enabled": True, "file": "/data/run_3.h5", "bytes": 3.2e9, "seconds": 65.2}
+    show(make.status(state="running", recording=going | {"seconds_left": 7000.0}))
+    assert bar.said.text() == "1:05   3.2 GB   room for 117 min   run_3.h5"
+    assert bar.switch.text() == "Stop recording"
+    full = {"state": "failed", "enabled": True, "error": "/data/run_3.h5 cannot be written: No space left"}
+    show(make.status(state="running", recording=full))
+    assert bar.said.text() == "not recorded: /data/run_3.h5 cannot be written: No space left"
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert commands.asked[-1] == Change("recorder", "recording", False)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (725.9, "12:05"), (10801, "3:00:01")])
+def test_a_recording_has_a_clock(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
 
 
 def test_the_last_seconds_are_asked_for(bar: Any, commands: Any) -> None:
@@ -77,11 +111,11 @@ def test_a_file_that_could_not_be_written_is_said(bar: Any, show: Any, make: Any
 def test_the_switch_asks_and_follows_the_session(
     window: Any, bar: Any, commands: Any, show: Any, make: Any
 ) -> None:
-    assert bar.switch.text() == "Recording off"
+    assert bar.switch.text() == "Record"
     QTest.mouseClick(bar.switch, Qt.MouseButton.LeftButton)
     assert commands.asked == [Change("recorder", "recording", True)]
     show(make.status(state="running", recording=IDLE | {"enabled": True, "state": "recording"}))
-    assert (bar.switch.text(), bar.switch.isChecked()) == ("Recording on", True)
+    assert (bar.switch.text(), bar.switch.isChecked()) == ("Stop recording", True)
     QTest.mouseClick(bar.switch, Qt.MouseButton.LeftButton)
     commands.answers = [Outcome(commands.asked[-1], "the recorder is gone")]
     window.tick()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...stream.results import Result
+from ...stream.results import CUT, Result
 from .picture import Picture, scan_picture
 
 Mode = Literal["off", "swipe", "blink", "difference"]
@@ -53,6 +53,7 @@ def _same_frame(one: Result, other: Result) -> bool:
         (one.series, one.attrs["index"]) == (other.series, other.attrs["index"])
         and one.arrays["image"].shape == other.arrays["image"].shape
         and one.attrs.get("factor", 1) == other.attrs.get("factor", 1)
+        and one.attrs.get(CUT) == other.attrs.get(CUT)
         and one.units.get("image", "") == other.units.get("image", "")
     )
 
@@ -126,6 +127,8 @@ def _picture(result: Result) -> Picture:
     drawn = scan_picture(result, past=False)
     word = "estimate" if result.attrs.get("estimate") else "measured"
     title = f"{word}: {result.topic}"
+    if CUT in result.attrs:
+        return replace(drawn, title=title)
     return replace(drawn, title=title, factor=factor if isinstance(factor, int) and factor > 0 else 1)
 
 

@@ -21,6 +21,8 @@ class FeedState:
     link: Link
     text: str = ""
     """For the user: the address, since when it is lost, what it waits for."""
+    unread: str = ""
+    """For the user: that something came which cannot be read here; empty where all can."""
 
 
 class Feed(Protocol):

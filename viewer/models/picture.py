@@ -12,6 +12,7 @@ from ...stream.results import Result, valid_of
 from ..colour import about_median
 from .bright_field import BrightField, bright_field
 from .captions import badge_of, notes_of, said_of, warnings_of
+from .cuts import cut_in
 from .layout import UNCALIBRATED, Calibration
 from .numbers import count_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
@@ -33,6 +34,10 @@ class Picture:
     unit: str = ""
     factor: int = 1
     """Full-frame pixels along one pixel of `image`."""
+    corner: tuple[int, int] = (0, 0)
+    """(y, x) of the first pixel, in those of the whole, where this is a part of it."""
+    whole: tuple[int, int] | None = None
+    """(h, w) of the whole; None: this is all of it."""
     calibration: Calibration = UNCALIBRATED
     blind: npt.NDArray[np.bool_] | None = None
     """(ny, nx) invalid because every detector pixel behind it is masked; None = none."""
@@ -58,15 +63,18 @@ class Picture:
 
     @property
     def extent(self) -> tuple[int, int]:
-        """(h, w) drawn, in full-frame or scan pixels."""
+        """(h, w) of the whole, in full-frame or scan pixels."""
+        if self.whole is not None:
+            return self.whole
         return (self.image.shape[0] * self.factor, self.image.shape[1] * self.factor)
 
     def reading(self, y: float, x: float) -> str:
         """The value under the point (y, x), in full-frame or scan pixels; empty outside."""
-        row, column = int((y + 0.5) // self.factor), int((x + 0.5) // self.factor)
+        top, left = self.corner
+        row, column = int((y + 0.5 - top) // self.factor), int((x + 0.5 - left) // self.factor)
         if not (0 <= row < self.image.shape[0] and 0 <= column < self.image.shape[1]):
             return ""
-        place = f"y {row * self.factor}  x {column * self.factor}"
+        place = f"y {top + row * self.factor}  x {left + column * self.factor}"
         if self.blind is not None and self.blind[row, column]:
             return f"{place}   masked"
         if self.valid is not None and not self.valid[row, column]:
@@ -112,11 +120,19 @@ def _detector_picture(result: Result, title: str, parts: list[str], disk: Bright
         title,
         "   ".join(parts),
         result.units.get("image", ""),
-        frame_factor(result),
-        _calibration(result, disk),
-        None if known is None or known.all() else ~known,
+        calibration=_calibration(result, disk),
+        blind=None if known is None or known.all() else ~known,
         of_frame=True,
+        **_place(result, frame_factor(result)),
     )
+
+
+def _place(result: Result, factor: int) -> dict[str, Any]:
+    """Where a part lies in the whole; ``factor`` of a picture that is no part."""
+    cut = cut_in(result.attrs)
+    if cut is None:
+        return {"factor": factor}
+    return {"factor": cut.factor, "corner": cut.corner, "whole": cut.shape}
 
 
 def _calibration(result: Result, disk: BrightField | None) -> Calibration:
@@ -149,9 +165,11 @@ def _pixels(count: object) -> int:
 def scan_picture(result: Result, past: bool) -> Picture:
     """A scan image, with how much of it is there."""
     image, valid = result.arrays["image"], valid_of(result)
-    parts = [f"{image.shape[0]} x {image.shape[1]}"]
+    cut = cut_in(result.attrs)
+    h, w = image.shape[:2] if cut is None else cut.shape
+    parts = [f"{h} x {w}"] + ([f"mean of {cut.factor} x {cut.factor}"] if cut and cut.factor > 1 else [])
     filled = float(np.count_nonzero(valid)) / valid.size
-    if filled < 1:
+    if filled < 1 and cut is None:
         # Never "100 %" of a scan that has a hole: the last per cent is rounded down.
         share = f"{np.floor(filled * 1000) / 10:.1f} %" if filled > 0.99 else f"{filled * 100:.0f} %"
         parts.insert(0, share)
@@ -184,6 +202,7 @@ def scan_picture(result: Result, past: bool) -> Picture:
         badge="NOT AVAILABLE" if result.attrs.get("unavailable") else badge_of(result.attrs),
         notes=_notes(result),
         is_doubtful=bool(warnings_of(result.attrs)),
+        **_place(result, 1),
     )
 
 

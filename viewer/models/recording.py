@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from .chips import Tone
-from .numbers import count_text
+from .chips import SHORT_OF_SPACE_S, Tone
+from .numbers import bytes_text, count_text, duration_text
 from .status import Kept, Recording
 
 RECORDER = "recorder"
@@ -28,4 +28,25 @@ def kept_text(kept: Kept, seconds: float | None = None) -> tuple[str, Tone]:
 
 def switch_text(recording: Recording) -> str:
     """What the switch of a recorder says."""
-    return "Recording on" if recording.enabled else "Recording off"
+    return "Stop recording" if recording.enabled else "Record"
+
+
+def going_text(recording: Recording) -> tuple[str, Tone]:
+    """How the recording goes: for how long, how much, and how long there is room; empty where none does."""
+    if recording.error:
+        return f"not recorded: {recording.error}", "bad"
+    if recording.state != "recording":
+        return ("the next series is recorded", "plain") if recording.enabled else ("", "plain")
+    name, left = PurePath(recording.file).name, recording.seconds_left
+    parts = [clock_text(recording.seconds), bytes_text(recording.bytes)]
+    if left is not None:
+        parts.append(f"room for {duration_text(left)}")
+    short = left is not None and left < SHORT_OF_SPACE_S
+    return f"{'   '.join(parts)}   {name}", "warn" if short else "good"
+
+
+def clock_text(seconds: float) -> str:
+    """0:42, 12:05, 3:00:01."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -47,6 +47,9 @@ class Recording:
     """Whether what comes is being kept, or will be."""
     file: str = ""
     frames: int = 0
+    bytes: float = 0.0
+    seconds: float = 0.0
+    """Since the open file was begun."""
     free_bytes: float | None = None
     seconds_left: float | None = None
     error: str = ""
@@ -141,6 +144,8 @@ def _recording(part: Mapping[str, Any]) -> Recording:
         enabled=part.get("enabled") is True,
         file=str(part.get("file") or ""),
         frames=_integer(part.get("frames")) or 0,
+        bytes=_real(part.get("bytes")) or 0.0,
+        seconds=_real(part.get("seconds")) or 0.0,
         free_bytes=_real(part.get("free_bytes")),
         seconds_left=_real(part.get("seconds_left")),
         error=str(part.get("error") or ""),

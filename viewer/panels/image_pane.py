@@ -131,12 +131,13 @@ class ImagePane(QFrame):
     def show_picture(self, picture: Picture, now: float, levels_of: Picture | None = None) -> None:
         """Take a picture; it is drawn by the next `animate`, with the levels of another one if given."""
         before, self.picture = self.picture, picture
-        if before is None or before.image.shape != picture.image.shape:
+        if before is None or before.extent != picture.extent:
             self.contrast.restart()
         self._set_signed(picture.is_signed)
         self._see(levels_of or picture, now)
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)
+        self.view.corner = picture.corner
         self.title.setText(picture.title)
         self._say_of_estimate(picture)
         self._say()

@@ -25,7 +25,7 @@ class KeySheet(QFrame):
         layout.setContentsMargins(24, 16, 24, 20)
         layout.addWidget(theme.named(QLabel("Keys"), "title"))
         row = QHBoxLayout()
-        row.setSpacing(28)
+        row.setSpacing(12)
         for groups in COLUMNS:
             label = QLabel("<br>".join(_group(name) for name in groups))
             label.setTextFormat(Qt.TextFormat.RichText)

@@ -15,6 +15,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from ...kernels.cutouts import Cutout
 from .. import theme
 from ..models.layout import Calibration, scale_bar
 
@@ -65,6 +66,8 @@ class PictureView(pg.GraphicsView):
         self.calibration = Calibration()
         self.decorations: list[Decoration] = []
         self.veiled = False
+        self.corner = (0, 0)
+        """(y, x) of the first pixel that is drawn, in view units."""
         self._extent = (0, 0)
         self._fitted = True
         self.box.sigRangeChanged.connect(self._range_changed)
@@ -79,7 +82,8 @@ class PictureView(pg.GraphicsView):
         else:
             self.image.setImage(pixels, levels=(0, 255), lut=table, autoLevels=False)
         h, w = pixels.shape[:2]
-        self.image.setRect(QRectF(-0.5, -0.5, w * unit, h * unit))
+        y, x = self.corner
+        self.image.setRect(QRectF(x - 0.5, y - 0.5, w * unit, h * unit))
 
     def draw_beside(
         self, pixels: npt.NDArray[np.uint8] | None, table: npt.NDArray[np.uint8], unit: float, share: float
@@ -91,9 +95,10 @@ class PictureView(pg.GraphicsView):
         if pixels is None:
             return
         h, w = pixels.shape
-        column = min(max(round(share * w), 0), w - 1)
+        y, x = self.corner
+        column = min(max(round((share * self._extent[1] - x) / unit), 0), w - 1)
         self.beside.setImage(pixels[:, column:], levels=(0, 255), lut=table, autoLevels=False)
-        self.beside.setRect(QRectF(-0.5 + column * unit, -0.5, (w - column) * unit, h * unit))
+        self.beside.setRect(QRectF(x - 0.5 + column * unit, y - 0.5, (w - column) * unit, h * unit))
         self.line.setPos(share * self._extent[1] - 0.5)
 
     def _swipe(self, line: pg.InfiniteLine) -> None:
@@ -142,6 +147,12 @@ class PictureView(pg.GraphicsView):
     def part(self) -> tuple[float, float, float, float] | None:
         """Left, top, width and height of what the user looks at; None while all of the picture is fitted."""
         return None if self._fitted else self.box.viewRect().getRect()
+
+    def cutout(self) -> Cutout:
+        """What is seen of the picture, and how fine."""
+        left, top, width, height = self.box.viewRect().getRect()
+        part = (left + 0.5, top + 0.5, width, height)
+        return Cutout.of_view(self._extent, part, self.units_per_screen_pixel())
 
     def units_per_screen_pixel(self) -> float:
         """View units along one pixel of the screen."""

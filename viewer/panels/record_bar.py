@@ -1,6 +1,7 @@
-"""The recorder by hand: on and off, and "keep the last N s". Shown where the session has a recorder.
+"""The recorder by hand: on and off, how it goes, and "keep the last N s".
 
-It asks the session and shows what the session says.
+It asks the session and shows what the session says. A session without a recorder starts one when it is asked
+to record; the last seconds can be kept where there is one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton
 from .. import theme
 from ..models.chips import Tone
 from ..models.commands import Change, Commands, Outcome
-from ..models.recording import KEEP_LAST, RECORDER, SECONDS, SWITCH, kept_text, switch_text
-from ..models.status import Kept, Recording, kept_of
+from ..models.recording import KEEP_LAST, RECORDER, SECONDS, SWITCH, going_text, kept_text, switch_text
+from ..models.status import Kept, Recording, Status, kept_of
 from .labels import ElidedLabel
 
 HEIGHT = 40
@@ -30,7 +31,7 @@ class RecordBar(QFrame):
         self._seconds: float | None = None
         self.switch = QPushButton()
         self.switch.setCheckable(True)
-        self.switch.setToolTip("Keep what comes from now on, or stop")
+        self.switch.setToolTip("Keep the open series, as far back as the buffer goes, and all that come (R)")
         self.switch.clicked.connect(self._switch)
         self.keep = QPushButton("Keep the last")
         self.keep.setToolTip("Write what the buffer still holds of the last seconds to a file (K)")
@@ -52,14 +53,19 @@ class RecordBar(QFrame):
             row.addWidget(part)
         row.addWidget(self.said, 1)
 
-    def show_recording(self, recording: Recording) -> None:
-        """From the status; without a recorder there is no bar."""
-        self.setVisible(bool(recording.state))
-        if recording == self._recording:
+    def show_status(self, status: Status) -> None:
+        """From the session; a replay is not recorded again, and before the first status nothing can be."""
+        recording = status.recording
+        self.setVisible(bool(recording.state) or (bool(status.state) and status.playback is None))
+        for part in (self.keep, self.seconds):
+            part.setVisible(bool(recording.state))
+        before, self._recording = self._recording, recording
+        if recording == before and self.switch.text():
             return
-        if recording.kept is not None and recording.kept != self._recording.kept:
+        if recording.kept is not None and recording.kept != before.kept:
             self._say_kept(recording.kept)
-        self._recording = recording
+        elif recording.state == "recording" or recording.error or recording.enabled != before.enabled:
+            self._say(*going_text(recording))
         self.switch.setChecked(recording.enabled)
         self.switch.setText(switch_text(recording))
 
@@ -70,6 +76,8 @@ class RecordBar(QFrame):
         if outcome.error is not None:
             self._say(outcome.error, "bad")
             self.switch.setChecked(self._recording.enabled)
+        elif outcome.answer.get("starting"):
+            self._say("the recorder is starting", "plain")
         elif outcome.change.name == KEEP_LAST and (kept := kept_of(outcome.answer.get("kept"))):
             self._say_kept(kept)
 
@@ -79,6 +87,11 @@ class RecordBar(QFrame):
             self._seconds = float(self.seconds.currentData())
             self._commands.set(RECORDER, KEEP_LAST, self._seconds)
             self._say(f"asking for the last {self._seconds:g} s", "plain")
+
+    def toggle(self) -> None:
+        """Begin to record, or stop."""
+        if self.isVisible():
+            self._switch(not self._recording.enabled)
 
     def _switch(self, on: bool) -> None:
         self._commands.set(RECORDER, SWITCH, on)
