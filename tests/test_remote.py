@@ -44,7 +44,7 @@ def session(movie: str) -> Iterator[Session]:
     sender = {"rate": 200.0, "repeat": ROUNDS}
     with Session(pipeline, SessionOptions(movie, sender=sender, series=1)) as running:
         running.start()
-        step_until(running, lambda: running.state == "running")
+        step_until(running, lambda: running.state == "running", 240.0)
         yield running
 
 
