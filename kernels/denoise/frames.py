@@ -89,8 +89,8 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
         for level in (
             Level("quick", _quick, 8, "cosines, one stage"),
             Level("lattice", _lattice, 65, "and waves for crystals"),
-            Level("fine", _fine, 150, "cosines in two stages, and waves"),
-            Level("full", _full, 305, "and large windows, and neighbours that look alike"),
+            Level("fine", _fine, 145, "cosines in two stages, and waves"),
+            Level("full", _full, 250, "and large windows, and neighbours that look alike"),
         )
     }
 )
