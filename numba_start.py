@@ -2,15 +2,20 @@
 
 Before it loads the first kernel it imports all that it can compile, and the extensions that other installed
 packages have for it: 0.13 s of processor time a process, 0.2 s where such a package (sparse, say) is there.
-Whatever it compiles, it asks for all of that again. Standard library only; knows no kernel.
+Whatever it compiles, it asks for all of that again. And it imports a reader of YAML (0.02 s) for a file of
+settings that hardly anybody has. Knows no kernel.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from .kernel_cache import is_own
+
+SETTINGS = ".numba_config.yaml"
+"""In the working directory."""
 
 
 def load_lightly() -> None:
@@ -19,7 +24,12 @@ def load_lightly() -> None:
     For a process that runs livem's kernels alone: numba functions on types of an extension, ``sparse.COO``
     say, do not compile in it.
     """
-    from numba.core import caching, entrypoints
+    hidden = not os.path.exists(SETTINGS) and sys.modules.setdefault("yaml", None) is None  # type: ignore[arg-type]
+    try:
+        from numba.core import caching, entrypoints
+    finally:
+        if hidden:
+            del sys.modules["yaml"]
     from numba.core.runtime import rtsys
 
     entrypoints._already_initialized = True

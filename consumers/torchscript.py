@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -217,9 +218,7 @@ class TorchScript(Consumer[Shots | None]):
         if name not in self.parameters():
             raise self.unknown_parameter(name)
         if name == "keep":
-            if value != "":
-                self._keep(value)
-            return False
+            return self._keep(value)
         self._options = self._options.changed(self._where, name, value)
         self._host.limits = self._options.limits
         if name == "adapt":
@@ -236,9 +235,8 @@ class TorchScript(Consumer[Shots | None]):
         return False
 
     def parameters(self) -> Mapping[str, Any]:
-        options = self._options
-        told = {"enabled": options.enabled, "adapt": options.adapt, "timeout": options.timeout}
-        return {**told, "keep": self._kept}
+        now = self._options
+        return {"enabled": now.enabled, "adapt": now.adapt, "timeout": now.timeout, "keep": self._kept}
 
     def outputs(self) -> Sequence[Output] | None:
         return None if self._open is None or not self._open.outputs else self._open.outputs
@@ -289,20 +287,18 @@ class TorchScript(Consumer[Shots | None]):
         if not self._options.adapt or self._open is None or self._learner.adapting is not None:
             return
         given, grid = self._manifest.input, self._open.grid
-
-        def make(weights: bytes) -> ModelHost:
-            return self._with_weights(grid, weights)
-
-        room = self._host.limits.memory
+        make, room = partial(self._with_weights, grid), self._host.limits.memory
         self._learner.adapting = Adapting(self._archive, given.frames, given.multiple_of, room, make)
 
     def _end_adapting(self) -> None:
         """The model's own weights again; frames that come meanwhile do not wait for them."""
         now = self._open if self._options.enabled and not self._fault else None
-        self._learner.end(None if now is None else lambda weights: self._with_weights(now.grid, weights))
+        self._learner.end(None if now is None else partial(self._with_weights, now.grid))
 
-    def _keep(self, name: Any) -> None:
+    def _keep(self, name: Any) -> bool:
         """The weights in use as a model of the store. Raises ModelError."""
+        if name == "":
+            return False
         now = self._opened()
         (h, w), number = now.series.shape, now.series.key.number
         seen = f"series {number}, frames of {h} x {w} px"
@@ -310,6 +306,7 @@ class TorchScript(Consumer[Shots | None]):
             self._kept = keep(self._store, self._entry, self._learner.adapted, name, seen).name
         except ModelError as error:
             raise ModelError(f"{self._where}: {error}") from error
+        return False
 
     def _with_weights(self, grid: Grid, weights: bytes) -> ModelHost:
         """Another process of the model, warmed up; called in the adapter's thread."""

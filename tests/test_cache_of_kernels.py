@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from livem import kernel_cache
+from livem import kernel_cache, numba_start
 from livem.kernel_cache import IDLE_S, KEPT, VARIABLE, is_own, lock_saves, use_own_cache
+from livem.stream import child
 
 SOURCES = {
     "__init__.py": "from os.path import dirname\nfrom .kernel_cache import use_own_cache\n"
@@ -296,28 +297,39 @@ child.run_child("", "", None)"""
 
 LIGHT = """
 import sys, numpy as np
-from livem.stream.child import loading
-with loading(ours={ours}):
-    from livem.kernels.masks import disk
-    from livem.stream import atomics
-from livem.kernels import reduce
-print(*{{"livem.stream.atomics", "numba.np.linalg", "sparse"}} & set(sys.modules))
-reduce.warm_up(np.dtype("float64"))
-regions = reduce.compile_regions((4, 5), [reduce.Region(disk((4, 5), 2.0))])
+from toy.numba_start import load_lightly
+load_lightly()
+from toy.alone import answer
+tables = "numba.np.linalg" in sys.modules
+hits = sum(answer.stats.cache_hits.values())
 from numba import njit
 @njit
-def root(x):
-    return np.linalg.norm(x)
-print(root(np.array([3.0, 4.0])), reduce.reduce_block(np.ones((1, 4, 5), "uint16"), regions).sums[0, 0])"""
+def length(x):
+    return np.linalg.norm(x) + answer(4)
+print(hits, tables, "sparse" in sys.modules, "yaml" in sys.modules, length(np.array([3.0, 4.0])))"""
+
+
+def test_kernels_load_without_what_compiling_needs_and_others_still_compile(package: Path) -> None:
+    """Once they are compiled: the first process has to do it."""
+    shutil.copy(numba_start.__file__, package / "numba_start.py")
+    alone = "from numba import njit\n@njit('i8(i8)', cache=True)\ndef answer(x):\n    return 10 * x + 1\n"
+    (package / "alone.py").write_text(alone)
+    clean = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    said = []
+    for _ in range(2):
+        code = [sys.executable, "-c", LIGHT]
+        done = subprocess.run(code, cwd=package.parent, env=clean, check=True, capture_output=True, text=True)
+        said.append(done.stdout.split())
+    assert said[0] == ["0", "True", "False", "False", "46.0"]
+    assert said[1] == ["1", "False", "False", "False", "46.0"]
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_kernels_load_without_what_compiling_needs_and_others_still_compile(ours: bool) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT.format(ours=ours)], check=True, capture_output=True, text=True
-    )
-    loaded, found = done.stdout.splitlines()
-    assert "livem.stream.atomics" in loaded
-    assert ("numba.np.linalg" in loaded) is not ours
-    assert found.split()[0] == "5.0"
-    assert float(found.split()[1]) > 0
+def test_only_processes_of_our_kernels_alone_load_lightly(
+    ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(child, "load_lightly", lambda: asked.append(True))
+    with child.loading(ours):
+        pass
+    assert asked == [True] * ours
