@@ -34,6 +34,8 @@ from .truth import Truth
 
 Image = npt.NDArray[np.float32]
 
+VERSION = 1
+"""Of all methods together: raised when one gives other pictures."""
 QUEUE, QUEUE_BYTES = 64, 256 << 20
 """What waits at most; older frames are passed over, and counted."""
 LOOKED_AT = 8
@@ -370,6 +372,8 @@ class Denoise(Consumer[Shots | None]):
         attrs = {
             **place,
             "estimate": True,
+            "algorithm": shown.step.method,
+            "version": VERSION,
             "method": shown.step.method,
             "quality": str(shown.step),
             "is_reduced": now.quality.is_reduced,
@@ -396,7 +400,8 @@ class Denoise(Consumer[Shots | None]):
         drift = now.chain.drift if now.chain is not None else None
         if drift is not None and len(curve := drift.curve):
             arrays = {"x": np.arange(len(curve)), "y": curve * shown.step.binning}
-            labels = {"x_label": "frame", "names": ["y", "x"]}
+            labels = {"x_label": "frame", "names": ["y", "x"], "algorithm": "drift", "version": VERSION}
+            labels["estimate"] = True
             outputs.append(Output("drift", "curve", arrays, {"x": "", "y": "px"}, labels, hz=5.0))
         return outputs
 

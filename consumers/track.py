@@ -34,6 +34,8 @@ from .track_outputs import FIGURES_HZ, outputs_of
 from .track_truth import TruthScore, truth_path
 from .trajectories import KEPT, TRACK_UNITS, Kept, Scale, table_of
 
+VERSION = 1
+"""Raised when the same frames give other tracks."""
 LEAST_SIDE = 16
 """px; smaller frames hold no particle and its surroundings."""
 LOOKED_AT = 4
@@ -363,6 +365,9 @@ class Track(Consumer[Sights | None]):
 
     def _attrs(self, now: _Now) -> dict[str, Any]:
         said = {
+            "estimate": True,
+            "algorithm": "particles found and linked",
+            "version": VERSION,
             "frames": now.frames,
             "refused": now.refused,
             "trouble": [flag.name.lower() for flag in (*now.trouble, *now.condition) if flag.name],

@@ -128,7 +128,7 @@ QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
 QFrame#pane QWidget {{ background: {PANEL}; border: none; }}
 QLabel#title {{ font-weight: 600; }}
 QLabel#reading {{ color: {MUTED}; }}
-QFrame#pane QLabel#badge {{
+QLabel#badge, QFrame#pane QLabel#badge {{
     background: {WARN}; color: #201503; font-weight: 600; font-size: 8.5pt; border-radius: 4px;
     padding: 0 6px;
 }}

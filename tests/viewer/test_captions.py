@@ -166,7 +166,11 @@ MOVIE = {
             ["residual corr. -0.032 (< 0.012)"],
             ["reduced quality: budget 40 ms", "35.4 of 40 ms", "movie, 2x2 px binned"],
         ),
-        (MOVIE | {"estimate": False, "kind": "residual"}, ["residual corr. -0.032 (< 0.012)"], []),
+        (
+            MOVIE | {"estimate": False, "kind": "residual"},
+            ["residual corr. -0.032 (< 0.012)"],
+            ["35.4 of 40 ms", "movie, 2x2 px binned"],
+        ),
         (
             MOVIE | {"is_reduced": False, "residual_correlation": None},
             [],

@@ -49,6 +49,11 @@ def shown_texts(window: Any, topic: str) -> list[str]:
     return [note.text() for note in pane.notes]
 
 
+def pane_badge(window: Any, topic: str) -> str:
+    badge = window.images.panes[topic].badge
+    return str(badge.text()) if badge.isVisible() else ""
+
+
 def test_a_denoised_frame_says_what_it_is_beside_the_raw_one(window: Any, show: Any, tmp_path: Any) -> None:
     np.save(tmp_path / "movie.npy", np.tile(np.linspace(3, 5, 64), (3, 64, 1)))
     show(*from_live_frames((64, 64), 60_000.0, str(tmp_path / "movie.npy")))
@@ -60,7 +65,8 @@ def test_a_denoised_frame_says_what_it_is_beside_the_raw_one(window: Any, show: 
     goodness, making = shown_texts(window, "quiet.image")
     assert goodness.startswith("truth ")
     assert " residual corr. " in goodness
-    assert making.endswith("60,000 ms   movie")
+    assert making.endswith("60,000 ms   movie v1")
+    assert pane_badge(window, "quiet.residual") == "RESIDUAL OF ESTIMATE"
     assert shown_texts(window, RAW)[0].startswith("truth ")
     assert shown_texts(window, "quiet.residual")[0].startswith("residual corr. ")
     assert "frame 2" in image.reading.text()
@@ -78,7 +84,7 @@ def test_a_short_budget_is_told_in_the_colour_of_warnings(window: Any, show: Any
     assert "px binned" in making.text()
     assert QColor(theme.WARN).name() in colours_in(making)
     show(*from_live_frames((512, 512), 60_000.0))
-    assert making.text().endswith("of 60,000 ms   movie")
+    assert making.text().endswith("of 60,000 ms   movie v1")
     assert QColor(theme.WARN).name() not in colours_in(making)
 
 

@@ -6,11 +6,15 @@ Reads attrs tolerantly; knows no window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .detectors import geometry_of, lengths_text, mrad_per_px_of
 from .numbers import count_text, level_text, positive
+
+RESIDUAL = "residual"
+"""Kind of what an estimate has left."""
 
 
 def said_of(attrs: Mapping[str, Any]) -> list[str]:
@@ -20,9 +24,30 @@ def said_of(attrs: Mapping[str, Any]) -> list[str]:
 
 def badge_of(attrs: Mapping[str, Any]) -> str:
     """What a picture is, if it was not measured; empty of one that was."""
+    if attrs.get("kind") == RESIDUAL:
+        return "RESIDUAL OF ESTIMATE"
     if not attrs.get("estimate"):
         return ""
     return "MODEL ESTIMATE" if attrs.get("model") else "ESTIMATE"
+
+
+def made_by(attrs: Mapping[str, Any]) -> str:
+    """What made an estimate: algorithm or model, its version, its strength; empty of what was measured."""
+    if not (badge_of(attrs) or attrs.get("estimate")):
+        return ""
+    name, comma, more = _name(attrs).partition(",")
+    version, strength = attrs.get("version"), attrs.get("strength")
+    if isinstance(version, (int, str)) and not isinstance(version, bool) and version != "":
+        name = f"{name} v{version}".strip()
+    made = f"{name}{comma}{more}"
+    if isinstance(strength, (int, float)) and math.isfinite(strength):
+        made += f"   strength {level_text(float(strength))}"
+    return made
+
+
+def _name(attrs: Mapping[str, Any]) -> str:
+    """How it was made at its present quality, else by what."""
+    return next((str(attrs[key]) for key in ("quality", "algorithm") if isinstance(attrs.get(key), str)), "")
 
 
 def notes_of(attrs: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -113,14 +138,12 @@ def _goodness(attrs: Mapping[str, Any]) -> Iterator[str]:
 
 def _making(attrs: Mapping[str, Any]) -> Iterator[str]:
     """The solver, filter or model, and its time."""
-    if not attrs.get("estimate"):
+    if not (made := made_by(attrs)):
         return
     spent, budget = positive(attrs.get("ms")), positive(attrs.get("budget_ms"))
     if spent is not None and budget is not None:
         yield f"{level_text(spent)} of {level_text(budget)} ms"
-    for key in ("algorithm", "quality"):
-        if isinstance(made_by := attrs.get(key), str):
-            yield made_by
+    yield made
 
 
 def _numbers(values: Any) -> list[float] | None:

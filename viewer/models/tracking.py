@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...stream.results import Result
+from .captions import made_by
 from .happenings import Happenings, happenings_of
 from .layout import Calibration, calibration_in
 from .numbers import count_text, level_text, value_text
@@ -59,6 +60,8 @@ class TrackingBook:
         """What all frames so far have told, in words."""
         self.score = ""
         """How near the tracks are to the truth of a simulation, in words."""
+        self.made_by = ""
+        """The tracker's algorithm and version."""
         self._tails = TailBook()
         self._histories: dict[str, History] = {}
         self.happenings = Happenings()
@@ -70,6 +73,8 @@ class TrackingBook:
         consumer, _, output = result.topic.partition(".")
         if self.consumer and consumer != self.consumer:
             return False
+        if result.kind == "table":
+            self.made_by = made_by(result.attrs) or self.made_by
         if (particles := particles_of(result)) is not None:
             self.consumer, self.particles = consumer, particles
             self._tails.see(particles)
@@ -101,7 +106,7 @@ class TrackingBook:
     def begin(self) -> None:
         """Another series: nothing of the last one is true any more."""
         self.particles = self.marked = None
-        self.figures = self.score = ""
+        self.figures = self.score = self.made_by = ""
         self._tails.clear()
         self._histories.clear()
         self.happenings.clear()

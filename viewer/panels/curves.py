@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from ...stream.results import Result
 from .. import theme
+from ..models.captions import badge_of, made_by
 from ..models.numbers import count_text, value_text
 from ..models.session import Session
 from .plots import add_line, plain_plot, set_ranges
@@ -61,7 +62,8 @@ class CurvePane(QFrame):
     def _label(self, result: Result, y: npt.NDArray[Any]) -> None:
         units = result.units
         self.plot.setLabel("bottom", str(result.attrs.get("x_label", "frame")), units.get("x") or None)
-        self.title.setText(f"{result.topic}   {_said(result, y)}".rstrip())
+        estimate = f"{badge_of(result.attrs)} {made_by(result.attrs)}".strip()
+        self.title.setText("   ".join(filter(None, (result.topic, _said(result, y).rstrip(), estimate))))
 
 
 def _said(result: Result, y: npt.NDArray[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from .. import theme
 from ..models.happenings import Happening
@@ -31,6 +31,7 @@ class TrackingPanel(QWidget):
         self._next = 0.0
         self.figures = theme.named(ElidedLabel(Qt.AlignmentFlag.AlignLeft), "reading")
         self.score = theme.named(ElidedLabel(Qt.AlignmentFlag.AlignLeft), "reading")
+        self.badge = theme.named(QLabel("ESTIMATE"), "badge")
         self.table, self.events = ParticleTablePanel(), EventList()
         self.sizes, self.plots = SizeHistogramPanel(), TimePlots()
         self.table.chosen.connect(self._mark)
@@ -45,7 +46,10 @@ class TrackingPanel(QWidget):
         halves.setSizes([1000, 1000])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.figures)
+        head = QHBoxLayout()
+        head.addWidget(self.badge)
+        head.addWidget(self.figures, 1)
+        layout.addLayout(head)
         layout.addWidget(self.score)
         layout.addWidget(halves, 1)
 
@@ -57,9 +61,11 @@ class TrackingPanel(QWidget):
             return
         self._next = now + PERIOD_S
         self.events.show_happenings(book.happenings)
-        for label, text in ((self.figures, book.figures), (self.score, book.score)):
+        said = "   ".join(filter(None, (book.made_by, book.figures)))
+        for label, text in ((self.figures, said), (self.score, book.score)):
             label.setText(text)
             label.setVisible(bool(text))
+        self.badge.setVisible(bool(book.made_by))
         self.plots.show_history(book.history, book.happenings.newest_first)
         frame = self._session.frame
         self.sizes.setVisible(book.particles is not None)
