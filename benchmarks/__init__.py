@@ -31,6 +31,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "restart": "livem.benchmarks.restart:run",
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",
+        "viewer": "livem.benchmarks.viewer:run",
         "memory": "livem.benchmarks.memory:run",
     }
 )

@@ -9,6 +9,7 @@ import pytest
 
 from livem.consumers.detectors import Calibration, fit, parse_detector
 from livem.kernels.calibrate import Disk
+from livem.kernels.percentiles import distribution
 from livem.viewer.models.bright_field import BrightField, bright_field, is_pattern
 from livem.viewer.models.captions import badge_of, notes_of, said_of
 from livem.viewer.models.choices import choices
@@ -222,13 +223,13 @@ def test_the_frame_says_its_disk_and_measures_in_mrad(make: Any) -> None:
 def test_the_mean_pattern_is_a_picture(make: Any) -> None:
     picture = pattern_picture(make.scan("vd.pattern", np.full((4, 5), 0.25), **KNOWN))
     assert (picture.title, picture.caption) == ("Mean pattern", "mean of 64 frames   4 x 5 px   α 21 mrad")
-    assert picture.reading(1, 1) == "y 1  x 1   0.25 counts"
+    assert picture.reading(1, 1) == "y 1  x 1  (93.2 mrad)   0.25 counts"
 
 
 def test_signs_matter_for_divergences_only(make: Any) -> None:
     assert scan_picture(make.scan("vd.d", np.zeros((3, 3)), kind="dcom"), past=False).is_signed
     assert not scan_picture(make.scan("vd.i", np.zeros((3, 3)), kind="icom"), past=False).is_signed
-    levels = percentile_levels(np.linspace(-1, 3, 1001), SIGNED_RULE)
+    levels = percentile_levels(distribution(np.linspace(-1, 3, 1001)[None]), SIGNED_RULE)
     assert levels is not None
     assert levels.low == -levels.high
     assert levels.high == pytest.approx(2.98, abs=0.01)

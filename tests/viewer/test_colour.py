@@ -6,63 +6,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from livem.kernels.tones import BLIND, FIRST, PLACES, tones
 from livem.viewer.colour import (
-    BLIND,
     BLIND_COLOUR,
     CHECKER,
-    FIRST,
+    GAMMAS,
     GREY,
-    TRANSFERS,
     Transfer,
     about_median,
-    area_blind,
     area_mean,
     checker,
     colour_wheel,
+    curve,
     palette,
-    to_indices,
+    place_of,
 )
-from livem.viewer.models.contrast import Levels
 from livem.viewer.theme import colour_map
 
-LEVELS = Levels(0.0, 100.0)
+ALL: tuple[Transfer, ...] = (*GAMMAS, "log")
 
 
 def test_levels_are_the_ends_of_the_map() -> None:
     image = np.array([[-5.0, 0.0, 50.0, 100.0, 1e30]])
-    assert to_indices(image, None, LEVELS).tolist() == [[3, 3, 129, 255, 255]]
+    assert tones(image, (0.0, 100.0), curve("linear")).tolist() == [[3, 3, 129, 255, 255]]
 
 
-@pytest.mark.parametrize("transfer", TRANSFERS)
-def test_transfers_rise_and_keep_the_ends(transfer: Transfer) -> None:
-    ramp = np.linspace(0, 100, 50)[None, :]
-    indices = to_indices(ramp, None, LEVELS, transfer)[0].astype(int)
-    assert (indices[0], indices[-1]) == (FIRST, 255)
-    assert (np.diff(indices) >= 0).all()
+@pytest.mark.parametrize("transfer", ALL)
+def test_curves_rise_and_keep_the_ends(transfer: Transfer) -> None:
+    bytes_of = curve(transfer).astype(int)
+    assert (bytes_of[0], bytes_of[-1], len(bytes_of)) == (FIRST, 255, PLACES)
+    assert (np.diff(bytes_of) >= 0).all()
+
+
+@pytest.mark.parametrize("transfer", ALL)
+@pytest.mark.parametrize("tone", [0.0, 0.25, 0.5, 1.0])
+def test_the_bar_says_the_value_that_a_tone_is_drawn_for(transfer: Transfer, tone: float) -> None:
+    place = place_of(tone, transfer)
+    drawn = curve(transfer)[round(place * (PLACES - 1))]
+    assert abs(int(drawn) - (FIRST + tone * (255 - FIRST))) <= 1
 
 
 @given(hnp.arrays(np.float64, (7, 9)), st.floats(-1e3, 1e3), st.floats(1e-3, 1e6))
 def test_no_value_looks_like_a_hole_and_none_fails(image: np.ndarray, low: float, span: float) -> None:
-    for transfer in TRANSFERS:
-        assert to_indices(image, None, Levels(low, low + span), transfer).min() >= FIRST
-
-
-def test_invalid_pixels_are_the_checker() -> None:
-    valid = np.ones((32, 32), bool)
-    valid[8:24] = False
-    indices = to_indices(np.zeros((32, 32)), valid, LEVELS)
-    assert set(np.unique(indices[~valid])) == {0, 1}
-    assert (indices[valid] == FIRST).all()
-
-
-def test_blind_pixels_have_a_colour_of_their_own_beside_holes() -> None:
-    valid, blind = np.ones((32, 32), bool), np.zeros((32, 32), bool)
-    blind[4:8] = True
-    valid[4:24] = False
-    indices = to_indices(np.full((32, 32), np.nan), valid, LEVELS, blind=blind)
-    assert (indices[blind] == BLIND).all()
-    assert set(np.unique(indices[~valid & ~blind])) == {0, 1}
-    assert (indices[valid] == FIRST).all()
+    for transfer in ALL:
+        drawn = tones(image, (low, low + span), curve(transfer))
+        assert ((drawn >= FIRST) == np.isfinite(image)).all()
 
 
 def test_no_colour_map_has_the_colour_of_blind_pixels() -> None:
@@ -70,19 +58,6 @@ def test_no_colour_map_has_the_colour_of_blind_pixels() -> None:
         away = np.abs(colour_map(name)[:, :3].astype(int) - BLIND_COLOUR[:3]).max(axis=1)
         assert away.min() > 30, name
     assert np.abs(CHECKER[:, :3].astype(int) - BLIND_COLOUR[:3]).max(axis=1).min() > 30
-
-
-def test_an_area_is_blind_when_nothing_in_it_is_valid() -> None:
-    blind = np.zeros((5, 6), bool)
-    blind[:2, :2] = blind[0, 2] = blind[4, 4] = True
-    valid = ~blind
-    valid[4, 5] = False
-    _, left = area_mean(np.ones((5, 6)), valid, 2)
-    shown = area_blind(blind, left, 2)
-    assert shown is not None
-    assert shown.tolist() == [[True, False, False], [False] * 3, [False, False, True]]
-    assert area_blind(None, left, 2) is None
-    assert area_blind(blind, valid, 1) is blind
 
 
 def test_the_palette_keeps_the_checker_apart() -> None:
@@ -119,24 +94,15 @@ def test_a_field_about_its_median() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**31))
-def test_area_mean_is_the_mean_of_the_valid_pixels(h: int, w: int, factor: int, seed: int) -> None:
+def test_area_mean_is_the_mean_of_the_valid_vectors(h: int, w: int, factor: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    image = rng.normal(size=(h, w))
+    field = rng.normal(size=(h, w, 2))
     valid = rng.random((h, w)) < 0.7
-    image[~valid] = np.nan
-    mean, present = area_mean(image, valid, factor)
-    assert present is not None
-    assert mean.shape == present.shape == (-(-h // factor), -(-w // factor))
+    field[~valid] = np.nan
+    mean, present = area_mean(field, valid, factor)
+    assert mean.shape[:2] == present.shape == (-(-h // factor), -(-w // factor))
     row, column = rng.integers(mean.shape[0]), rng.integers(mean.shape[1])
     block = (slice(row * factor, (row + 1) * factor), slice(column * factor, (column + 1) * factor))
     assert present[row, column] == valid[block].any()
     if present[row, column]:
-        assert mean[row, column] == pytest.approx(image[block][valid[block]].mean())
-
-
-def test_single_events_survive_a_reduction() -> None:
-    image = np.zeros((64, 64), np.uint16)
-    image[17, 33] = 16
-    mean, _ = area_mean(image, None, 4)
-    assert mean[4, 8] == 1
-    assert mean.sum() == 1
+        assert mean[row, column] == pytest.approx(field[block][valid[block]].mean(axis=0))

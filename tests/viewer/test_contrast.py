@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livem.kernels.percentiles import distribution
 from livem.viewer.models.contrast import (
     SAMPLES,
     Contrast,
@@ -21,7 +22,7 @@ def test_levels_are_numpys_percentiles_of_what_is_finite() -> None:
     image = np.random.default_rng(1).normal(100, 20, (64, 80))
     image[3, :] = np.nan
     finite = image[np.isfinite(image)]
-    levels = percentile_levels(sample(image), RULE)
+    levels = percentile_levels(distribution(image), RULE)
     assert levels == Levels(*np.percentile(finite, (0.5, 99.5)))
 
 
@@ -36,7 +37,7 @@ def test_invalid_pixels_do_not_count() -> None:
 
 @pytest.mark.parametrize("image", [np.zeros((5, 5)), np.full((3, 3), 7.5), np.full((2, 2), 255, np.uint8)])
 def test_all_equal_images_have_a_span(image: np.ndarray) -> None:
-    levels = percentile_levels(sample(image), RULE)
+    levels = percentile_levels(distribution(image), RULE)
     assert levels is not None
     assert levels.low == image.flat[0]
     assert levels.span > 0
@@ -45,7 +46,7 @@ def test_all_equal_images_have_a_span(image: np.ndarray) -> None:
 def test_a_few_events_on_nothing_are_not_drawn_black() -> None:
     image = np.zeros((200, 200), np.uint16)
     image[10, 10] = 3
-    assert percentile_levels(sample(image), RULE) == Levels(0, 3)
+    assert percentile_levels(distribution(image), RULE) == Levels(0, 3)
 
 
 def test_nothing_measured_leaves_the_levels() -> None:

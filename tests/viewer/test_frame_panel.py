@@ -298,7 +298,7 @@ def test_zooming_out_makes_no_moire(window: Any, show: Any, make: Any) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1)])
 def test_odd_shapes_are_shown(window: Any, show: Any, make: Any, shape: tuple[int, int]) -> None:
     show(make.frame(np.arange(shape[0] * shape[1]).reshape(shape)))
-    assert window.frame.pane.view.image.image is not None
+    assert window.frame.pane.view.image.shown is not None
 
 
 def test_a_frame_of_nan_is_all_checker(window: Any, show: Any, make: Any, colour_at: Any) -> None:

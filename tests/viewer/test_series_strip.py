@@ -51,8 +51,8 @@ def test_a_thumbnail_is_the_picture_made_smaller(make: Any) -> None:
     assert small is not None
     assert max(small.shape[:2]) <= SIDE
     assert small.shape == (50, 25, 4)
-    assert (small[:25, :, 0] > 250).all()
-    assert (small[25:, :, 0] < 5).all()
+    assert (small[:24, :, 0] > 250).all()
+    assert (small[26:, :, 0] < 5).all()
 
 
 def test_holes_vectors_and_series_without_pictures(make: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,15 @@ from ..colour import about_median
 from .bright_field import BrightField, bright_field
 from .captions import badge_of, notes_of, said_of, warnings_of
 from .cuts import cut_in
+from .geometry import Point
 from .layout import UNCALIBRATED, Calibration
-from .numbers import count_text, value_text
+from .numbers import count_text, level_text, value_text
 from .session import calibration_of, frame_factor, frame_shape
 
 SIGNED = ("dcom", "residual")
 """Kinds whose sign is the message: charge densities, sources and sinks of a field; what an estimate left."""
+ANGLES = ("mrad", "rad", "deg", "1/nm", "1/A", "1/\N{ANGSTROM SIGN}")
+"""Units of lengths that mean nothing without the beam that they are measured from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +32,7 @@ class Picture:
     image: npt.NDArray[Any]
     """(ny, nx) values or (ny, nx, 2) vectors (y, x)."""
     valid: npt.NDArray[np.bool_] | None
-    """(ny, nx); None = all."""
+    """(ny, nx); None = all. What is not finite is no value either way."""
     title: str
     caption: str
     unit: str = ""
@@ -39,8 +43,8 @@ class Picture:
     whole: tuple[int, int] | None = None
     """(h, w) of the whole; None: this is all of it."""
     calibration: Calibration = UNCALIBRATED
-    blind: npt.NDArray[np.bool_] | None = None
-    """(ny, nx) invalid because every detector pixel behind it is masked; None = none."""
+    is_masked: bool = False
+    """Whether pixels are invalid because every detector pixel behind them is masked."""
     is_signed: bool = False
     """Values about 0, whose sign matters."""
     sampled: npt.NDArray[np.bool_] | None = None
@@ -56,6 +60,10 @@ class Picture:
 
     of_frame: bool = False
     """Whether its pixels are those of the detector, and not of a scan."""
+    origin: Point | None = None
+    """Where distances are measured from, in full-frame pixels (y, x): the beam, the middle of a spectrum."""
+    reduced_by: str = "mean"
+    """How one pixel was made of ``factor`` x ``factor``."""
 
     @property
     def is_vector(self) -> bool:
@@ -74,13 +82,30 @@ class Picture:
         row, column = int((y + 0.5 - top) // self.factor), int((x + 0.5 - left) // self.factor)
         if not (0 <= row < self.image.shape[0] and 0 <= column < self.image.shape[1]):
             return ""
-        place = f"y {top + row * self.factor}  x {left + column * self.factor}"
-        if self.blind is not None and self.blind[row, column]:
-            return f"{place}   masked"
+        place = f"y {top + row * self.factor}  x {left + column * self.factor}{self._distance(y, x)}"
         if self.valid is not None and not self.valid[row, column]:
+            return f"{place}   {'masked' if self.is_masked else 'not measured'}"
+        pixel = np.atleast_1d(self.image[row, column])
+        if not np.isfinite(pixel).all():
             return f"{place}   not measured"
-        values = ", ".join(value_text(float(v)) for v in np.atleast_1d(self.image[row, column]))
-        return f"{place}   {values} {self.unit}".rstrip() + self._origin(row, column)
+        values = ", ".join(value_text(v.item()) for v in pixel)
+        return f"{place}   {values} {self.unit}".rstrip() + self._reduction() + self._origin(row, column)
+
+    def _distance(self, y: float, x: float) -> str:
+        """Of a point from the origin, or from the top left pixel, in the calibrated unit."""
+        size, unit = self.calibration.size, self.calibration.unit
+        if self.calibration == UNCALIBRATED:
+            return ""
+        if self.origin is not None:
+            away = math.hypot(y - self.origin[0], x - self.origin[1])
+            return f"  ({level_text(away * size)} {unit})"
+        if unit in ANGLES:
+            return ""
+        return f"  ({level_text(round(y) * size)}, {level_text(round(x) * size)} {unit})"
+
+    def _reduction(self) -> str:
+        """That the value is of several pixels: the read-out never passes it for a measured one."""
+        return f"   {self.reduced_by} of {self.factor} x {self.factor}" if self.factor > 1 else ""
 
     def _origin(self, row: int, column: int) -> str:
         """Where the value of an estimate comes from."""
@@ -110,19 +135,18 @@ def pattern_picture(result: Result) -> Picture:
 
 
 def _detector_picture(result: Result, title: str, parts: list[str], disk: BrightField | None) -> Picture:
-    image, known = result.arrays["image"], result.arrays.get("valid")
-    valid = np.isfinite(image) if image.dtype.kind == "f" else None
-    if known is not None:
-        valid = known if valid is None else valid & known
+    known = result.arrays.get("valid")
     return Picture(
-        image,
-        valid,
+        pixels_of(result),
+        known,
         title,
         "   ".join(parts),
         result.units.get("image", ""),
         calibration=_calibration(result, disk),
-        blind=None if known is None or known.all() else ~known,
+        is_masked=known is not None,
         of_frame=True,
+        origin=None if disk is None or disk.radius is None else disk.center,
+        reduced_by=str(result.attrs.get("mode", "mean")),
         **_place(result, frame_factor(result)),
     )
 
@@ -133,6 +157,17 @@ def _place(result: Result, factor: int) -> dict[str, Any]:
     if cut is None:
         return {"factor": factor}
     return {"factor": cut.factor, "corner": cut.corner, "whole": cut.shape}
+
+
+def pixels_of(result: Result) -> npt.NDArray[Any]:
+    """An image result's values (ny, nx), or vectors (ny, nx, 2).
+
+    Truth values count as 0 and 1, of complex numbers the amplitude is shown.
+    """
+    image = result.arrays["image"]
+    if image.dtype == bool:
+        return image.view(np.uint8)
+    return np.abs(image) if image.dtype.kind == "c" else image
 
 
 def _calibration(result: Result, disk: BrightField | None) -> Calibration:
@@ -164,7 +199,7 @@ def _pixels(count: object) -> int:
 
 def scan_picture(result: Result, past: bool) -> Picture:
     """A scan image, with how much of it is there."""
-    image, valid = result.arrays["image"], valid_of(result)
+    image, valid = pixels_of(result), valid_of(result)
     cut = cut_in(result.attrs)
     h, w = image.shape[:2] if cut is None else cut.shape
     parts = [f"{h} x {w}"] + ([f"mean of {cut.factor} x {cut.factor}"] if cut and cut.factor > 1 else [])

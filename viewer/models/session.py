@@ -44,9 +44,9 @@ def plottable(result: Result) -> bool:
 
 
 def drawable(result: Result) -> bool:
-    """Whether an image result has pixels, and is a map of values or of vectors (ny, nx, 2)."""
+    """Whether an image result has pixels, and is a map of numbers or of vectors (ny, nx, 2)."""
     image = result.arrays.get("image")
-    if image is None or image.size == 0 or image.dtype.kind not in "buif":
+    if image is None or image.size == 0 or image.dtype.kind not in "buifc":
         return False
     return image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 2)
 

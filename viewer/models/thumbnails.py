@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ...kernels.percentiles import distribution
+from ...kernels.tones import tones
 from ...stream.results import Result, valid_of
-from ..colour import GREY, about_median, area_mean, palette, to_indices
+from ..colour import GREY, about_median, checker_cell, curve, palette
 from .archive import PastSeries
-from .contrast import SCAN_RULE, percentile_levels, sample
+from .contrast import SCAN_RULE, percentile_levels
+from .picture import pixels_of
 
 SIDE = 64
 """Pixels of the longer side, at most."""
@@ -26,14 +29,17 @@ def thumbnail_of(past: PastSeries) -> Pixels | None:
 
 
 def _drawn(result: Result) -> Pixels:
-    image, valid = result.arrays["image"], valid_of(result)
+    image, valid = pixels_of(result), valid_of(result)
     if image.ndim == 3:
         away, _ = about_median(image, valid)
         image = np.hypot(away[..., 0], away[..., 1])
-    small, there = area_mean(image, valid, -(-max(image.shape) // SIDE))
-    levels = percentile_levels(sample(small, there), SCAN_RULE)
-    shape = (small.shape[0], small.shape[1])
+    factor = -(-max(image.shape) // SIDE)
+    small = (-(-image.shape[0] // factor), -(-image.shape[1] // factor))
+    levels = percentile_levels(distribution(image, valid), SCAN_RULE)
     if levels is None:
-        return np.full((*shape, 4), palette(GREY)[0], np.uint8)
-    drawn: Pixels = palette(GREY)[to_indices(small, there, levels)]
+        return np.full((*small, 4), palette(GREY)[0], np.uint8)
+    line, cell = (levels.low, levels.high), checker_cell(small)
+    drawn: Pixels = palette(GREY)[
+        tones(image, line, curve("linear"), factor=(factor, factor), valid=valid, cell=cell)
+    ]
     return drawn

@@ -8,8 +8,9 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from ...kernels.tones import FIRST
 from .. import theme
-from ..colour import FIRST, Transfer, colour_wheel
+from ..colour import Transfer, colour_wheel, place_of
 from ..models.contrast import Levels
 from ..models.numbers import level_text
 
@@ -25,8 +26,7 @@ TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def value_at(height: float, levels: Levels, transfer: Transfer) -> float:
     """The value drawn in the colour at `height` (0 bottom, 1 top) of the strip."""
-    share = {"linear": height, "sqrt": height**2, "log": (1000.0**height - 1.0) / 999.0}[transfer]
-    return float(levels.low + share * levels.span)
+    return float(levels.low + place_of(height, transfer) * levels.span)
 
 
 def wheel_image(hues: npt.NDArray[np.uint8], size: int = WHEEL) -> QImage:

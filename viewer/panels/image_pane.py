@@ -6,21 +6,22 @@ import math
 from itertools import zip_longest
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
+from ...kernels.tones import Areas, Bytes, Part, tones
 from .. import theme
 from ..colour import (
     TRANSFERS,
     Transfer,
     about_median,
-    area_blind,
     area_mean,
+    checker_cell,
     colour_wheel,
+    curve,
     palette,
-    to_indices,
 )
-from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule
+from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule, Levels
 from ..models.picture import Picture
 from .colour_bar import ColourBar
 from .labels import PhraseLabel
@@ -37,6 +38,10 @@ MOST_LINES = 2
 """Of a caption or a note."""
 BARELY = 1.01
 """Picture pixels a screen pixel from which on nearest neighbour would leave some of them out."""
+MARGIN = 0.25
+"""Beside what is seen, in its width: what is dragged into view before the next tick."""
+SPARSE, CROWDED = 1.0, 2.0
+"""Single events of an area below which its brightest pixel is shown, and above which the mean is again."""
 
 
 class ImagePane(QFrame):
@@ -61,7 +66,7 @@ class ImagePane(QFrame):
         left = Qt.AlignmentFlag.AlignLeft
         self.notes = [theme.named(PhraseLabel(left), name) for name in ("goodness", "making")]
         self._colours = ""
-        self._dirty = self._past = False
+        self._dirty = self._past = self._is_rare = False
         self._pointed: tuple[float, float] | None = None
         self._build()
         self.set_colours(colours)
@@ -108,7 +113,8 @@ class ImagePane(QFrame):
 
     def next_transfer(self) -> None:
         """The transfer after the present one."""
-        self.set_transfer(TRANSFERS[(TRANSFERS.index(self.transfer) + 1) % len(TRANSFERS)])
+        place = TRANSFERS.index(self.transfer) if self.transfer in TRANSFERS else -1
+        self.set_transfer(TRANSFERS[(place + 1) % len(TRANSFERS)])
 
     def set_badge(self, colour: str | None) -> None:
         """Mark the title with the colour of the detector that made the picture."""
@@ -137,7 +143,6 @@ class ImagePane(QFrame):
         self._see(levels_of or picture, now)
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)
-        self.view.corner = picture.corner
         self.title.setText(picture.title)
         self._say_of_estimate(picture)
         self._say()
@@ -216,39 +221,79 @@ class ImagePane(QFrame):
     def _draw(self, picture: Picture) -> None:
         self._dirty = False
         self.drawn += 1
-        shrink = self._shrink(picture)
-        image, valid = area_mean(picture.image, picture.valid, shrink)
-        unit = float(picture.factor * shrink)
+        factor = self._factor(picture)
         levels = self.contrast.levels
         if picture.is_vector:
-            present = valid if valid is not None else np.ones(image.shape[:2], bool)
-            away, _ = about_median(image, present)
-            hues = theme.colour_map(HUES)
-            self.view.draw(colour_wheel(away, present, levels.high, hues), None, unit)
-            self.bar.set_wheel(hues)
+            self._draw_vectors(picture, max(factor), levels)
         else:
-            blind = area_blind(picture.blind, valid, shrink)
-            self.view.draw(to_indices(image, valid, levels, self.transfer, blind), self._table, unit)
-        self._draw_beside(shrink)
-        self.view.smooth(self.view.units_per_screen_pixel() > BARELY * unit)
+            pixels, area = self._tones(picture, factor)
+            self.view.draw(pixels, self._table, area)
+            self._draw_beside(factor)
+        units = self.view.units_per_screen_pixel()
+        self.view.smooth(units > BARELY * picture.factor * factor[1])
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
         self.bar.set_reach(*self.view.visible_rows())
         self.view.place_beside(self.bar)
 
-    def _draw_beside(self, shrink: int) -> None:
-        """With the levels, the colours and the size of the picture that it is held against."""
-        other = self._beside
-        if other is None:
-            self.view.draw_beside(None, self._table, 1.0, self._share)
-            return
-        image, valid = area_mean(other.image, other.valid, shrink)
-        indices = to_indices(image, valid, self.contrast.levels, self.transfer)
-        self.view.draw_beside(indices, self._table, float(other.factor * shrink), self._share)
+    def _tones(self, picture: Picture, factor: tuple[int, int]) -> tuple[Bytes, QRectF]:
+        """Bytes of what is seen of a picture, and where they are in the view."""
+        part = self._part(picture, factor)
+        levels = self.contrast.levels
+        shape = picture.image.shape
+        pixels = tones(
+            picture.image,
+            (levels.low, levels.high),
+            curve(self.transfer),
+            part=part,
+            factor=factor,
+            areas=self._areas(factor),
+            valid=picture.valid,
+            is_masked=picture.is_masked,
+            cell=checker_cell((shape[0] // factor[0], shape[1] // factor[1])),
+        )
+        down, across = (picture.factor * each for each in factor)
+        top, left = (picture.factor * part[side] + picture.corner[side] - 0.5 for side in (0, 1))
+        return pixels, QRectF(left, top, pixels.shape[1] * across, pixels.shape[0] * down)
 
-    def _shrink(self, picture: Picture) -> int:
-        """Picture pixels to average along one drawn pixel, so that a drawn one covers a screen pixel."""
-        crowding = self.view.units_per_screen_pixel() / picture.factor
-        return math.ceil(crowding) if crowding > BLENDED else 1
+    def _draw_vectors(self, picture: Picture, factor: int, levels: Levels) -> None:
+        shape, hues = picture.image.shape[:2], theme.colour_map(HUES)
+        known = picture.valid if picture.valid is not None else np.ones(shape, bool)
+        field, known = area_mean(picture.image, known, factor)
+        away, _ = about_median(field, known)
+        unit = picture.factor * factor
+        top, left = picture.corner
+        area = QRectF(left - 0.5, top - 0.5, field.shape[1] * unit, field.shape[0] * unit)
+        self.view.draw(colour_wheel(away, known, levels.high, hues), None, area)
+        self.bar.set_wheel(hues)
+
+    def _draw_beside(self, factor: tuple[int, int]) -> None:
+        """With the levels, the colours and the size of the picture that it is held against."""
+        if self._beside is None:
+            self.view.draw_beside(None, self._table, QRectF(), self._share)
+            return
+        pixels, area = self._tones(self._beside, factor)
+        self.view.draw_beside(pixels, self._table, area, self._share)
+
+    def _factor(self, picture: Picture) -> tuple[int, int]:
+        """Picture pixels, down and across, of one drawn pixel, so that a drawn one covers a screen pixel."""
+        down, across = (units / picture.factor for units in self.view.crowding())
+        factor = (math.ceil(down) if down > BLENDED else 1, math.ceil(across) if across > BLENDED else 1)
+        return factor if self.view.is_stretched else (max(factor), max(factor))
+
+    def _part(self, picture: Picture, factor: tuple[int, int]) -> Part:
+        """What is seen of a picture and as much again beside it, from a whole area to another."""
+        h, w = picture.image.shape[:2]
+        top, left = picture.corner
+        seen = self.view.seen().translated(-left, -top)
+        top, bottom = _whole(seen.top(), seen.bottom(), picture.factor, factor[0], h)
+        left, right = _whole(seen.left(), seen.right(), picture.factor, factor[1], w)
+        return top, left, bottom, right
+
+    def _areas(self, factor: tuple[int, int]) -> Areas:
+        """Single events are shown by the brightest pixel of an area while most areas have none."""
+        events = self.contrast.events * factor[0] * factor[1]
+        self._is_rare = events < (CROWDED if self._is_rare else SPARSE)
+        return "max" if self._is_rare else "mean"
 
     def _redraw_later(self) -> None:
         self._dirty = True
@@ -269,3 +314,11 @@ class ImagePane(QFrame):
         text = value or self.picture.caption
         if text != self.reading.text():
             self.reading.setText(text)
+
+
+def _whole(begin: float, end: float, factor: int, area: int, size: int) -> tuple[int, int]:
+    """Picture pixels from ``begin`` to ``end`` (view units) and a margin, in whole areas, in the picture."""
+    margin = MARGIN * max(0.0, end - begin)
+    first = math.floor((begin + 0.5 - margin) / factor / area) * area
+    last = math.ceil((end + 0.5 + margin) / factor / area) * area
+    return min(max(0, first), size), max(0, min(size, last))

@@ -18,12 +18,15 @@ from PySide6.QtWidgets import QWidget
 from ...kernels.cutouts import Cutout
 from .. import theme
 from ..models.layout import Calibration, scale_bar
+from .pixels import Pixels
 
 EDGE = 14.0
 BAR_THICKNESS = 4.0
 ASIDE = 80
 """Screen pixels kept free at the right of a fitted picture, for its colour bar."""
 SWIPE, SWIPE_HELD = "#ffffff", "#f2a93b"
+LONG = 50
+"""Times as long as wide is a picture whose true shape would be a hair."""
 LOST_DIM = 150
 """Opacity of the veil over pictures that are no longer live."""
 
@@ -51,11 +54,9 @@ class PictureView(pg.GraphicsView):
         super().__init__(background=theme.PANEL)
         self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, border=None)
         self.setCentralItem(self.box)
-        self.image = pg.ImageItem()
-        self.image.setAutoDownsample(False)
+        self.image = Pixels()
         self.box.addItem(self.image)
-        self.beside = pg.ImageItem()
-        self.beside.setAutoDownsample(False)
+        self.beside = Pixels()
         self.beside.setZValue(1)
         self.line = pg.InfiniteLine(angle=90, movable=True, pen=pg.mkPen(SWIPE, width=2), hoverPen=SWIPE_HELD)
         self.line.setZValue(12)
@@ -66,8 +67,6 @@ class PictureView(pg.GraphicsView):
         self.calibration = Calibration()
         self.decorations: list[Decoration] = []
         self.veiled = False
-        self.corner = (0, 0)
-        """(y, x) of the first pixel that is drawn, in view units."""
         self._extent = (0, 0)
         self._fitted = True
         self.box.sigRangeChanged.connect(self._range_changed)
@@ -75,31 +74,24 @@ class PictureView(pg.GraphicsView):
         self.scene().sigMouseMoved.connect(self._mouse_moved)
         self.scene().sigMouseClicked.connect(self._mouse_clicked)
 
-    def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, unit: float) -> None:
-        """Draw palette indices (ny, nx), or RGB (ny, nx, 3), with pixels of `unit` view units."""
-        if table is None:
-            self.image.setImage(pixels, levels=None, lut=None, autoLevels=False)
-        else:
-            self.image.setImage(pixels, levels=(0, 255), lut=table, autoLevels=False)
-        h, w = pixels.shape[:2]
-        y, x = self.corner
-        self.image.setRect(QRectF(x - 0.5, y - 0.5, w * unit, h * unit))
+    def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, area: QRectF) -> None:
+        """Draw bytes (ny, nx) in the colours of a table, or RGB (ny, nx, 3), in an area in view units."""
+        self.image.draw(pixels, table, area)
 
     def draw_beside(
-        self, pixels: npt.NDArray[np.uint8] | None, table: npt.NDArray[np.uint8], unit: float, share: float
+        self, pixels: npt.NDArray[np.uint8] | None, table: npt.NDArray[np.uint8], area: QRectF, share: float
     ) -> None:
-        """Draw palette indices (ny, nx) over the picture, right of a line at this share of its width; or no
-        more. The line stands between two pixels."""
+        """Draw bytes (ny, nx) over the picture, right of a line at this share of its width; or no more. The
+        line stands between two pixels."""
         self.beside.setVisible(pixels is not None)
         self.line.setVisible(pixels is not None)
         if pixels is None:
             return
-        h, w = pixels.shape
-        y, x = self.corner
-        column = min(max(round((share * self._extent[1] - x) / unit), 0), w - 1)
-        self.beside.setImage(pixels[:, column:], levels=(0, 255), lut=table, autoLevels=False)
-        self.beside.setRect(QRectF(x - 0.5 + column * unit, y - 0.5, (w - column) * unit, h * unit))
-        self.line.setPos(share * self._extent[1] - 0.5)
+        line, unit = share * self._extent[1] - 0.5, area.width() / pixels.shape[1]
+        column = min(max(round((line - area.left()) / unit), 0), pixels.shape[1] - 1)
+        area.setLeft(area.left() + column * unit)
+        self.beside.draw(pixels[:, column:], table, area)
+        self.line.setPos(line)
 
     def _swipe(self, line: pg.InfiniteLine) -> None:
         self.swiped.emit(min(max((line.value() + 0.5) / max(self._extent[1], 1), 0.0), 1.0))
@@ -112,17 +104,26 @@ class PictureView(pg.GraphicsView):
         """Show a picture of (h, w) view units; zoom and pan stay as long as it stays the same."""
         if extent != self._extent:
             self._extent = extent
+            self.box.setAspectLocked(not self.is_stretched)
             self.fit()
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the picture is too long to be seen as it is: it then fills the view both ways."""
+        h, w = self._extent
+        return max(h, w) > LONG * max(1, min(h, w))
 
     def fit(self) -> None:
         """Show all of the picture, as large as it can be beside its colour bar, now and after a resize."""
         self._fitted = True
         h, w = max(self._extent[0], 1), max(self._extent[1], 1)
         width, height = max(self.width(), ASIDE + 1), max(self.height(), 1)
-        unit = max(w / (width - ASIDE), h / height)
-        left = -0.5 - ((width - ASIDE) * unit - w) / 2
-        top = -0.5 - (height * unit - h) / 2
-        self.box.setRange(QRectF(left, top, width * unit, height * unit), padding=0.0)
+        across, down = w / (width - ASIDE), h / height
+        if not self.is_stretched:
+            across = down = max(across, down)
+        left = -0.5 - ((width - ASIDE) * across - w) / 2
+        top = -0.5 - (height * down - h) / 2
+        self.box.setRange(QRectF(left, top, width * across, height * down), padding=0.0)
 
     def one_to_one(self) -> None:
         """One view unit on one pixel of the screen, about the same middle."""
@@ -155,9 +156,19 @@ class PictureView(pg.GraphicsView):
         return Cutout.of_view(self._extent, part, self.units_per_screen_pixel())
 
     def units_per_screen_pixel(self) -> float:
-        """View units along one pixel of the screen."""
-        across = self.box.viewRect().width() / max(1.0, self.box.width())
-        return float(across / self.devicePixelRatioF())
+        """View units along one pixel of the screen, across."""
+        return self.crowding()[1]
+
+    def crowding(self) -> tuple[float, float]:
+        """View units along one pixel of the screen, down and across."""
+        seen, ratio = self.box.viewRect(), self.devicePixelRatioF()
+        down, across = seen.height() / max(1.0, self.box.height()), seen.width() / max(1.0, self.box.width())
+        return float(down / ratio), float(across / ratio)
+
+    def seen(self) -> QRectF:
+        """What of the picture is in view, in view units."""
+        seen: QRectF = self.box.viewRect().intersected(self.picture_area())
+        return seen
 
     def to_screen(self, y: float, x: float) -> QPointF:
         """Where a point of the picture is in this widget."""
@@ -179,7 +190,7 @@ class PictureView(pg.GraphicsView):
         return max(0.0, top), min(float(self.height()), bottom)
 
     def drawForeground(self, painter: QPainter, rect: Any) -> None:
-        if self.image.image is None:
+        if self.image.shown is None:
             return
         if self.veiled:
             veil = QColor(theme.PANEL)
@@ -219,7 +230,7 @@ class PictureView(pg.GraphicsView):
         self.zoomed.emit()
 
     def _draw_scale_bar(self, painter: QPainter) -> None:
-        visible = self.box.viewRect().intersected(QRectF(-0.5, -0.5, self._extent[1], self._extent[0]))
+        visible = self.seen()
         if visible.width() <= 0 or visible.height() <= 0:
             return
         bar = scale_bar(visible.width(), self.calibration)

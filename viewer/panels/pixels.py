@@ -1,0 +1,57 @@
+"""The item that a picture's bytes are drawn by: no more than an image and where it stands."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
+
+
+class Pixels(pg.GraphicsObject):
+    """Bytes with their colours, or colours, in a rectangle of the view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._area = QRectF()
+        self._image = QImage()
+        self._bytes: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def shown(self) -> npt.NDArray[np.uint8] | None:
+        """What is drawn; None before the first picture."""
+        return self._bytes
+
+    def draw(self, pixels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8] | None, area: QRectF) -> None:
+        """Draw bytes (ny, nx) in the colours of a table (256, 4), or RGB (ny, nx, 3) without one."""
+        h, w = pixels.shape[:2]
+        self._bytes = pixels = np.ascontiguousarray(pixels)
+        form = QImage.Format.Format_RGB888 if table is None else QImage.Format.Format_Indexed8
+        self._image = QImage(pixels.data, w, h, pixels.strides[0], form)
+        if table is not None:
+            self._image.setColorTable(_words(table.tobytes()))
+        if area != self._area:
+            self.prepareGeometryChange()
+            self._area = area
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        return self._area
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        if self._bytes is not None:
+            painter.drawImage(self._area, self._image)
+
+
+@lru_cache(maxsize=64)
+def _words(table: bytes) -> list[int]:
+    """Colours of (256, 4) bytes as Qt has them: 0xAARRGGBB."""
+    red, green, blue, alpha = np.frombuffer(table, np.uint8).reshape(256, 4).astype(np.uint32).T
+    words: list[int] = (alpha << 24 | red << 16 | green << 8 | blue).tolist()
+    return words
