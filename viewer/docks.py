@@ -94,6 +94,7 @@ class Docks(QMainWindow):
         self._tree: Tree = Leaf("")
         self._kept: bytes | None = None
         """Places and sizes that were restored, until the user moves something."""
+        self._pressed: list[QRect] = []
         self._ours = 0
         for dock in self._docks.values():
             dock.closed.connect(self.closed)
@@ -171,11 +172,17 @@ class Docks(QMainWindow):
             self.resizeDocks(docks, list(division.lengths.values()), along)
 
     def event(self, event: QEvent) -> bool:
-        """Borders between panels belong to this widget itself: where it is let go, one was moved."""
+        """Borders between panels belong to this widget itself. Clicks that a panel has no use for come here
+        too, and move nothing."""
+        if event.type() == QEvent.Type.MouseButtonPress:
+            self._pressed = self._places()
         done = super().event(event)
-        if event.type() == QEvent.Type.MouseButtonRelease:
+        if event.type() == QEvent.Type.MouseButtonRelease and self._places() != self._pressed:
             self._note_move()
         return done
+
+    def _places(self) -> list[QRect]:
+        return [dock.geometry() for dock in self._docks.values() if dock.isVisible()]
 
     def _divide(self, tree: Tree) -> None:
         """Outer rows and columns first: a panel that is split takes its own part with it."""

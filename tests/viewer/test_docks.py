@@ -137,6 +137,16 @@ def test_what_the_user_moved_stays_when_more_comes(full: Any, show: Any, qapp: A
     assert dock(full, "frame").width() / dock(full, "images").width() == pytest.approx(9 / 11, rel=0.02)
 
 
+def test_a_click_on_a_panel_moves_nothing(full: Any) -> None:
+    for label in (
+        full.frame.pane.title,
+        full.images.panes["vd.bf"].reading,
+        dock(full, "frame").titleBarWidget(),
+    ):
+        QTest.mouseClick(label, LEFT)
+    assert not full.workspace.is_moved
+
+
 def test_modes_are_chosen_by_key_and_the_fitting_one_comes_back(full: Any, show: Any) -> None:
     control = Qt.KeyboardModifier.ControlModifier
     assert full.workspace.mode.name == "4d-stem"
