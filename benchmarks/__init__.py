@@ -41,6 +41,7 @@ PICTURES: Mapping[str, str] = MappingProxyType(
         "inpaint": "livem.benchmarks.inpaint_pictures:draw",
         "heat_maps": "livem.benchmarks.heat_map_pictures:draw",
         "denoise": "livem.benchmarks.denoise_pictures:draw",
+        "viewer": "livem.benchmarks.viewer_pictures:draw",
     }
 )
 """Of those whose results are pictures; a function takes a folder and gives the files that it has drawn."""
