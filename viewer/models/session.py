@@ -258,7 +258,8 @@ class Session:
 def _place_of(result: Result, ranks: Mapping[str, int]) -> tuple[int, int]:
     """Of an image among others: of its consumer, and of its part in what that shows."""
     consumer, _, output = result.topic.partition(".")
-    part = 2 if result.attrs.get("kind") == "residual" else int(f".{output}" != RAW)
+    known = {RAW.lstrip("."): 0, "image": 1}
+    part = 3 if result.attrs.get("kind") == "residual" else known.get(output, 2)
     return ranks.get(consumer, len(ranks)), part
 
 
