@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..errors import PipelineError
 from ..kernels.tracking.conditions import Condition, condition_of
-from ..kernels.tracking.detect import Detector
+from ..kernels.tracking.detect import Detector, Found
 from ..kernels.tracking.drawn import Kind, detect_drawn
 from ..kernels.tracking.options import DetectorOptions
 from ..kernels.tracking.regions import RegionDetector, Way
@@ -43,7 +43,7 @@ class Sights:
     """Frames of a block: what was found in each, or they themselves while nobody knows what to look for."""
 
     indices: npt.NDArray[np.int64]
-    found: tuple[Detections, ...] | None
+    found: tuple[Detections | Found, ...] | None
     frames: npt.NDArray[Any] | None
     """(n, h, w), copied."""
     condition: Condition = FINE
@@ -60,12 +60,13 @@ def finder_for(shape: tuple[int, int], options: DetectorOptions, detector: str) 
 
 def look_at(
     frame: npt.NDArray[Any], finder: Finder, mask: PixelMask, saturation: float
-) -> tuple[Detections, Condition]:
+) -> tuple[Detections | Found, Condition]:
     """What a finder sees in a frame (h, w)."""
     values = values_of(frame, mask.live)
-    found = finder.detect(values)
+    seen = finder.examine(values, keep_rest=True) if isinstance(finder, Detector) else finder.detect(values)
+    found = seen.detections if isinstance(seen, Found) else seen
     dead = 0 if mask.live is None else mask.live.size - int(np.count_nonzero(mask.live))
-    return found, condition_of(values, found, dead, saturation, finder.options.most)
+    return seen, condition_of(values, found, dead, saturation, finder.options.most)
 
 
 def saturation_of(series: Series) -> float:

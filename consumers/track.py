@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from ..errors import PipelineError
 from ..kernels.tracking.conditions import Condition
+from ..kernels.tracking.detect import Detector, Found
 from ..kernels.tracking.growth import mean_rate
 from ..kernels.tracking.guess import first_guess
+from ..kernels.tracking.hindsight import Hindsight
 from ..kernels.tracking.link import Linker, LinkOptions, TrackUpdate
 from ..kernels.tracking.options import DetectorOptions, Polarity
 from ..kernels.tracking.statistics import Statistics
@@ -60,6 +62,7 @@ class _Now:
     score: TruthScore | None
     """Beside the truth of a simulation."""
     detector: Finder | None = None
+    hindsight: Hindsight | None = None
     guess: DetectorOptions | None = None
     """What the first frames told; None: nothing, or they were not asked."""
     is_unsure: bool = False
@@ -302,6 +305,12 @@ class Track(Consumer[Sights | None]):
         rows.add(rest)
         last = replace(now, statistics=deepcopy(now.statistics), score=deepcopy(now.score))
         _count(last, rest, settled)
+        if now.hindsight is not None:
+            late = now.hindsight.finish(rest, settled)
+            last.events = Kept(EVENT, EVENTS)
+            last.events.add(now.events.rows)
+            last.events.add(late)
+            last.statistics.count(late)
         said = {**self._attrs(now), "files": list(self._options.files)}
         table = Output("trajectories", "table", table_of(rows.rows), TRACK_UNITS, said)
         return [*self._outputs(last), table]
@@ -334,6 +343,12 @@ class Track(Consumer[Sights | None]):
             weak_alarms=one.weak_alarms,
         )
         now.detector = finder_for(now.series.shape, options, one.detector)
+        if not isinstance(now.detector, Detector):
+            now.hindsight = None
+        elif now.hindsight is None:
+            now.hindsight = Hindsight(now.detector)
+        else:
+            now.hindsight.look_for(now.detector)
 
     def _begin(self, now: _Now) -> None:
         """Follow the frames that wait, with what they themselves tell where nothing else does."""
@@ -350,14 +365,18 @@ class Track(Consumer[Sights | None]):
             now.condition |= condition
             self._follow(now, index, found)
 
-    def _follow(self, now: _Now, index: int, found: Detections) -> None:
+    def _follow(self, now: _Now, index: int, seen: Detections | Found) -> None:
+        found = seen.detections if isinstance(seen, Found) else seen
         update = now.linker.step(index, found)
         now.update, now.frames = update, now.frames + 1
         now.trouble |= update.trouble
         now.place = (now.place[0] + update.drift[0], now.place[1] + update.drift[1])
         now.places[index] = now.place
-        now.events.add(update.events)
-        now.statistics.count(update.events)
+        events = update.events
+        if now.hindsight is not None and isinstance(seen, Found):
+            events = now.hindsight.see(seen, update, now.linker.walk)
+        now.events.add(events)
+        now.statistics.count(events)
         now.trajectories.add(update.final)
         _count(now, update.final, update.settled)
         for number in update.settled:

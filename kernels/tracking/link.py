@@ -200,6 +200,11 @@ class Linker:
         trouble = Trouble(int(field["trouble"]))
         return TrackUpdate(frame_number, rows, final, settled, events, drift, trouble)
 
+    @property
+    def walk(self) -> float:
+        """px^2, variance of a particle's own step into the newest frame, of y and of x each."""
+        return float(self._field[0]["walks"][(int(self._field[0]["delivered"]) - 1) % DEPTH])
+
     def growth(self) -> Rows:
         """(n,) of `growth.GROWTH`: how fast each particle grows, of those that are there now."""
         rows = np.zeros(int(self._field[0]["live"]), GROWTH)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 
-def background(frame: Any, cell: int, reach: int, xp: Any = np) -> Any:
-    """The frame's `cell_means`, smoothed by `smooth_cells`, interpolated as `scale_frame` does.
+def background(frame: Any, cell: int, reach: int, floor: float, xp: Any = np) -> tuple[Any, Any]:
+    """The frame's `cell_means`, smoothed by `smooth_cells`, interpolated as `scale_frame` does; and one over
+    the root of what is above ``floor`` of it, which runs straight between rows of cells.
 
     ``frame`` (h, w), all finite: its sides are multiples of ``cell``, two cells or more.
     """
@@ -19,7 +20,9 @@ def background(frame: Any, cell: int, reach: int, xp: Any = np) -> Any:
     ny, nx = h // cell, w // cell
     means = xp.mean(xp.reshape(frame, (ny, cell, nx, cell)), axis=(1, 3))
     boxes = _box(ny, reach, xp) @ means @ _box(nx, reach, xp).T
-    return _straight(h, cell, ny, xp) @ boxes @ _straight(w, cell, nx, xp).T
+    rows, down = boxes @ _straight(w, cell, nx, xp).T, _straight(h, cell, ny, xp)
+    within = xp.minimum(xp.maximum(down, xp.zeros_like(down)), xp.ones_like(down))
+    return down @ rows, within @ (1 / xp.sqrt(xp.maximum(rows, xp.full_like(rows, floor))))
 
 
 def _box(n: int, reach: int, xp: Any) -> Any:
@@ -41,9 +44,9 @@ def _straight(length: int, cell: int, n: int, xp: Any) -> Any:
     return low * (1 - part) + high * part
 
 
-def scaled(frame: Any, level: Any, floor: float, sign: float, xp: Any = np) -> Any:
-    """See `backgrounds.scale_frame`; ``level``: the background at every pixel."""
-    return sign * (frame - level) / xp.sqrt(xp.maximum(level, xp.full_like(level, floor)))
+def scaled(frame: Any, level: Any, root: Any, sign: float) -> Any:
+    """See `backgrounds.scale_frame`; ``level, root``: `background` at every pixel."""
+    return sign * (frame - level) * root
 
 
 def gaussian(values: Any, half: Any, xp: Any = np) -> Any:

@@ -80,9 +80,10 @@ def coefficients(
     at = min(max((log_radius - start) / step, 0.0), table.shape[0] - 1.0)
     k = min(int(at), table.shape[0] - 2)
     part = at - k
-    for i in range(c.size):
-        rise = table[k + 1, i] - table[k, i]
-        c[i] = table[k, i] + part * rise
+    low, high = table[k], table[k + 1]
+    for i in range(low.size):
+        rise = high[i] - low[i]
+        c[i] = low[i] + part * rise
         slope[i] = rise / step
 
 
@@ -96,24 +97,24 @@ def outline(
     ``scratch`` (8, width): its rows are the exponentials along y and x, u along y and x, offsets along y and
     x, the coefficients and their slopes.
     """
-    h, w = residual.shape
     radius = math.exp(particle[3])
-    half = radius + reach
-    box[0], box[1] = max(math.ceil(particle[0] - half), 0), min(int(particle[0] + half) + 1, h)
-    box[2], box[3] = max(math.ceil(particle[1] - half), 0), min(int(particle[1] + half) + 1, w)
-    s2 = radius * radius / 5 + variance
-    bend = math.exp(-1 / s2)
+    half, inverse = radius + reach, 1 / (radius * radius / 5 + variance)
+    bend = math.exp(-inverse)
     for axis in range(2):
-        first = box[2 * axis]
-        offset = first - particle[axis]
-        height, ratio = math.exp(-offset * offset / (2 * s2)), math.exp(-(2 * offset + 1) / (2 * s2))
-        for k in range(box[2 * axis + 1] - first):
-            scratch[4 + axis, k] = offset
-            scratch[2 + axis, k] = offset * offset / s2
-            scratch[axis, k] = height
-            offset += 1
+        place = particle[axis]
+        first, last = max(math.ceil(place - half), 0), min(int(place + half) + 1, residual.shape[axis])
+        box[2 * axis], box[2 * axis + 1] = first, last
+        offset, over = first - place, np.float32(inverse)
+        height, ratio = math.exp(-0.5 * offset * offset * inverse), math.exp(-(offset + 0.5) * inverse)
+        heights, squares, offsets = scratch[axis], scratch[2 + axis], scratch[4 + axis]
+        for k in range(last - first):
+            heights[k] = height
             height *= ratio
             ratio *= bend
+        for k in range(last - first):
+            away = np.float32(offset) + np.float32(k)
+            offsets[k] = away
+            squares[k] = away * away * over
     coefficients(table, start, step, particle[3], scratch[6], scratch[7])
 
 

@@ -27,8 +27,8 @@ def test_background_and_scaling_are_the_oracles(cell, ny, nx, number):
     out = np.empty_like(frame)
     backgrounds.scale_frame(frame, smooth, cell, 0.1, -1.0, out)
     strict = xp.asarray(frame.astype(float))
-    level = reference.background(strict, cell, 2, xp)
-    np.testing.assert_allclose(out, np.asarray(reference.scaled(strict, level, 0.1, -1.0, xp)), atol=2e-5)
+    level, root = reference.background(strict, cell, 2, 0.1, xp)
+    np.testing.assert_allclose(out, np.asarray(reference.scaled(strict, level, root, -1.0)), atol=2e-5)
     y, x = np.random.default_rng(number).uniform(0, 1, (2, 9)) * np.array(
         [[frame.shape[0]], [frame.shape[1]]]
     )
@@ -138,3 +138,12 @@ def test_particles_are_drawn_as_the_oracle_draws_them(number):
     refine.add_particles(out, profile.table, *profile.rule, 2.5, particles, 0, n, 1.0)
     args = (out.shape, xp.asarray(particles), xp.asarray(terms.astype(float)), profile.variance, 2.5, xp)
     np.testing.assert_allclose(out, np.asarray(reference.drawn(*args)), atol=2e-4)
+
+
+def test_a_profile_has_the_coefficients_of_the_table_and_no_more():
+    profile = Profile(2.0, 8.0, 0.8)
+    c, slope = np.full(64, 7.0, np.float32), np.full(64, 7.0, np.float32)
+    refine.coefficients(profile.table, profile.start, profile.step, profile.start, c, slope)
+    np.testing.assert_allclose(c[:5], profile.table[0], rtol=1e-6)
+    assert (c[5:] == 7).all()
+    assert (slope[5:] == 7).all()

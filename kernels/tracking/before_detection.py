@@ -1,0 +1,230 @@
+"""Evidence of a particle too faint to be found, summed along all the ways that it may have gone.
+
+Track before detect: the likelihood ratio of a particle at a place against noise alone is a matched filter's
+response (Van Trees, Detection, Estimation, and Modulation Theory I, sec. 4.2); a hidden Markov model carries
+it from frame to frame over places (Bruno & Moura, IEEE Trans. Aerosp. Electron. Syst. 37 (2001) 925). Pixels
+are in standard deviations of the noise. Knows no tracks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy.optimize import minimize_scalar
+
+from .profile import Profile
+from .refine import add_profile, outline
+
+Values: TypeAlias = npt.NDArray[np.float64]
+Windows: TypeAlias = npt.NDArray[np.float32]
+
+REACH = 10
+"""px on each side of where a particle is expected that it may be."""
+NEAR = 4
+"""The same of one that is tracked."""
+TAPS = 6
+"""px on each side of a place that count for a particle there."""
+SIDE = 2 * (REACH + TAPS) + 1
+STEP = 4
+"""px that it walks in a frame, at most."""
+MOST = 50.0
+"""Log likelihood ratio of one pixel's place, at most."""
+
+
+def gaussians(profile: Profile, radii: Values) -> Values:
+    """The Gaussians that look most like particles of height 1.
+
+    Returns
+    -------
+    (n, 2) float64 : variance, px^2, and height at the centre, by least squares over the plane.
+    """
+    found = []
+    for radius in radii:
+        rho = np.linspace(0, radius + 4 * math.sqrt(profile.variance), 120)
+        height = profile.exact(float(radius), rho)
+
+        def share(s2: float, rho: Values = rho, height: Values = height) -> float:
+            shape = np.exp(-(rho**2) / (2 * s2))
+            return float((rho * height * shape).sum() / (rho * shape**2).sum())
+
+        def miss(s2: float, rho: Values = rho, height: Values = height) -> float:
+            rest = height - share(s2) * np.exp(-(rho**2) / (2 * s2))
+            return float((rho * rest**2).sum())
+
+        s2 = float(minimize_scalar(miss, bounds=(0.3, radius**2 + 3), method="bounded").x)
+        found.append((s2, share(s2)))
+    return np.array(found)
+
+
+@njit("void(i1[:,::1], i8, i8, f8, f8[:,::1], b1[::1], f4[:,::1], f8, f8, f8, f8, f4[:,::1])",
+      nogil=True, cache=True)  # fmt: skip
+def cut(
+    rest: Any, cy: int, cx: int, scale: float, particles: Values, wanted: Any, table: Windows, start: float,
+    step: float, variance: float, reach: float, window: Windows,
+) -> None:  # fmt: skip
+    """The surroundings of a pixel, with the particles that are wanted put back.
+
+    Parameters
+    ----------
+    rest : (h, w) int8, `detect.Found.rest`, of which ``scale`` is the step; what is beyond its edge is 0.
+    particles : (n, 4) as in `refine`; ``wanted``: (n,) bool. table, start, step, variance, reach: see there.
+    window : (SIDE, SIDE) float32, written.
+    """
+    (h, w), half = rest.shape, SIDE // 2
+    for i in range(SIDE):
+        y = cy - half + i
+        for j in range(SIDE):
+            x = cx - half + j
+            window[i, j] = scale * rest[y, x] if 0 <= y < h and 0 <= x < w else 0.0
+    one, box = np.empty(4), np.empty(4, np.int64)
+    side = 2 * int(math.exp(start + step * (table.shape[0] - 1)) + reach) + 4
+    scratch = np.zeros((8, max(side, 8)), np.float32)
+    for k in range(len(particles)):
+        far = half + reach + math.exp(particles[k, 3])
+        if not wanted[k] or abs(particles[k, 0] - cy) > far or abs(particles[k, 1] - cx) > far:
+            continue
+        one[:] = particles[k]
+        one[0] += half - cy
+        one[1] += half - cx
+        outline(window, table, start, step, variance, one, reach, scratch, box)
+        add_profile(window, scratch, box, np.float32(one[2]))
+
+
+@njit("void(f4[:,::1], i8, f8, f4[:,::1])", nogil=True, cache=True, fastmath={"contract"})
+def _matched(window: Windows, reach: int, s2: float, out: Windows) -> None:
+    """Sums of a window (SIDE, SIDE) under a Gaussian of height 1 at places within ``reach`` of its middle."""
+    n, first = 2 * reach + 1, window.shape[0] // 2 - reach - TAPS
+    row, taps = np.empty(n, np.float32), np.empty(2 * TAPS + 1, np.float32)
+    for q in range(2 * TAPS + 1):
+        taps[q] = math.exp(-((q - TAPS) ** 2) / (2 * s2))
+    out[:] = 0
+    for i in range(n + 2 * TAPS):
+        line = window[first + i, first : first + n + 2 * TAPS]
+        row[:] = 0
+        for q in range(2 * TAPS + 1):
+            for j in range(n):
+                row[j] += taps[q] * line[q + j]
+        for k in range(max(i - 2 * TAPS, 0), min(i + 1, n)):
+            tap, to = taps[i - k], out[k]
+            for j in range(n):
+                to[j] += tap * row[j]
+
+
+@njit("void(f4[:,::1], f8, f8, f8, f8[::1], f8[::1], f8[::1])", nogil=True, cache=True)
+def radius_odds(
+    window: Windows, y: float, x: float, variance: float, s2: Values, heights: Values, out: Values
+) -> None:
+    """Log likelihood ratios of particles of several sizes, about whose place little is known.
+
+    Parameters
+    ----------
+    window : (SIDE, SIDE) float32.
+    y, x : expected place from the window's middle, px; ``variance`` of each, px^2.
+    s2, heights : (n,) Gaussians, see `gaussians`; heights in standard deviations of the noise.
+    out : (n,) written.
+    """
+    n = 2 * NEAR + 1
+    down, along, sums = np.empty(n), np.empty(n), np.empty((n, n), np.float32)
+    for i in range(n):
+        down[i] = math.exp(-((i - NEAR - y) ** 2) / (2 * variance))
+        along[i] = math.exp(-((i - NEAR - x) ** 2) / (2 * variance))
+    weight = down.sum() * along.sum()
+    for k in range(len(s2)):
+        _matched(window, NEAR, s2[k], sums)
+        own, total = 0.5 * heights[k] ** 2 * math.pi * s2[k], 0.0
+        for i in range(n):
+            for j in range(n):
+                total += down[i] * along[j] * math.exp(min(heights[k] * sums[i, j] - own, 300.0))
+        out[k] = math.log(total / weight)
+
+
+@njit("void(f8[:,::1], f8, f8, f8, f8[:,::1])", nogil=True, cache=True)
+def _walk(chance: Values, dy: float, dx: float, variance: float, spare: Values) -> None:
+    """Move the probability of places by a step of mean (dy, dx); what leaves the window is gone."""
+    n = len(chance)
+    down, along = np.empty(2 * STEP + 1), np.empty(2 * STEP + 1)
+    for q in range(-STEP, STEP + 1):
+        down[q + STEP] = math.exp(-((q - dy) ** 2) / (2 * variance))
+        along[q + STEP] = math.exp(-((q - dx) ** 2) / (2 * variance))
+    down /= down.sum()
+    along /= along.sum()
+    spare[:] = 0
+    for i in range(n):
+        for d in range(max(i - STEP, 0), min(i + STEP + 1, n)):
+            for j in range(n):
+                spare[d, j] += chance[i, j] * down[d - i + STEP]
+    chance[:] = 0
+    for i in range(n):
+        for j in range(n):
+            for d in range(max(j - STEP, 0), min(j + STEP + 1, n)):
+                chance[i, d] += spare[i, j] * along[d - j + STEP]
+
+
+@njit("void(f4[:,:,::1], f8, f8, f8, f8[:,::1], f8[::1], f8[::1], f8[::1], f8, f8[::1], f8[:,::1])",
+      nogil=True, cache=True)  # fmt: skip
+def presence(
+    windows: Any, y: float, x: float, variance: float, moves: Values, walks: Values, s2: Values,
+    heights: Values, hidden: float, odds: Values, places: Values,
+) -> None:  # fmt: skip
+    """Log likelihood ratio that a particle was there in the first k frames beyond a track's end.
+
+    Parameters
+    ----------
+    windows : (n, SIDE, SIDE) float32, the frames in order from the end.
+    y, x : the track's place there, px from the middle of the window before; ``variance`` of each, px^2.
+    moves : (n, 2) px, mean step into each frame, beyond that of the window.
+    walks : (n,) px^2, its variance.
+    s2, heights : (n,) the Gaussian that it looks like in each frame.
+    hidden : probability that nothing of it is seen in a frame.
+    odds, places : (n,) and (n, 2) written: place (y, x) from each window's middle, px.
+    """
+    n, total = 2 * REACH + 1, 0.0
+    chance, spare, sums = np.empty((n, n)), np.empty((n, n)), np.empty((n, n), np.float32)
+    for i in range(n):
+        for j in range(n):
+            square = (i - REACH - y) ** 2 + (j - REACH - x) ** 2
+            chance[i, j] = math.exp(-square / (2 * variance))
+    chance /= chance.sum()
+    for k in range(len(windows)):
+        _walk(chance, moves[k, 0], moves[k, 1], walks[k], spare)
+        _matched(windows[k], REACH, s2[k], sums)
+        own, mass, my, mx = 0.5 * heights[k] ** 2 * math.pi * s2[k], 1e-300, 0.0, 0.0
+        for i in range(n):
+            for j in range(n):
+                ratio = math.exp(min(heights[k] * sums[i, j] - own, MOST))
+                chance[i, j] *= (1 - hidden) * ratio + hidden
+                mass += chance[i, j]
+                my += chance[i, j] * (i - REACH)
+                mx += chance[i, j] * (j - REACH)
+        chance /= mass
+        total += math.log(mass)
+        odds[k], places[k, 0], places[k, 1] = total, my / mass, mx / mass
+
+
+@njit("void(f8[:,::1], f8[::1], f8, f8, f8[::1], f8[::1], f8[:,::1])", nogil=True, cache=True)
+def line_odds(
+    odds: Values, times: Values, start: float, step: float, rates: Values, ends: Values, out: Values
+) -> None:
+    """Log likelihood ratios of straight lines of the radius.
+
+    Parameters
+    ----------
+    odds : (n, radii), `radius_odds` of each frame; ln radius runs from ``start`` in steps of ``step``.
+    times : (n,) frames from the line's end.
+    rates, ends : px per frame, px.
+    out : (rates, ends) written.
+    """
+    last = odds.shape[1] - 1.000001
+    for a in range(len(rates)):
+        for b in range(len(ends)):
+            total = 0.0
+            for k in range(len(times)):
+                radius = max(ends[b] + rates[a] * times[k], 1e-3)
+                at = min(max((math.log(radius) - start) / step, 0.0), last)
+                i = int(at)
+                total += odds[k, i] + (at - i) * (odds[k, i + 1] - odds[k, i])
+            out[a, b] = total

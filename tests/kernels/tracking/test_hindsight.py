@@ -1,0 +1,84 @@
+"""Births and ends below the noise are told with the frame in which they were."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from particle_scenes import drawn
+
+from livem.kernels.tracking.detect import Detector
+from livem.kernels.tracking.hindsight import Hindsight
+from livem.kernels.tracking.link import Linker, LinkOptions
+from livem.kernels.tracking.options import DetectorOptions
+from livem.kernels.tracking.tracks import EventKind
+
+SHAPE, MIDDLE = (96, 96), np.array((48.0, 48.0))
+DETECTOR = Detector(SHAPE, DetectorOptions(radius=4.0))
+
+
+@lru_cache
+def told(
+    kind: str,
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+    """What linker and hindsight say of a particle in the middle, (kind, frame, told); and so far at 60."""
+    rng = np.random.default_rng(6)
+    others = [(y, x, 4.2) for y in (14.0, 48.0, 82.0) for x in (14.0, 48.0, 82.0) if (y, x) != (48.0, 48.0)]
+    linker = Linker(LinkOptions(shape=SHAPE))
+    hindsight, place, looks, knows, half = Hindsight(DETECTOR), MIDDLE, [], [], []
+    for k in range(130):
+        place = MIDDLE + np.clip(place + 0.6 * rng.standard_normal(2) - MIDDLE, -8, 8)
+        radius = {"born": 1.6 + 0.05 * (k - 30), "grows": 2.0 + 0.012 * k, "dissolves": 4.2 - 0.04 * k}[kind]
+        there = [(*place, radius)] if radius >= 1.6 else []
+        still = [(y + 0.3 * rng.normal(), x + 0.3 * rng.normal(), r) for y, x, r in others]
+        frame = drawn(SHAPE, still + there, 4.0, 0.3, 45.0, False, rng)
+        found = DETECTOR.examine(frame, keep_rest=True)
+        update = linker.step(k, found.detections)
+        looks += update.events[["kind", "frame", "told"]].tolist()
+        knows += hindsight.see(found, update, linker.walk)[["kind", "frame", "told"]].tolist()
+        if k == 60:
+            half = hindsight.finish(*linker.finish())[["kind", "frame", "told"]].tolist()
+    knows += hindsight.finish(*linker.finish())[["kind", "frame", "told"]].tolist()
+    return looks, knows, half
+
+
+def test_a_birth_is_told_with_its_frame() -> None:
+    looks, knows, _ = told("born")
+    (first,) = (frame for kind, frame, _ in looks if kind == EventKind.NUCLEATION)
+    ((frame, at),) = ((frame, at) for kind, frame, at in knows if kind == EventKind.NUCLEATION)
+    assert first - 30 >= 8
+    assert abs(frame - 30) <= 3
+    assert at - first <= 64 + 12
+
+
+def test_who_was_there_all_along_was_not_born() -> None:
+    looks, knows, _ = told("grows")
+    assert EventKind.NUCLEATION in [kind for kind, _, _ in looks]
+    assert EventKind.NUCLEATION not in [kind for kind, _, _ in knows]
+
+
+def test_an_end_is_told_with_its_frame() -> None:
+    looks, knows, _ = told("dissolves")
+    last = min(frame for kind, frame, _ in looks if kind in (EventKind.DISSOLUTION, EventKind.LOST))
+    (frame,) = (frame for kind, frame, _ in knows if kind == EventKind.DISSOLUTION)
+    assert 66 - last >= 6
+    assert abs(frame - 66) <= 3
+
+
+def test_what_is_known_so_far_can_be_asked_for_and_changes_nothing() -> None:
+    _, knows, half = told("born")
+    assert [kind for kind, _, _ in half] == [EventKind.NUCLEATION]
+    assert [kind for kind, _, _ in knows].count(EventKind.NUCLEATION) == 1
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_without_what_is_left_of_a_frame_events_pass(keep: bool) -> None:
+    frame = drawn(SHAPE, [(48.0, 48.0, 4.0)], 4.0, 0.3, 45.0, False, np.random.default_rng(1))
+    linker = Linker(LinkOptions(shape=SHAPE))
+    hindsight = Hindsight(DETECTOR)
+    found = DETECTOR.examine(frame, keep_rest=keep)
+    assert (found.rest is not None) == keep
+    for k in range(8):
+        update = linker.step(k, found.detections)
+        assert len(hindsight.see(found, update, linker.walk)) == len(update.events)
