@@ -29,7 +29,7 @@ def test_a_part_of_a_frame_is_drawn_where_it_lies(window: Any, show: Any, make: 
 
 def test_values_are_read_in_pixels_of_the_whole(make: Any) -> None:
     picture = frame_picture(make.frame(PART, 2, (512, 512), cut=WHERE))
-    assert picture.reading(129, 130) == "y 128  x 130   200 counts"
+    assert picture.reading(129, 130) == "y 128  x 130   200 counts   mean of 2 x 2"
     assert picture.reading(20, 20) == ""
     scan = scan_picture(make.scan("vd.bf", PART, cut=WHERE), past=False)
     assert (scan.extent, scan.factor, scan.caption) == ((512, 512), 2, "512 x 512   mean of 2 x 2")
