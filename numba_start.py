@@ -16,6 +16,8 @@ from .kernel_cache import is_own
 
 SETTINGS = ".numba_config.yaml"
 """In the working directory."""
+NEEDED = ("_load_overload", "_guard_against_spurious_io_errors", "cache_path")
+"""Of numba's own cache (0.60 to 0.68 have them); without, kernels load as numba does it."""
 
 
 def load_lightly() -> None:
@@ -34,7 +36,7 @@ def load_lightly() -> None:
 
     entrypoints._already_initialized = True
     load = caching.Cache.load_overload
-    if hasattr(load, "__wrapped__"):
+    if hasattr(load, "__wrapped__") or not all(hasattr(caching.Cache, name) for name in NEEDED):
         return
 
     def light(self: Any, signature: Any, context: Any) -> Any:
