@@ -259,6 +259,15 @@ def test_another_session_while_frozen(viewer: Viewer) -> None:
     assert viewer.shown == (2, 9)
 
 
+def test_a_point_detector_is_live_without_a_frame(commands: Any, clock: Any, make: Any) -> None:
+    viewer = Viewer(commands, clock, make)
+    viewer.says(history(stretch()))
+    viewer.take(viewer.make.status(series={"series": 3, "state": "open"}))
+    assert live_timeline(viewer.session, viewer.playhead, False).badge == "NO FRAMES"
+    viewer.take(viewer.make.scan("inpaint.image", np.ones((4, 4), np.float32)))
+    assert live_timeline(viewer.session, viewer.playhead, False).badge == "LIVE"
+
+
 def test_the_badge_counts_how_far_back_it_is(viewer: Viewer) -> None:
     assert live_timeline(viewer.session, viewer.playhead, False).badge == "NO NEW FRAMES"
     viewer.take(viewer.make.status(series={"series": 3, "state": "open"}))

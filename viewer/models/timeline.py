@@ -165,8 +165,9 @@ def _state(session: Session, playhead: Playhead, is_lost: bool) -> tuple[Look, s
         return "frozen", "FROZEN", "warn"
     if is_lost:
         return "none", "NO SESSION", "bad"
-    if session.live_frame is None or session.status.series_state != "open":
-        return "none", "NO NEW FRAMES" if session.live_frame is not None else "NO FRAMES", "muted"
+    is_there = session.live_frame is not None or bool(session.images or session.curves)  # a point detector's
+    if not is_there or session.status.series_state != "open":
+        return "none", "NO NEW FRAMES" if is_there else "NO FRAMES", "muted"
     return "live", "LIVE", "good"
 
 
