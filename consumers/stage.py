@@ -46,12 +46,12 @@ class Stage:
     ) -> None:
         self._consumer, self._report, self._on_error, self._clock = consumer, report, on_error, clock
         self.enabled = True
-        self._switches = SWITCH.name not in self._own()
-        self._file = self.parameters()
         self._pieces: deque[float] = deque(maxlen=PIECES)
         self._busy_s = 0.0
         self._fault, self._fault_until = "", 0.0
         self._misfit = ""
+        self._switches = SWITCH.name not in self._own()
+        self._file = self.parameters()
         self._revision = 0
         self._told: Mapping[str, Any] = {}
         self._told_at = clock()
@@ -129,6 +129,7 @@ class Stage:
         try:
             return dict(self._consumer.parameters())
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the worker down
+            self.failed(error)
             self._on_error(error)
             return {}
 

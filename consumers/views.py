@@ -1,7 +1,7 @@
 """Parts of the newest frame for windows elsewhere: each as fine as that window shows it.
 
 Their outputs ``frame@0``, ``frame@1``, ... say in ``cutout`` what they are. They go to the relay alone
-(session/relay.py), which asks for them: the parameter ``views`` of a preview is all of them at once.
+(session/relay_loop.py), which asks for them: the parameter ``views`` of a preview is all of them at once.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Worker:
         self._hardware.lock(self._reader.memory)
         self._hardware.warm_up(options.expected)
         self._telling = Telling(child.link.report, self._reader.count_error)
-        self._stage = Stage(self._consumer, child.link.report, self._error)
+        self._stage = Stage(self._consumer, child.link.report, self._telling.error)
         self._publisher = Publisher(options.results_address)
         self._outlet = Outlet(options.name, self._reader, self._publisher, self._error, self._hardware.attrs)
         self._lookback = Lookback()

@@ -25,6 +25,8 @@ FEW = 8 << 20
 """A quarter of one frame as it came, an eighth of one as float32."""
 RINGS = {"bf": {"kind": "disk", "radius": 200}, "com": {"kind": "com"}}
 PROFILE = {"rings": {"kind": "profile"}}
+WATCHED: dict[str, Any] = {}
+"""A preview that looks for dead pixels: it keeps a frame as it came, now and then."""
 DEAD = [[5, 9], [700, 1200]]
 
 
@@ -50,6 +52,7 @@ def of_status(name: str) -> int:
         ("bslz4", RINGS, 0),
         ("bslz4", PROFILE, FRAME_BYTES),
         ("bslz4", None, FRAME_BYTES),
+        ("bslz4", WATCHED, 2 * FRAME_BYTES),
     ],
 )
 def test_frames_are_reduced_where_they_are(
@@ -57,8 +60,8 @@ def test_frames_are_reduced_where_they_are(
 ) -> None:
     """In the block, from their bit planes, or in a tile of one frame; none of them is one that is checked."""
     series = Series(SeriesKey(bytes(8), 1), SHAPE, "uint16", encoding, COUNT)
-    consumer: Any = Preview("preview", dead_pixels=DEAD)
-    if detectors is not None:
+    consumer: Any = Preview("preview", dead_pixels=DEAD, watch_pixels=detectors is WATCHED)
+    if detectors:
         consumer = VirtualDetectors("vd", detectors, dead_pixels=DEAD, pattern=False)
     consumer.open(series)
     pool, block = Pool(1), block_of(series)

@@ -283,6 +283,8 @@ def test_a_session_that_is_started_here_is_shown_and_ends_with_the_window(
 
     def look() -> None:
         windows = [w for w in QApplication.topLevelWidgets() if isinstance(w, ViewerWindow)]
+        if not windows:
+            return
         window = windows[-1]
         dialog = window.connector.dialog
         if not phases and dialog is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .arrangement import Leaf, Tree, column, row
+from .arrangement import Leaf, Tree, column, row, tabs
 from .session import Session
 
 LEFT_OUT: frozenset[str] = frozenset()
@@ -77,10 +77,9 @@ IN_SITU = Mode(
     row(
         Leaf("frame", width=9),
         column(
-            Leaf("images", width=11, height=3),
-            Leaf("tracks", width=13, height=3),
-            Leaf("curves", width=4.5, height=1),
-            Leaf("tools", width=6, height=2),
+            Leaf("images", width=11, height=9),
+            tabs(Leaf("tracks", width=13, height=8), Leaf("curves", width=4.5, height=3)),
+            Leaf("tools", width=6, height=6),
         ),
     ),
 )
@@ -91,10 +90,9 @@ REPLAY = Mode(
     row(
         Leaf("frame", width=9),
         column(
-            Leaf("images", width=11, height=3),
-            Leaf("tracks", width=11, height=3),
-            Leaf("curves", width=4.5, height=1),
-            Leaf("tools", width=6, height=2),
+            Leaf("images", width=11, height=9),
+            tabs(Leaf("tracks", width=13, height=8), Leaf("curves", width=4.5, height=3)),
+            Leaf("tools", width=6, height=6),
         ),
     ),
 )

@@ -25,7 +25,7 @@ def test_without_parameters_the_defaults_hold() -> None:
         ("sim:4dstm", "did you mean sim:4dstem"),
         ("sim:", "there are: 4dstem, sparse, insitu"),
         ("sim:4dstem?shap=32x32", "did you mean 'shape'"),
-        ("sim:4dstem?zzz=1", "it has: dose, fps"),
+        ("sim:4dstem?zzz=1", "it has: dead, dose, fps"),
         ("sim:4dstem?shape=32", "shape=32 is not HEIGHTxWIDTH"),
         ("sim:4dstem?shape=0x32", "out of range; it must be from 1 to 8192"),
         ("sim:4dstem?scan=4097x1", "out of range; it must be from 1 to 4096"),
