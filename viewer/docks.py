@@ -15,7 +15,7 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QLayout, QMainWindow, QWidget
 
 from . import theme
-from .models.arrangement import Leaf, Row, Tabs, Tree, divisions, leaves, names, pruned
+from .models.arrangement import Leaf, Row, Tabs, Tree, divisions, fronts, leaves, names, pruned
 from .panel import Panel
 from .panels.transport import ShapeButton
 
@@ -170,6 +170,8 @@ class Docks(QMainWindow):
             docks = [self._docks[name] for name in division.lengths]
             along = Qt.Orientation.Horizontal if division.across else Qt.Orientation.Vertical
             self.resizeDocks(docks, list(division.lengths.values()), along)
+        for name in fronts(tree):
+            self._docks[name].raise_()
 
     def event(self, event: QEvent) -> bool:
         """Borders between panels belong to this widget itself. Clicks that a panel has no use for come here

@@ -20,6 +20,7 @@ from livem.viewer.models.arrangement import (
     Tree,
     column,
     divisions,
+    fronts,
     joined,
     leaves,
     names,
@@ -157,3 +158,11 @@ def test_what_the_user_closed_stays_closed_and_what_he_asked_for_is_there() -> N
     assert set(names(wanted.tree)) >= {"frame", "curves", "mine"}
     space.choose(IMAGING)
     assert space.wanted(IMAGING, ["frame"]).seen == {"frame"}
+
+
+def test_the_first_of_panels_on_top_of_each_other_is_in_front() -> None:
+    tree = row(Leaf("a"), column(tabs(Leaf("b"), Leaf("c")), tabs(Leaf("d"), Leaf("e"))))
+    assert list(fronts(tree)) == ["b", "d"]
+    left = pruned(tree, {"a", "c", "d", "e"})
+    assert left is not None
+    assert list(fronts(left)) == ["d"]

@@ -98,6 +98,15 @@ def names(tree: Tree) -> tuple[str, ...]:
     return tuple(leaf.name for leaf in leaves(tree))
 
 
+def fronts(tree: Tree) -> Iterator[str]:
+    """Of panels on top of each other, those in front."""
+    if isinstance(tree, Tabs):
+        yield tree.parts[0].name
+    elif not isinstance(tree, Leaf):
+        for part in tree.parts:
+            yield from fronts(part)
+
+
 def pruned(tree: Tree, kept: Collection[str]) -> Tree | None:
     """The arrangement of these panels only; None where there is none of them."""
     if isinstance(tree, Leaf):

@@ -78,7 +78,7 @@ IN_SITU = Mode(
         Leaf("frame", width=9),
         column(
             Leaf("images", width=11, height=9),
-            tabs(Leaf("tracks", width=13, height=8), Leaf("curves", width=4.5, height=3)),
+            tabs(Leaf("tracks", width=15, height=8), Leaf("curves", width=4.5, height=3)),
             Leaf("tools", width=6, height=6),
         ),
     ),
@@ -91,7 +91,7 @@ REPLAY = Mode(
         Leaf("frame", width=9),
         column(
             Leaf("images", width=11, height=9),
-            tabs(Leaf("tracks", width=13, height=8), Leaf("curves", width=4.5, height=3)),
+            tabs(Leaf("tracks", width=15, height=8), Leaf("curves", width=4.5, height=3)),
             Leaf("tools", width=6, height=6),
         ),
     ),
