@@ -46,8 +46,9 @@ DRAIN_S = 10.0
 FINISH_S = 6.0
 """How long a stopped consumer may take: a block, 2 s of the rest, its last results."""
 LOOP_S = 0.05
-LAST_PICTURE_S = 5.0
-"""How long a viewer without a window may take for its last picture; one with a window is closed then."""
+LAST_PICTURE_S = 90.0
+"""How long a viewer without a window may take for its last picture: the first one ever compiles its kernels.
+It ends as soon as it has seen the end; one with a window is closed then."""
 DISARM_S = 2.0
 QUIET_S = 0.25
 """Ingest reports every 0.2 s: one report without a new message, and none is left."""
