@@ -128,11 +128,11 @@ def look_on(address: str, ready: Any) -> None:
     feed = RemoteFeed(address)
     feed.look({"preview.frame": Cutout(0, 0, *SHAPE, 1)})
     while not feed.poll():
-        time.sleep(0.01)
+        time.sleep(0.01)  # the feed is polled, as a window's timer does: it wakes nobody
     ready.set()
     while True:
         feed.poll()
-        time.sleep(0.01)
+        time.sleep(0.01)  # the same, until it is killed
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="there is no SIGSTOP here")

@@ -28,34 +28,35 @@ class Mode:
     """Panels that stay away even if they have something to show."""
 
 
+_FRAME_AND_IMAGES = row(
+    Leaf("frame", width=9),
+    column(
+        Leaf("images", width=11, height=3),
+        Leaf("curves", width=4.5, height=1),
+        Leaf("tracks", width=11, height=3),
+        Leaf("tools", width=6, height=2),
+    ),
+)
+_FRAME_AND_PARTICLES = row(
+    Leaf("frame", width=9),
+    column(
+        Leaf("images", width=11, height=9),
+        tabs(Leaf("tracks", width=15, height=8), Leaf("curves", width=4.5, height=3)),
+        Leaf("tools", width=6, height=6),
+    ),
+)
 IMAGING = Mode(
     "imaging",
     "Imaging",
     "the live frame, what is measured on it, curves",
-    row(
-        Leaf("frame", width=9),
-        column(
-            Leaf("images", width=11, height=3),
-            Leaf("curves", width=4.5, height=1),
-            Leaf("tracks", width=11, height=3),
-            Leaf("tools", width=6, height=2),
-        ),
-    ),
+    _FRAME_AND_IMAGES,
     without=frozenset({"tracks"}),
 )
 FOUR_D_STEM = Mode(
     "4d-stem",
     "4D-STEM",
     "the diffraction pattern with its detectors, their images",
-    row(
-        Leaf("frame", width=9),
-        column(
-            Leaf("images", width=11, height=3),
-            Leaf("curves", width=4.5, height=1),
-            Leaf("tracks", width=11, height=3),
-            Leaf("tools", width=6, height=2),
-        ),
-    ),
+    _FRAME_AND_IMAGES,
 )
 SPARSE_SCAN = Mode(
     "sparse",
@@ -74,27 +75,13 @@ IN_SITU = Mode(
     "in-situ",
     "In situ",
     "the live frame with its particles, what becomes of them",
-    row(
-        Leaf("frame", width=9),
-        column(
-            Leaf("images", width=11, height=9),
-            tabs(Leaf("tracks", width=15, height=8), Leaf("curves", width=4.5, height=3)),
-            Leaf("tools", width=6, height=6),
-        ),
-    ),
+    _FRAME_AND_PARTICLES,
 )
 REPLAY = Mode(
     "replay",
     "Replay",
     "a recording, with everything that is made of it",
-    row(
-        Leaf("frame", width=9),
-        column(
-            Leaf("images", width=11, height=9),
-            tabs(Leaf("tracks", width=15, height=8), Leaf("curves", width=4.5, height=3)),
-            Leaf("tools", width=6, height=6),
-        ),
-    ),
+    _FRAME_AND_PARTICLES,
 )
 MODES = (IMAGING, FOUR_D_STEM, SPARSE_SCAN, IN_SITU, REPLAY)
 BY_NAME: Mapping[str, Mode] = {mode.name: mode for mode in MODES}

@@ -33,7 +33,7 @@ class Editor(QWidget):
 
     def show_field(self, field: Field) -> None:
         """Take the present value; what the user is typing stays."""
-        raise NotImplementedError
+        raise NotImplementedError  # not a gap: every kind of editor below writes it
 
     def _hold(self, *parts: QWidget) -> None:
         row = QHBoxLayout(self)
