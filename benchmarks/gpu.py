@@ -95,7 +95,7 @@ class Case:
     block: npt.NDArray[Any]
     regions: Regions
     gpu: Any
-    """consumers.gpu.GpuReducer; not imported where there is no device."""
+    """consumers.work.gpu.GpuReducer; not imported where there is no device."""
     pinned_gpu: Any
     upload: Callable[[], float]
     kernel: Callable[[], float]
@@ -106,7 +106,7 @@ class Case:
 
     @classmethod
     def of(cls, plan: Plan, device: Device, dtype: str, name: str) -> Case:
-        from ..consumers.gpu import GpuReducer, PageLocked
+        from ..consumers.work.gpu import GpuReducer, PageLocked
 
         counts = np.random.default_rng(0).poisson(MEAN_COUNTS, (plan.frames, *plan.shape))
         block, regions = counts.astype(dtype), _regions(plan.shape)[name]

@@ -15,7 +15,7 @@ from . import options as opt
 
 if TYPE_CHECKING:
     from ..consumers.base import Consumer
-    from ..consumers.offline import Processed
+    from ..consumers.work.offline import Processed
     from ..pipeline import ConsumerConfig, Pipeline
     from ..stream.files.acquisition import Acquisition
     from ..stream.series import Series
@@ -43,7 +43,7 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
     from ..stream.processes import be_quiet
 
     be_quiet()
-    from ..consumers.offline import account_of, fails
+    from ..consumers.work.offline import account_of, fails
     from ..outputs import write_results, write_summary
     from .accounts_text import summary_lines
     from .exits import print_json, say_error
@@ -80,8 +80,8 @@ def command(file: str, pipeline_file: Path | None, out: Path, as_json: bool, **g
 
 def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Processed, int]:
     """What came of the file, and how many frames it should have."""
-    from ..consumers.offline import process
     from ..consumers.pool import Pool
+    from ..consumers.work.offline import process
     from ..kernel_cache import lock_saves
     from ..stream.simulate.catalogue import open_acquisition
     from .progress import progress_bar

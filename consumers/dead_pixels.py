@@ -16,8 +16,8 @@ from ..errors import PipelineError
 from ..kernels.masks import Mask
 from ..stream.messages import PIXEL_MASK
 from ..stream.series import Series
-from .detectors import Shape, load_mask
 from .parameters import Parameter
+from .virtual.detectors import Shape, load_mask
 
 MAX_LISTED = 4096
 """Pixels of a list in a pipeline file; more belong into a mask file. All of them travel with `parameters`."""

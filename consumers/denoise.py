@@ -23,9 +23,9 @@ from ..kernels.noise import NoiseModel, noise_of_image, noise_of_movie
 from ..stream.series import Series
 from .base import Consumer, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking, PixelMask
-from .denoise_components import PatternFilter
-from .denoise_options import COMPONENTS, MOVIE, OPTIONS, DenoiseOptions
-from .denoise_quality import Quality, Step, steps_for
+from .denoising.components import PatternFilter
+from .denoising.options import COMPONENTS, MOVIE, OPTIONS, DenoiseOptions
+from .denoising.quality import Quality, Step, steps_for
 from .dose import counts_per_electron, number_of
 from .option_values import AUTO
 from .parameters import parameters_of

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..kernels.electrons import LENGTHS
 from ..stream.series import Series, SeriesKey
-from .accumulators import Arrays, shown
+from .virtual.accumulators import Arrays, shown
 
 Counts = tuple[npt.NDArray[np.float64], npt.NDArray[Any]]
 """(pixels,) counts over all visits, and how many visits those were."""

@@ -20,13 +20,13 @@ from ..stream.results import Result
 from ..stream.series import Scan, Series
 from .base import Consumer, Encoded, Frames, Output
 from .frame_set import FrameSet
-from .inpaint_options import OPTIONS, InpaintOptions, input_topics
 from .parameters import parameters_of
 from .series_noise import noise_of
-from .sparse_delay import Delay, delay_of
-from .sparse_memory import Memory, lack_of_memory, memory_for, samples_per_pass
-from .sparse_pictures import distances, pictures
-from .sparse_samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
+from .sparse.delay import Delay, delay_of
+from .sparse.memory import Memory, lack_of_memory, memory_for, samples_per_pass
+from .sparse.options import OPTIONS, InpaintOptions, input_topics
+from .sparse.pictures import distances, pictures
+from .sparse.samples import Group, Samples, channels_of, groups_of_point, samples_of, scan_of, stacked
 from .truth import Truth
 
 PONDER_SHARE, SETTLED_SHARE = 6, 30

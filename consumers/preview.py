@@ -21,7 +21,7 @@ from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .parameters import check_declared, choice, parameters_of, switch, whole
 from .pixel_watch import PixelWatch
-from .views import View, parse_views, views_of
+from .work.views import View, parse_views, views_of
 
 SIZES = (16, 4096)
 CALIBRATION = ("pixel_size", "pixel_unit")

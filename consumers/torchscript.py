@@ -25,12 +25,12 @@ from .models.host import ModelHost
 from .models.kept import keep
 from .models.learner import Learner
 from .models.manifest import Manifest
+from .models.options import ModelOptions
 from .models.store import Store
 from .models.tiles import Grid
 from .models.windows import Shots, Windows
 from .parameters import parameters_of
 from .series_noise import noise_of
-from .torchscript_options import ModelOptions
 
 Values = npt.NDArray[np.float32]
 CALIBRATION = ("pixel_size", "pixel_unit")

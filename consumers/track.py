@@ -30,11 +30,21 @@ from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking, PixelMask
 from .option_values import AUTO
 from .parameters import parameters_of
-from .sights import FINE, Drawn, Finder, Sights, finder_for, input_topic, look_at, saturation_of, values_of
-from .track_options import OF_DETECTION, OF_LINKS, OPTIONS, TrackOptions
-from .track_outputs import FIGURES_HZ, outputs_of
-from .track_truth import TruthScore, truth_path
-from .trajectories import KEPT, TRACK_UNITS, Kept, Scale, table_of
+from .tracking.options import OF_DETECTION, OF_LINKS, OPTIONS, TrackOptions
+from .tracking.outputs import FIGURES_HZ, outputs_of
+from .tracking.sights import (
+    FINE,
+    Drawn,
+    Finder,
+    Sights,
+    finder_for,
+    input_topic,
+    look_at,
+    saturation_of,
+    values_of,
+)
+from .tracking.trajectories import KEPT, TRACK_UNITS, Kept, Scale, table_of
+from .tracking.truth import TruthScore, truth_path
 
 VERSION = 1
 """Raised when the same frames give other tracks."""

@@ -17,9 +17,11 @@ from ..errors import PipelineError
 from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
 from .dead_pixels import MASKED, MASKING, Masking
-from .derived import check_sources
-from .detector_values import described as described_value
-from .detectors import (
+from .dose import Dose
+from .parameters import Parameter, described
+from .virtual.derived import check_sources
+from .virtual.detector_values import described as described_value
+from .virtual.detectors import (
     KEYS,
     LENGTHS,
     Calibration,
@@ -28,16 +30,14 @@ from .detectors import (
     fixed,
     parse_detector,
 )
-from .dose import Dose
-from .fresh import Clock
-from .measuring import Partial
-from .parameters import Parameter, described
-from .running import Running, Setting
-from .self_check import reduce_encoded
-from .showing import PATTERN
-from .sizes import check_series, checked_name
-from .virtual_options import OPTIONS, SHARED, Options
-from .warming import warm_up
+from .virtual.fresh import Clock
+from .virtual.measuring import Partial
+from .virtual.options import OPTIONS, SHARED, Options
+from .virtual.running import Running, Setting
+from .virtual.self_check import reduce_encoded
+from .virtual.showing import PATTERN
+from .virtual.sizes import check_series, checked_name
+from .virtual.warming import warm_up
 
 REMOVE = "remove"
 """As a detector's table: take it away; so does None, which TOML does not have."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..consumers.registry import BUILT_IN, create, default_policy, importable_from
-from ..consumers.worker import WorkerOptions, run_worker
+from ..consumers.work.worker import WorkerOptions, run_worker
 from ..kernel_cache import VARIABLE as CACHE_VARIABLE
 from ..pipeline import ConsumerConfig, Pipeline
 from ..stream.files.file_acquisition import split_key

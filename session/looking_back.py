@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..consumers.rewind import REWIND, RewindOptions, run_rewind
+from ..consumers.work.rewind import REWIND, RewindOptions, run_rewind
 from ..pipeline import Pipeline
 from ..stream.desk import Deferred, Reply
 from ..stream.hub import Hub

@@ -3,7 +3,7 @@
 It listens to the session's bus as a viewer does, and gives each of its own viewers what its windows show:
 cut, reduced, packed, 60 times a second at most and within that viewer's budget. A viewer asks, and is
 answered when there is something new; one that does not ask is sent nothing. Pixels that the preview's picture
-for everybody does not have are asked for at the preview (consumers/views.py).
+for everybody does not have are asked for at the preview (consumers/work/views.py).
 """
 
 from __future__ import annotations

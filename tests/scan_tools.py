@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from livem.consumers.analysis import Analysis
 from livem.consumers.pool import Pool
 from livem.consumers.testing import snapshot
 from livem.consumers.virtual_detectors import VirtualDetectors
+from livem.consumers.work.analysis import Analysis
 from livem.kernels.bslz4 import encode
 from livem.stream.series import Block, Scan, Series, SeriesKey
 

@@ -280,7 +280,7 @@ def test_two_that_compile_for_different_types_both_keep_their_code(
     assert (second.load("u2"), second.load("f8")) == ("code of u2", "code of f8")
 
 
-LOOPS = ("stream.ingest_loop", "consumers.worker_loop", "stream.recording.recorder_loop")
+LOOPS = ("stream.ingest_loop", "consumers.work.worker_loop", "stream.recording.recorder_loop")
 
 
 @pytest.mark.parametrize("loop", LOOPS)

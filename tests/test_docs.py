@@ -11,13 +11,13 @@ import pytest
 
 from livem.cli import COMMANDS
 from livem.consumers.denoise import Denoise
-from livem.consumers.detectors import KEYS
 from livem.consumers.inpaint import Inpaint
-from livem.consumers.inpaint_options import OPTIONS
 from livem.consumers.preview import Preview
 from livem.consumers.registry import BUILT_IN
+from livem.consumers.sparse.options import OPTIONS
 from livem.consumers.torchscript import TorchScript
 from livem.consumers.track import Track
+from livem.consumers.virtual.detectors import KEYS
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.pipeline import ConsumerConfig, RecordConfig, SourceConfig, parse
 from livem.stream.messages import Reason

@@ -12,9 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from session_tools import SHARED, TINY, a_pipeline, identity_holds, load, run, step_until
 
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.registry import create
+from livem.consumers.work.offline import process
 from livem.kernels.inpaint.live import LiveInpainter, Plan
 from livem.kernels.masks import annulus
 from livem.session import Session, SessionOptions

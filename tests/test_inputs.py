@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.registry import create
+from livem.consumers.work.offline import process
 from livem.errors import PipelineError
 from livem.pipeline import parse
 from livem.stream.series import Series, SeriesKey

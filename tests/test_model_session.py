@@ -10,9 +10,9 @@ from model_tools import archive, code, manifest, write
 from session_tools import TINY, a_pipeline, identity_holds, load, run
 
 from livem.consumers.models.store import VARIABLE, Store
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.torchscript import TorchScript
+from livem.consumers.work.offline import process
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay.recorded_series import recorded_series
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from session_tools import a_pipeline, identity_holds, run
 
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.registry import create
+from livem.consumers.work.offline import process
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay.recorded_series import recorded_series
 

@@ -13,8 +13,8 @@ import pytest
 from livem.consumers import inpaint
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.inpaint import Inpaint
-from livem.consumers.sparse_delay import Delay, delay_of
-from livem.consumers.sparse_samples import samples_of, stacked
+from livem.consumers.sparse.delay import Delay, delay_of
+from livem.consumers.sparse.samples import samples_of, stacked
 from livem.consumers.testing import ConsumerTests, example_series, pick, run, snapshot, split
 from livem.errors import PipelineError
 from livem.kernels.device import Device

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from livem.consumers.base import Consumer
 from livem.consumers.denoise import Denoise
-from livem.consumers.denoise_options import DenoiseOptions
-from livem.consumers.inpaint_options import InpaintOptions
+from livem.consumers.denoising.options import DenoiseOptions
+from livem.consumers.models.options import ModelOptions
 from livem.consumers.parameters import (
     Parameter,
     check_declared,
@@ -25,9 +25,9 @@ from livem.consumers.parameters import (
     whole,
 )
 from livem.consumers.registry import create
+from livem.consumers.sparse.options import InpaintOptions
 from livem.consumers.testing import example_series
-from livem.consumers.torchscript_options import ModelOptions
-from livem.consumers.track_options import TrackOptions
+from livem.consumers.tracking.options import TrackOptions
 from livem.consumers.virtual_detectors import VirtualDetectors
 from livem.errors import PipelineError
 

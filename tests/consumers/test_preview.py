@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from livem.consumers import pixel_watch
-from livem.consumers.analysis import Analysis
 from livem.consumers.pool import Pool
 from livem.consumers.preview import Preview
 from livem.consumers.testing import (
@@ -20,6 +19,7 @@ from livem.consumers.testing import (
     with_pixel_mask,
     worst_in,
 )
+from livem.consumers.work.analysis import Analysis
 from livem.errors import PipelineError
 from livem.kernels import reference
 from livem.kernels.bslz4 import encode

@@ -17,7 +17,6 @@ from scipy import ndimage
 
 from livem.consumers import torchscript as room
 from livem.consumers.base import Consumer
-from livem.consumers.hardware import Hardware
 from livem.consumers.models.adapting import Adapted, Adoption
 from livem.consumers.models.engine import Manner
 from livem.consumers.models.scan import scan
@@ -33,6 +32,7 @@ from livem.consumers.testing import (
     with_pixel_mask,
 )
 from livem.consumers.torchscript import TorchScript
+from livem.consumers.work.hardware import Hardware
 from livem.errors import ModelError, PipelineError
 from livem.kernels.noise import NoiseModel
 from livem.stream.series import Scan

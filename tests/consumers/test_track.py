@@ -11,7 +11,7 @@ from track_tools import SHAPE, a_movie, a_series, frames_of
 from livem.consumers.base import Consumer
 from livem.consumers.testing import ConsumerTests, example_series, run, snapshot, split
 from livem.consumers.track import Track
-from livem.consumers.trajectories import KEPT, Kept, Scale
+from livem.consumers.tracking.trajectories import KEPT, Kept, Scale
 from livem.errors import PipelineError
 from livem.stream.series import Scan, Series
 

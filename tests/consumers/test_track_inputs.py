@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 from track_tools import SHAPE, a_movie, a_series, frames_of
 
 from livem.consumers.base import Consumer, Frames, Output
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.testing import run, snapshot
 from livem.consumers.track import Track
+from livem.consumers.work.offline import process
 from livem.errors import PipelineError
 from livem.pipeline import parse
 from livem.stream.results import Result

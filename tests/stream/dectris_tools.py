@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import zmq
 
-from livem.consumers.decode import FrameDecoder
+from livem.consumers.work.decode import FrameDecoder
 from livem.kernels.bslz4 import encode
 from livem.stream.accounting import Accounts
 from livem.stream.assembler import Assembler

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livem.consumers.decode import FrameDecoder
 from livem.consumers.virtual_detectors import VirtualDetectors
+from livem.consumers.work.decode import FrameDecoder
 from livem.kernels.bslz4 import encode
 from livem.stream import wire
 from livem.stream.accounting import Accounts

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livem.consumers.detectors import Calibration, fit, parse_detector
+from livem.consumers.virtual.detectors import Calibration, fit, parse_detector
 from livem.kernels.calibrate import Disk
 from livem.kernels.percentiles import distribution
 from livem.viewer.models.bright_field import BrightField, bright_field, is_pattern

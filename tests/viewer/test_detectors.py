@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livem.consumers.detectors import fit, parse_detector
+from livem.consumers.virtual.detectors import fit, parse_detector
 from livem.viewer.models.detectors import (
     PENDING_SECONDS,
     DetectorBook,

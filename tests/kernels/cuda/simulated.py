@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livem.benchmarks import gpu as bench
-from livem.consumers import gpu, hardware
-from livem.consumers.analysis import Analysis
 from livem.consumers.base import Consumer, Frames
-from livem.consumers.gpu import GpuReducer, PageLocked
-from livem.consumers.offline import process
 from livem.consumers.pool import Pool
 from livem.consumers.virtual_detectors import VirtualDetectors
+from livem.consumers.work import gpu, hardware
+from livem.consumers.work.analysis import Analysis
+from livem.consumers.work.gpu import GpuReducer, PageLocked
+from livem.consumers.work.offline import process
 from livem.errors import DeviceFaultError
 from livem.kernels.bslz4 import Status, encode
 from livem.kernels.cuda import batch, tables

@@ -12,9 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from cuda_cases import a_block, assert_agrees, region_sets
 
-from livem.consumers.analysis import Analysis
 from livem.consumers.base import Consumer, Frames
 from livem.consumers.pool import Pool
+from livem.consumers.work.analysis import Analysis
 from livem.kernels.bslz4 import encode
 from livem.kernels.device import choose_device, find_cuda
 from livem.kernels.reduce import DTYPES
@@ -29,7 +29,7 @@ SHAPE = (256, 256)
 
 
 def a_reducer(dtype: str, shape=SHAPE, **how: Any) -> Any:
-    from livem.consumers.gpu import GpuReducer
+    from livem.consumers.work.gpu import GpuReducer
 
     return GpuReducer(shape, np.dtype(dtype), choose_device("cuda"), **how)
 
@@ -60,7 +60,7 @@ def test_batches_change_no_bit(batch_frames):
 
 
 def test_frames_go_up_from_page_locked_memory():
-    from livem.consumers.gpu import PageLocked
+    from livem.consumers.work.gpu import PageLocked
 
     block, regions = a_block("uint16", (64, *SHAPE)), region_sets(SHAPE)[0]
     locked = PageLocked(block.view(np.uint8).ravel())
@@ -81,7 +81,7 @@ def test_little_memory_costs_speed_and_no_frame(limit, on_processor):
 
 def test_memory_of_the_device_that_really_ends():
     """More than any device has: what the driver says is understood, and the context goes on."""
-    from livem.consumers.gpu import GpuReducer
+    from livem.consumers.work.gpu import GpuReducer
 
     class Modest(GpuReducer):
         def _shrink(self) -> None:
@@ -115,7 +115,7 @@ class Sums(Consumer[list[Any]]):
 
 @pytest.mark.parametrize("encoding", ["raw", "bslz4"])
 def test_an_analysis_on_the_gpu_gives_the_very_pieces(encoding):
-    from livem.consumers.hardware import GpuAnalysis, Hardware
+    from livem.consumers.work.hardware import GpuAnalysis, Hardware
 
     frames = np.random.default_rng(1).poisson(0.3, (300, *SHAPE)).astype(np.uint16)
     series = Series(SeriesKey(b"12345678", 1), SHAPE, "uint16", encoding, len(frames))
@@ -145,8 +145,8 @@ def _together(part: Any) -> list[np.ndarray]:
 
 
 def test_virtual_detectors_show_the_very_pictures():
-    from livem.consumers.hardware import Hardware
     from livem.consumers.virtual_detectors import VirtualDetectors
+    from livem.consumers.work.hardware import Hardware
 
     series = Series(SeriesKey(b"12345678", 1), SHAPE, "uint16", "raw", 144, Scan((12, 12)))
     counts = np.random.default_rng(1).poisson(2, (144, *SHAPE)).astype(np.uint16)

@@ -11,7 +11,7 @@ from dectris_tools import SHAPE, as_json, bare_lz4, configuration, end, frames, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livem.consumers.decode import FrameDecoder
+from livem.consumers.work.decode import FrameDecoder
 from livem.stream.burst import TOO_LARGE, TOO_MANY_PARTS, Burst, pack
 from livem.stream.messages import End, FrameBatch, Limits, Message, Reason, Rejected, Start
 from livem.stream.series import Block, Scan, Series, SeriesKey

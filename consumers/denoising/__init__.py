@@ -1,0 +1,1 @@
+"""What live denoising is made of: its parameters, its steps of quality, components of diffraction stacks."""
