@@ -29,7 +29,7 @@ from .denoising.quality import Quality, Step, steps_for
 from .dose import counts_per_electron, number_of
 from .option_values import AUTO
 from .parameters import parameters_of
-from .pool import default_threads
+from .pool import frame_threads
 from .truth import Truth
 
 Image = npt.NDArray[np.float32]
@@ -93,7 +93,7 @@ class _Chain:
             own,
             SpikeFilter(own) if options.spikes else None,
             drift,
-            MovieFilter(default_threads()) if is_movie else None,
+            MovieFilter(frame_threads()) if is_movie else None,
             None if is_movie or is_stack else FrameFilter(own, step.method),
             PatternFilter() if is_stack else None,
             chain_on(device, step.method, own, spikes=options.spikes, drift=drift),

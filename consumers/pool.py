@@ -25,6 +25,14 @@ def default_threads() -> int:
     return max(1, min(MOST_THREADS, _cores() - 1))
 
 
+def frame_threads() -> int:
+    """The machine's cores, at most 4: of a frame that threads share, which has to be done before the next.
+
+    The receiver needs little at such rates, and gets its turn between a frame's parts.
+    """
+    return min(MOST_THREADS, _cores())
+
+
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .workers import ALONE, Workers
+
 Image = npt.NDArray[np.float32]
 Field = npt.NDArray[np.float32]
 """(2, h, w) displacements (y, x) in px, from a pixel to where it was."""
 Costs = npt.NDArray[np.float32]
 """(2 reach + 1, 2 reach + 1, rows, columns): mean square difference of each block at each displacement."""
 
+BAND = 16
+"""Rows of cells that a thread takes."""
 CELL = 4
 """px, side of the cells that have a displacement each; blocks are 3 x 3 of them."""
 REACH = 3
@@ -26,31 +30,34 @@ DISTANCE = 0.001
 """Mean square difference that a displacement of 1 px must save; of n px: n^2 times that."""
 
 
-def block_flow(now: Image, before: Image) -> Field:
+def block_flow(now: Image, before: Image, workers: Workers = ALONE) -> Field:
     """Where the pixels of a frame were in the frame before.
 
     Parameters
     ----------
     now, before : (h, w) float32, finite, in standard deviations of a raw pixel's noise, mostly free of it.
+    workers : that share the work; the result is the same for any number.
 
     Returns
     -------
     (2, h, w) float32; (0, 0) where nothing is gained by moving, and at a side of fewer than CELL pixels.
     """
     flow = np.zeros((2, *now.shape), np.float32)
-    found = cell_flow(now, before)
+    found = cell_flow(now, before, workers)
     if found.any():
         _spread(found, flow)
     return flow
 
 
-def cell_flow(now: Image, before: Image) -> Field:
+def cell_flow(now: Image, before: Image, workers: Workers = ALONE) -> Field:
     """(2, h // CELL, w // CELL): `block_flow` before neighbours are averaged."""
     places, rows, columns = 2 * REACH + 1, now.shape[0] // CELL, now.shape[1] // CELL
     costs = np.empty((places, places, rows, columns), np.float32)
-    _cell_costs(now, np.pad(before, REACH, mode="edge"), costs)
     found = np.empty((2, rows, columns), np.float32)
-    _best(costs, found)
+    wide = np.pad(before, REACH, mode="edge")
+    bands = [(first, min(first + BAND, rows)) for first in range(0, rows, BAND)]
+    workers.map(lambda band: _cell_costs(now, wide, *band, costs), bands)
+    workers.map(lambda band: _best(costs, *band, found), bands)
     return found
 
 
@@ -77,22 +84,27 @@ def moved(image: Image, flow: Field) -> Image:
     return out
 
 
-@njit("void(f4[:, ::1], f4[:, ::1], f4[:, :, :, ::1])", nogil=True, cache=True)
-def _cell_costs(now: Image, before: Image, costs: Costs) -> None:
-    """Sums of squares in the cells; ``before`` has REACH pixels more on each side."""
-    places, _, rows, columns = costs.shape
-    squares = np.empty(CELL * columns, np.float32)
-    costs[:] = 0
-    for dy in range(places):
-        for dx in range(places):
-            for y in range(CELL * rows):
-                here, there, sums = now[y], before[y + dy], costs[dy, dx, y // CELL]
-                for x in range(CELL * columns):
-                    off = here[x] - there[x + dx]
-                    squares[x] = off * off
+@njit("void(f4[:, ::1], f4[:, ::1], i8, i8, f4[:, :, :, ::1])", nogil=True, cache=True)
+def _cell_costs(now: Image, before: Image, first: int, stop: int, costs: Costs) -> None:
+    """Sums of squares in rows of cells; ``before`` has REACH pixels more on each side."""
+    places, _, _, columns = costs.shape
+    width = CELL * columns
+    squares = np.empty(width, np.float32)
+    for r in range(first, stop):
+        for dy in range(places):
+            for dx in range(places):
+                squares[:] = 0
+                for y in range(CELL * r, CELL * r + CELL):
+                    here, there = now[y], before[y + dy, dx : dx + width]
+                    for x in range(width):
+                        off = here[x] - there[x]
+                        squares[x] += off * off
+                sums = costs[dy, dx, r]
                 for c in range(columns):
-                    for x in range(CELL * c, CELL * c + CELL):
-                        sums[c] += squares[x]
+                    left, right = squares[CELL * c] + squares[CELL * c + 1], np.float32(0)
+                    for x in range(CELL * c + 2, CELL * c + CELL):
+                        right += squares[x]
+                    sums[c] = left + right
 
 
 @njit("f8(f4[:], i8)", nogil=True, cache=True)
@@ -107,32 +119,46 @@ def _summit(line: Image, at: int) -> float:
     return place
 
 
-@njit("void(f4[:, :, :, ::1], f4[:, :, ::1])", nogil=True, cache=True)
-def _best(costs: Costs, found: Field) -> None:
-    """Displacement (y, x) of each cell, 0 where it rests."""
+@njit("void(f4[:, :, :, ::1], i8, f4[:, :, ::1])", nogil=True, cache=True)
+def _block_costs(costs: Costs, r: int, blocks: Costs) -> None:
+    """Of the blocks (places, places, columns) of a row, with what their displacements must save."""
     places, _, rows, columns = costs.shape
-    block = np.empty((places, places), np.float32)
-    for r in range(rows):
-        low, high = max(r - 1, 0), min(r + 2, rows)
+    low, high = max(r - 1, 0), min(r + 2, rows)
+    line, share = np.zeros(columns + 2, np.float32), np.empty(columns, np.float32)
+    for c in range(columns):
+        share[c] = 1 / (CELL * CELL * (high - low) * (min(c + 2, columns) - max(c - 1, 0)))
+    for dy in range(places):
+        for dx in range(places):
+            far, block = np.float32(DISTANCE * ((dy - REACH) ** 2 + (dx - REACH) ** 2)), blocks[dy, dx]
+            line[1 : columns + 1] = costs[dy, dx, low]
+            for i in range(low + 1, high):
+                row = costs[dy, dx, i]
+                for c in range(columns):
+                    line[c + 1] += row[c]
+            for c in range(columns):
+                block[c] = share[c] * (line[c] + line[c + 1] + line[c + 2]) + far
+
+
+@njit("void(f4[:, :, :, ::1], i8, i8, f4[:, :, ::1])", nogil=True, cache=True)
+def _best(costs: Costs, first: int, last: int, found: Field) -> None:
+    """Displacement (y, x) of each cell of some rows, 0 where it rests."""
+    places, _, _, columns = costs.shape
+    blocks = np.empty((places, places, columns), np.float32)
+    at, least = np.empty(columns, np.int32), np.empty(columns, np.float32)
+    for r in range(first, last):
+        _block_costs(costs, r, blocks)
+        at[:] = REACH * places + REACH
+        least[:] = blocks[REACH, REACH]
+        for k in range(places * places):
+            block = blocks[k // places, k % places]
+            for c in range(columns):
+                at[c] = np.int32(k) if block[c] < least[c] else at[c]
+                least[c] = min(block[c], least[c])
         for c in range(columns):
-            left, right = max(c - 1, 0), min(c + 2, columns)
-            share = np.float32(1 / (CELL * CELL * (high - low) * (right - left)))
-            y, x = REACH, REACH
-            for dy in range(places):
-                for dx in range(places):
-                    total = np.float32(0)
-                    for i in range(low, high):
-                        for j in range(left, right):
-                            total += costs[dy, dx, i, j]
-                    far = np.float32((dy - REACH) ** 2 + (dx - REACH) ** 2)
-                    block[dy, dx] = share * total + np.float32(DISTANCE) * far
-            for dy in range(places):
-                for dx in range(places):
-                    if block[dy, dx] < block[y, x]:
-                        y, x = dy, dx
-            if block[REACH, REACH] - block[y, x] > GAIN:
-                found[0, r, c] = y - REACH + _summit(block[:, x], y)
-                found[1, r, c] = x - REACH + _summit(block[y], x)
+            y, x = at[c] // places, at[c] % places
+            if blocks[REACH, REACH, c] - least[c] > GAIN:
+                found[0, r, c] = y - REACH + _summit(blocks[:, x, c], y)
+                found[1, r, c] = x - REACH + _summit(blocks[y, :, c], x)
             else:
                 found[0, r, c] = found[1, r, c] = 0
 

@@ -176,7 +176,7 @@ class MovieFilter:
         sums = Sums.empty(frame.shape)
         FIRST.cut(frame[None], np.ones(1, np.float32), sums, self._workers)
         alone = sums.means()[0]
-        flow = block_flow(alone, self._last)
+        flow = block_flow(alone, self._last, self._workers)
         if flow.any():
             self._move(flow)
         change = float(np.mean((alone - self._last) ** 2))

@@ -90,6 +90,17 @@ def test_each_block_or_all_at_once_is_the_same_also_when_worked_live() -> None:
         np.testing.assert_allclose(found[name]["arrays"]["image"], output["arrays"]["image"], rtol=1e-5)
 
 
+def test_threads_that_share_a_frame_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    series, (_, frames) = a_series(counts_per_electron=1.0), a_movie(6)
+    shown = []
+    for threads in (1, 2, 4):
+        monkeypatch.setattr("livem.consumers.denoise.frame_threads", lambda n=threads: n)
+        consumer = Denoise("quiet", "movie")
+        shown.append(run(consumer, series, [frames_of(series, frames)])["image"]["arrays"]["image"])
+    np.testing.assert_array_equal(shown[1], shown[0])
+    np.testing.assert_array_equal(shown[2], shown[0])
+
+
 @pytest.mark.parametrize("gain", [1.0, 7.5])
 def test_what_nobody_says_of_the_noise_is_found_in_the_frames(gain: float) -> None:
     series, rng = Series(SeriesKey(bytes(8), 1), (128, 160), "float32"), np.random.default_rng(2)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livem.consumers.pool import Pool, default_threads, ranges
+from livem.consumers import pool as room
+from livem.consumers.pool import Pool, default_threads, frame_threads, ranges
 
 
 @given(st.integers(0, 10_000), st.integers(1, 9), st.integers(1, 64))
@@ -55,3 +56,9 @@ def test_one_thread_is_the_callers():
     assert default_threads() >= 1
     with pytest.raises(ValueError, match="at least 1"):
         Pool(0)
+
+
+@pytest.mark.parametrize(("cores", "of_blocks", "of_a_frame"), [(1, 1, 1), (2, 1, 2), (4, 3, 4), (64, 4, 4)])
+def test_a_frame_is_shared_by_all_cores_and_blocks_leave_one(monkeypatch, cores, of_blocks, of_a_frame):
+    monkeypatch.setattr(room, "_cores", lambda: cores)
+    assert (default_threads(), frame_threads()) == (of_blocks, of_a_frame)

@@ -95,6 +95,16 @@ def test_nothing_is_lost_without_a_threshold(windows):
     np.testing.assert_allclose(found.values, frame, atol=1e-4)
 
 
+@pytest.mark.parametrize("windows", [CosineWindows(8, 4), CosineWindows(16, 4), CosineWindows(32, 8)])
+def test_what_is_far_above_the_noise_stays(windows):
+    """Powers of a pilot beyond float32 when four are multiplied, beside those of nothing."""
+    frame = np.zeros((40, 60), np.float32)
+    frame[10:30, 20:] = 1e9
+    for pilot in (frame, np.zeros_like(frame)):
+        assert np.isfinite(windows.shrunk(frame, pilot).estimate().values).all()
+    np.testing.assert_allclose(windows.shrunk(frame, frame).estimate().values, frame, atol=2e3)
+
+
 @pytest.mark.parametrize("kind", ["cosines", "waves", "neighbours"])
 def test_the_freedom_is_the_divergence(kind):
     """How the estimate answers to a small random probe (Ramani, Blu & Unser, IEEE Trans. Image Process. 17

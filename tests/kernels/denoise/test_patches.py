@@ -13,7 +13,7 @@ from livem.kernels.denoise.patches import Patches, Sums
 @settings(max_examples=12, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 21), st.integers(1, 21)),
-    patches=st.sampled_from([Patches(8, 2), Patches(8, 4), Patches(8, 8), Patches(16, 4)]),
+    patches=st.sampled_from([Patches(8, 2), Patches(8, 4), Patches(8, 8), Patches(16, 4), Patches(32, 16)]),
     layers=st.integers(1, 3),
     weigh=st.booleans(),
     number=st.integers(0, 99),
