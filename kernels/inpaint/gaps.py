@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from .solution import Image, Weight
 from .support import distance_to
@@ -48,10 +49,10 @@ class Gaps:
 
     def after(self, weight: Weight, reach: float | None = None) -> Gaps:
         """The same, or measured anew when many samples are new or some are gone; new ones are at 0."""
-        forgotten = ((self.distance == 0) & ~(weight > 0)).any()
-        if forgotten or np.count_nonzero(weight) > STALE * self.sampled or not self.sampled:
+        distance = np.empty_like(self.distance)
+        forgotten, count = _nearer(weight, self.distance, distance)
+        if forgotten or count > STALE * self.sampled or not self.sampled:
             return Gaps.between(weight, reach)
-        distance = np.where(weight > 0, np.float32(0), self.distance)
         return Gaps(distance, self.reach, self.sampled)
 
     def cut(self, image: Image) -> Image:
@@ -77,3 +78,17 @@ def mean_distance(sampled: npt.NDArray[np.bool_], count: int) -> float:
     padded[: sampled.shape[0], : sampled.shape[1]] = sampled
     visited = int(np.count_nonzero(padded.reshape(rows, CELL, columns, CELL).any(axis=(1, 3))))
     return math.sqrt(min(visited * CELL**2, sampled.size) / count)
+
+
+@njit("UniTuple(i8, 2)(f4[:, ::1], f4[:, ::1], f4[:, ::1])", nogil=True, cache=True)
+def _nearer(weight, before, distance):  # type: ignore[no-untyped-def]
+    """Distances that are 0 where there are samples now; pixels that were sampled and no longer are; sampled
+    ones."""
+    forgotten = count = 0
+    for y in range(weight.shape[0]):
+        for x in range(weight.shape[1]):
+            is_sampled = weight[y, x] > 0
+            forgotten += (before[y, x] == 0) & (not is_sampled)
+            count += is_sampled
+            distance[y, x] = np.float32(0) if is_sampled else before[y, x]
+    return forgotten, count

@@ -29,20 +29,13 @@ from .questions import LIVE_WINDOW, Questions
 from .samples import SampleField
 from .solution import Budget, Image, Weight
 from .support import Map, Mask, mean_around
+from .windows import judge, misses, spread
 
-SURE = 4.0
-"""Standard deviations of a window's misses beyond which it has changed."""
-BESIDE = 1.0
-"""The same where it touches a window that has: what moved has an edge that moved less."""
 REACH = 1.5
 """Radius of the window in mean distances of a pass's samples: some 12 samples in it."""
 WIDER = 2
 RADII = (2, 16)
 """Least and largest radius, px."""
-FEWEST = 4
-"""Samples in a window below which nothing is said of it."""
-SHARED = 0.25
-"""Correlation of the picture's error across a window, squared."""
 FOLDS = 3
 """Held out in turn: 15 % of the samples tell how well the rest predicts them."""
 SMALLEST, LARGEST = 1e-30, 1e30
@@ -99,7 +92,7 @@ class Motion:
         """
         self.recent.reset()
         self._gone[:] = False
-        data, weight = field.mean()
+        data, weight = field.means(), field.visits
         if not weight.any():
             self._expected = None
             return
@@ -111,7 +104,7 @@ class Motion:
         rounds = 1 if start is not None else 2  # the gradient of the pass before is good enough
         offsets = field.offsets()
         picture = solve_centred(solver, data, weight, offsets, start, strength, SOLVE, rounds).image
-        self._expected = _expect(picture, weight, self._terms)
+        self._expected = expect(picture, weight, self._terms)
 
     def keep(self, field: SampleField) -> Map | None:
         """How much of the old samples is to be kept, by the new ones so far.
@@ -123,7 +116,7 @@ class Motion:
         known = self._expected
         if known is None or not self.recent.visits.any():
             return None
-        data, weight = self.recent.mean()
+        data, weight = self.recent.means(), self.recent.visits
         data = centred(data, weight, self.recent.offsets(), known.picture)
         changed = changes(data, weight, known, self._radius)
         if changed is None or not (changed & ~self._gone).any():
@@ -196,22 +189,22 @@ def changes(data: Image, weight: Weight, expected: Expected, radius: int) -> Mas
     data, weight : means and visits of the new samples, on the centres of their pixels.
     """
     sums = np.empty((3, *weight.shape), np.float32)
-    _misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
-    near, wide = np.empty((2, *weight.shape), np.uint8)
-    _judge(sums, radius, near)
-    _judge(sums, WIDER * radius, wide)
-    changed = np.zeros(weight.shape, np.bool_)
-    return changed if _spread(near, wide, radius, changed) else None
+    misses(data, weight, expected.picture, expected.noise, expected.slack, sums)
+    near, wide, changed = np.empty((3, *weight.shape), np.uint8)
+    judge(sums, radius, near)
+    judge(sums, WIDER * radius, wide)
+    return changed.view(np.bool_) if spread(near, wide, radius, changed) else None
 
 
-def _expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
+def expect(picture: Image, weight: Weight, terms: list[Terms]) -> Expected:
     """The variances of misses, by what was fitted."""
-    spread, slack = np.empty_like(picture), np.empty_like(picture)
+    noise, slack = np.empty_like(picture), np.empty_like(picture)
     around = _dose_around(weight)
     for c, term in enumerate(terms):
-        spread[c] = _visit_variance(picture[c], term.noise)
-        slack[c] = term.picture * spread[c] / around + term.slope * _slopes(picture[c]) + term.least
-    return Expected(picture, spread, slack)
+        model = term.noise
+        known = np.array([model.gain, model.offset, model.read_noise, term.picture, term.slope, term.least])
+        _variances(picture[c], around, _slopes(picture[c]), known, noise[c], slack[c])
+    return Expected(picture, noise, slack)
 
 
 def _fit(answers: Sequence[Answer], channel: int, noise: NoiseModel | None) -> Terms:
@@ -288,128 +281,38 @@ def _dose_around(weight: Weight) -> Map:
 
 
 def _slopes(image: Map) -> Map:
-    """Squared gradient."""
-    down, along = np.gradient(image) if min(image.shape) > 1 else (np.zeros_like(image),) * 2
-    return np.asarray(down * down + along * along, np.float32)
+    """Squared gradient: central differences, one-sided at edges; 0 in a field of one line."""
+    slopes = np.zeros_like(image)
+    if min(image.shape) > 1:
+        _squared_gradient(image, slopes)
+    return slopes
+
+
+@njit("void(f4[:, ::1], f4[:, ::1])", nogil=True, cache=True)
+def _squared_gradient(image, out):  # type: ignore[no-untyped-def]
+    ny, nx = image.shape
+    half, one = np.float32(0.5), np.float32(1)
+    for y in range(ny):
+        above, here, below = image[max(y - 1, 0)], image[y], image[min(y + 1, ny - 1)]
+        share = half if 0 < y < ny - 1 else one
+        for x in range(nx):
+            left, right = max(x - 1, 0), min(x + 1, nx - 1)
+            down = share * (below[x] - above[x])
+            along = (half if 0 < x < nx - 1 else one) * (here[right] - here[left])
+            out[y, x] = down * down + along * along
 
 
 @njit(
-    "void(f4[:, :, ::1], f4[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1])",
+    "void(f4[:, ::1], f4[:, ::1], f4[:, ::1], f8[::1], f4[:, ::1], f4[:, ::1])",
     nogil=True,
     cache=True,
+    error_model="numpy",
 )
-def _misses(data, weight, picture, noise, slack, sums):  # type: ignore[no-untyped-def]
-    """Sums over channels of squared misses in their variances, of how many, and of how much they share."""
-    channels, ny, nx = data.shape
-    sums[:] = 0
-    for y in range(ny):
-        for x in range(nx):
-            if weight[y, x] > 0:
-                for c in range(channels):
-                    off = data[c, y, x] - picture[c, y, x]
-                    variance = noise[c, y, x] / weight[y, x] + slack[c, y, x]
-                    sums[0, y, x] += off * off / variance
-                    sums[1, y, x] += np.float32(1)
-                    sums[2, y, x] += (slack[c, y, x] / variance) ** 2
-
-
-@njit("void(f8[:, ::1], i8, u1[::1])", nogil=True, cache=True, error_model="numpy")
-def _judge_row(columns, radius, level):  # type: ignore[no-untyped-def]
-    """Windows along a row of the column sums of `_misses`; see `_judge`."""
-    nx = level.size
-    missed = count = shared = 0.0
-    for x in range(min(radius, nx)):
-        missed += columns[0, x]
-        count += columns[1, x]
-        shared += columns[2, x]
-    for x in range(nx):
-        if x + radius < nx:
-            missed += columns[0, x + radius]
-            count += columns[1, x + radius]
-            shared += columns[2, x + radius]
-        if x > radius:
-            missed -= columns[0, x - radius - 1]
-            count -= columns[1, x - radius - 1]
-            shared -= columns[2, x - radius - 1]
-        level[x] = 0
-        if count < FEWEST - 0.5 or missed <= count:
-            continue
-        unit = 2 / 9 * (1 + SHARED * shared) / count
-        root = math.sqrt(unit)
-        if missed > count * (1 - unit + BESIDE * root) ** 3:  # z > BESIDE, with no cube root
-            level[x] = 2 if missed > count * (1 - unit + SURE * root) ** 3 else 1
-
-
-@njit("void(f4[:, :, ::1], i8, u1[:, ::1])", nogil=True, cache=True)
-def _judge(sums, radius, level):  # type: ignore[no-untyped-def]
-    """Of each window, by its middle: 2 beyond SURE, 1 beyond BESIDE, else 0; sums run on in float64."""
-    ny, nx = level.shape
-    columns = np.zeros((3, nx))
-    for y in range(-radius, ny):
-        if y + radius < ny:
-            for plane in range(3):
-                for x in range(nx):
-                    columns[plane, x] += sums[plane, y + radius, x]
-        if y > radius:
-            for plane in range(3):
-                for x in range(nx):
-                    columns[plane, x] -= sums[plane, y - radius - 1, x]
-        if y >= 0:
-            _judge_row(columns, radius, level[y])
-
-
-@njit("void(b1[:, ::1], i8)", nogil=True, cache=True)
-def _widen(found, radius):  # type: ignore[no-untyped-def]
-    """All pixels within so many of what was found, along both axes."""
-    ny, nx = found.shape
-    row = np.empty(nx, np.bool_)
-    for y in range(ny):
-        left = 0
-        for x in range(nx):
-            left = radius + 1 if found[y, x] else left - 1
-            row[x] = left > 0
-        left = 0
-        for x in range(nx - 1, -1, -1):
-            left = radius + 1 if found[y, x] else left - 1
-            row[x] |= left > 0
-        found[y] = row
-    middles, above = found.copy(), np.zeros(nx, np.int64)
-    for y in range(ny):
-        for x in range(nx):
-            above[x] = radius + 1 if middles[y, x] else above[x] - 1
-            found[y, x] = above[x] > 0
-    below = np.zeros(nx, np.int64)
-    for y in range(ny - 1, -1, -1):
-        for x in range(nx):
-            below[x] = radius + 1 if middles[y, x] else below[x] - 1
-            found[y, x] |= below[x] > 0
-
-
-@njit("b1(u1[:, ::1], u1[:, ::1], i8, b1[:, ::1])", nogil=True, cache=True)
-def _spread(near, wide, radius, found):  # type: ignore[no-untyped-def]
-    """The windows of seeds, and of all beyond BESIDE that hang together with them, corners included; whether
-    there are any. Seeds are beyond SURE, or beyond BESIDE where the wider window is beyond SURE."""
-    ny, nx = near.shape
-    waiting = np.empty(0, np.int64)
-    count = 0
-    for y in range(ny):
-        for x in range(nx):
-            if near[y, x] == 2 or (wide[y, x] == 2 and near[y, x] > 0):
-                if not waiting.size:
-                    waiting = np.empty(ny * nx, np.int64)
-                found[y, x] = True
-                waiting[count] = y * nx + x
-                count += 1
-    if not count:
-        return False
-    while count:
-        count -= 1
-        y, x = divmod(waiting[count], nx)
-        for i in range(max(y - 1, 0), min(y + 2, ny)):
-            for j in range(max(x - 1, 0), min(x + 2, nx)):
-                if near[i, j] > 0 and not found[i, j]:
-                    found[i, j] = True
-                    waiting[count] = i * nx + j
-                    count += 1
-    _widen(found, radius)
-    return True
+def _variances(picture, around, slopes, known, noise, slack):  # type: ignore[no-untyped-def]
+    """Of a visit, as `_visit_variance` has it, and of the picture's error; ``known`` as `expect` says."""
+    gain, offset, read_noise, share, slope, least = known
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            visit = gain * max(picture[y, x] - offset, gain) + read_noise * read_noise
+            noise[y, x] = visit
+            slack[y, x] = share * visit / around[y, x] + slope * slopes[y, x] + least

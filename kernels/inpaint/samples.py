@@ -275,6 +275,14 @@ def _add(positions, values, doses, sums, visits, offsets):  # type: ignore[no-un
     return counted, outside, not_finite
 
 
+@njit(nogil=True, cache=True)
+def _keep(row, spared, kept):  # type: ignore[no-untyped-def]
+    """These shares of a row, and all that is spared; to the bit as it is where all is kept."""
+    for j in range(row.size):
+        left = (row[j] - spared[j]) * kept[j] + spared[j]
+        row[j] = row[j] if kept[j] == 1 else left
+
+
 @njit(
     [
         f"void({factors}[:, ::1], f8[:, :, ::1], f4[:, ::1], f4[:, :, ::1], "
@@ -287,25 +295,27 @@ def _add(positions, values, doses, sums, visits, offsets):  # type: ignore[no-un
 def _fade(factors, sums, visits, offsets, spare_sums, spare_visits, spare_offsets):  # type: ignore[no-untyped-def]
     """What is not spared counts for its factor; what is left with less than FORGOTTEN, for nothing."""
     ny, nx = visits.shape
-    is_one = factors.size == 1
+    kept, nothing, none = np.empty(nx, factors.dtype), np.zeros(nx, np.float32), np.zeros(nx)
+    same, zero = np.full(nx, factors[0, 0]), factors.dtype.type(0)
     for i in range(ny):
+        row = same if factors.size == 1 else factors[i]
+        spared = spare_visits[i] if spare_visits.size else nothing
         for j in range(nx):
-            factor = factors[0, 0] if is_one else factors[i, j]
-            if factor == 1 or visits[i, j] == 0:
-                continue
-            spared = spare_visits[i, j] if spare_visits.size else np.float32(0)
-            left = visits[i, j] - spared
-            kept = factor if left * factor >= FORGOTTEN else type(factor)(0)
-            visits[i, j] = left * kept + spared
-            for c in range(len(sums)):
-                whole = spare_sums[c, i, j] if spare_sums.size else 0.0
-                sums[c, i, j] = (sums[c, i, j] - whole) * kept + whole
-            for axis in range(len(offsets) if offsets.size else 0):
-                beside = spare_offsets[axis, i, j] if spare_offsets.size else np.float32(0)
-                offsets[axis, i, j] = (offsets[axis, i, j] - beside) * kept + beside
+            left = (visits[i, j] - spared[j]) * row[j]
+            kept[j] = row[j] if (left >= FORGOTTEN) | (row[j] == 1) else zero
+        _keep(visits[i], spared, kept)
+        for c in range(len(sums)):
+            _keep(sums[c, i], spare_sums[c, i] if spare_sums.size else none, kept)
+        for axis in range(len(offsets) if offsets.size else 0):
+            _keep(offsets[axis, i], spare_offsets[axis, i] if spare_offsets.size else nothing, kept)
 
 
-@njit("void(float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])", nogil=True, cache=True)
+@njit(
+    "void(float64[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+)
 def _means(sums, visits, data):  # type: ignore[no-untyped-def]
     for c in range(len(sums)):
         for i in range(visits.shape[0]):
@@ -314,7 +324,12 @@ def _means(sums, visits, data):  # type: ignore[no-untyped-def]
                 data[c, i, j] = sums[c, i, j] / dose if dose > 0 else np.nan
 
 
-@njit("void(float32[:, :, ::1], float32[:, ::1], float32[:, :, ::1])", nogil=True, cache=True)
+@njit(
+    "void(float32[:, :, ::1], float32[:, ::1], float32[:, :, ::1])",
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+)
 def _mean_offsets(offsets, visits, means):  # type: ignore[no-untyped-def]
     for axis in range(len(offsets)):
         for i in range(visits.shape[0]):

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import label, maximum_filter, uniform_filter
 
-from livem.kernels.inpaint.motion import BESIDE, FEWEST, SHARED, SURE, WIDER, Expected, Motion, changes
+from livem.kernels.inpaint.motion import WIDER, Expected, Motion, Terms, changes, expect
 from livem.kernels.inpaint.samples import SampleField
 from livem.kernels.inpaint.solution import Budget
+from livem.kernels.inpaint.support import mean_around
 from livem.kernels.inpaint.thin_plate import ThinPlate
+from livem.kernels.inpaint.windows import BESIDE, FEWEST, SHARED, SURE
 from livem.kernels.noise import NoiseModel
 
 N = 96
@@ -271,3 +273,20 @@ def test_windows_are_judged_as_window_by_window(shape, radius, is_changed):
     assert (found is None) == (not is_changed)
     if found is not None:
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(23, 31), (2, 9), (1, 12)])
+def test_what_misses_may_be_is_its_formula(shape):
+    """The noise of a visit, the picture's share of it by the dose around, what lies between samples, and a floor."""
+    rng, model = np.random.default_rng(6), NoiseModel(1.7, 3.0, 0.6)
+    picture = rng.normal(6, 4, (1, *shape)).astype(np.float32)
+    weight = rng.poisson(1, shape).astype(np.float32)
+    found = expect(picture, weight, [Terms(model, 0.8, 0.3, 0.05)])
+    visit = model.variance(np.maximum(picture[0], model.offset + model.gain))
+    slopes = np.zeros(shape)
+    if min(shape) > 1:
+        down, along = np.gradient(picture[0].astype(np.float64))
+        slopes = down**2 + along**2
+    around = np.maximum(mean_around(weight, 2), 1e-6)
+    np.testing.assert_allclose(found.noise[0], visit, rtol=1e-5)
+    np.testing.assert_allclose(found.slack[0], 0.8 * visit / around + 0.3 * slopes + 0.05, rtol=1e-5)
