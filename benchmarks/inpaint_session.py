@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -28,6 +29,8 @@ class Pictures:
 
     at_ns: list[int] = field(default_factory=list)
     samples: list[int] = field(default_factory=list)
+    made_ns: list[int] = field(default_factory=list)
+    """When the worker gave them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def watch(pipe: Connection, address: str) -> None:
             result = subscriber.wait(TOPIC, WAIT_S, lambda result, after=newest: result.t_ns > after)  # type: ignore[misc]
             if result is not None:
                 newest = result.t_ns
-                seen.at_ns.append(newest)
+                seen.at_ns.append(time.monotonic_ns())
+                seen.made_ns.append(newest)
                 seen.samples.append(int(result.attrs["samples"]))
     pipe.send(seen)

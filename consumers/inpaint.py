@@ -23,6 +23,7 @@ from .frame_set import FrameSet
 from .parameters import parameters_of
 from .series_noise import noise_of
 from .sparse.delay import Delay, delay_of
+from .sparse.ending import Ending
 from .sparse.memory import Memory, lack_of_memory, memory_for, samples_per_pass
 from .sparse.options import OPTIONS, InpaintOptions, input_topics
 from .sparse.pictures import distances, pictures
@@ -56,6 +57,7 @@ class _Scan:
     seen: FrameSet
     delay: Delay
     memory: Memory
+    ending: Ending
     taken: int = 0
     """Samples that came."""
     refused: int = 0
@@ -77,6 +79,7 @@ class _Scan:
         self.taken += len(fresh.indices)
         self.refused += self.memory.take(self.live, self.delay.placed(fresh))
         self.newest = max(self.newest, int(samples.indices[-1]))
+        self.ending.came(self.newest)
         self.has_ended = False
 
 
@@ -149,6 +152,8 @@ class Inpaint(Consumer[Samples | None]):
         self._stale = False
         """Whether what was fed is newer than the picture."""
         self._picture_at = self._ponder_at = 0.0
+        self._picture_s = self._ponder_s = 0.0
+        """What the newest picture and the newest piece of pondering took."""
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -167,7 +172,8 @@ class Inpaint(Consumer[Samples | None]):
         memory = memory_for(self._options, series, channels, noise)
         delay = Delay.of(self._where, self._delay, series)
         groups = groups_of_point(channels, str(series.meta.get("unit", "counts")))
-        self._open = _Scan(series, scan, live, groups, noise, FrameSet(), delay, memory)
+        ending = Ending(series.count, time.monotonic)
+        self._open = _Scan(series, scan, live, groups, noise, FrameSet(), delay, memory, ending)
         self._warn_of_memory(self._open)
         self._fed, self._stale = {}, False
         self._picture_at = self._ponder_at = 0.0
@@ -195,21 +201,28 @@ class Inpaint(Consumer[Samples | None]):
         due = []
         if now.is_due or (self._stale and len(self._fed) == len(self._inputs)):
             due.append(self._picture_at)
-        if now.live.is_pondering:
+        if now.live.is_pondering and not now.ending.is_within(self._ponder_s):
             due.append(self._ponder_at)
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        if not due:
+            return None
+        wanted = max(0.0, min(due) - time.monotonic())
+        return max(wanted, self._picture_s) if now.ending.is_within(self._picture_s) else wanted
 
     def work(self) -> Sequence[Output]:
         now, began = self._opened(), time.monotonic()
         ponders = now.live.is_pondering and self._ponder_at <= began < self._picture_at
         if not ponders and (self._take_fed(now) or now.is_due):
+            now.ending.begins()
             now.live.refresh()
             self._warn_of_refused(now)
             self._picture_at = began + 1 / self._options.hz
-            return self._outputs(now)
+            outputs = self._outputs(now)
+            self._picture_s = time.monotonic() - began
+            return outputs
         now.live.ponder()
         share = PONDER_SHARE if now.live.contest.is_settling else SETTLED_SHARE
-        self._ponder_at = began + share * (time.monotonic() - began)
+        self._ponder_s = time.monotonic() - began
+        self._ponder_at = began + share * self._ponder_s
         return ()
 
     def at_end(self) -> bool:

@@ -164,6 +164,37 @@ def test_at_the_end_the_picture_of_the_last_samples_comes_first(monkeypatch):
     assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
 
 
+def test_shortly_before_the_end_nothing_is_begun(monkeypatch):
+    """A picture, or a piece of the choice, that takes 20 ms would hold up the picture of the last samples."""
+    now = [100.0]
+    monkeypatch.setattr(inpaint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    _, places, values = a_scene()
+    series, consumer = a_series("float64", count=700), Inpaint("hole")
+    consumer.open(series)
+    live = consumer._opened().live
+    for name in ("refresh", "ponder"):
+        plain = getattr(live, name)
+        monkeypatch.setattr(live, name, lambda plain=plain: (now.__setitem__(0, now[0] + 0.02), plain())[1])
+
+    def come(first: int, stop: int) -> None:
+        """1000 samples a second."""
+        for k in range(first, stop, 10):
+            now[0] += 0.01
+            consumer.merge(consumer.process(frames_of(series, places[k : k + 10], values[k : k + 10], k)))
+
+    come(0, 600)
+    assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 600
+    come(600, 670)
+    assert consumer.work_in() == 0, "30 ms are left: enough for another picture"
+    come(670, 690)
+    assert consumer.work_in() == pytest.approx(0.02)
+    now[0] += 0.021
+    assert consumer.work_in() == 0, "what should have come did not"
+    come(690, 700)
+    assert not consumer.at_end()
+    assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
+
+
 def test_the_last_picture_depends_on_the_samples_alone():
     """However they were parted, in whatever order, fed twice or worked on in between."""
     _, places, values = a_scene(1)

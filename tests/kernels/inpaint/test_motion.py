@@ -277,7 +277,7 @@ def test_windows_are_judged_as_window_by_window(shape, radius, is_changed):
 
 @pytest.mark.parametrize("shape", [(23, 31), (2, 9), (1, 12)])
 def test_what_misses_may_be_is_its_formula(shape):
-    """The noise of a visit, the picture's share of it by the dose around, what lies between samples, and a floor."""
+    """Noise of a visit, the picture's share of it by the dose around, what lies between samples, a floor."""
     rng, model = np.random.default_rng(6), NoiseModel(1.7, 3.0, 0.6)
     picture = rng.normal(6, 4, (1, *shape)).astype(np.float32)
     weight = rng.poisson(1, shape).astype(np.float32)
