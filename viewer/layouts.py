@@ -100,6 +100,7 @@ def taken(window: ViewerWindow) -> Layout:
         mode=space.mode.name if space.is_chosen or space.is_moved else "",
         is_moved=space.is_moved,
         asked=space.asked,
+        pictures=window.pictures.chosen.chosen,
     )
 
 
@@ -117,6 +118,7 @@ def put_panels(window: ViewerWindow, layout: Layout) -> None:
     if layout.is_moved and not window.docks.restore(layout.docks):
         raise LayoutError("the layout is not used: it has no places that Qt can read")
     window.workspace.take_up(BY_NAME.get(layout.mode), layout.is_moved, layout.asked)
+    window.pictures.chosen.take_up(layout.pictures)
 
 
 def screen_size() -> tuple[int, int]:

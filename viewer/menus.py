@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 
-from .models.keys import key_of
+from .models.keys import labelled
 from .models.modes import MODES, Mode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SessionMenu:
         self.menu = window.menuBar().addMenu("&Session")
         for action, words in SESSION:
             act = window.actions_by_name[action]
-            self.menu.addAction(_labelled(words, action)).triggered.connect(partial(_do, act))
+            self.menu.addAction(labelled(words, action)).triggered.connect(partial(_do, act))
 
 
 def _do(act: Callable[[], object], _checked: bool) -> None:
@@ -56,7 +56,7 @@ class ViewMenu:
             ("full_screen", "Full screen"),
             ("keys", "All keys"),
         ):
-            self.menu.addAction(_labelled(words, action), window.actions_by_name[action])
+            self.menu.addAction(labelled(words, action), window.actions_by_name[action])
         self.menu.aboutToShow.connect(self._look)
 
     def _add_modes(self) -> None:
@@ -64,13 +64,13 @@ class ViewMenu:
         for mode in MODES:
             self._tick(
                 self.menu,
-                _labelled(mode.title, f"mode_{mode.name}"),
+                labelled(mode.title, f"mode_{mode.name}"),
                 self._window.actions_by_name[f"mode_{mode.name}"],
                 partial(self._is_mode, mode),
             ).setToolTip(mode.does)
         self._tick(
             self.menu,
-            _labelled("The mode that fits, nothing moved", "mode_automatic"),
+            labelled("The mode that fits, nothing moved", "mode_automatic"),
             self._window.actions_by_name["mode_automatic"],
             lambda: not (workspace.is_chosen or workspace.is_moved),
         )
@@ -81,7 +81,7 @@ class ViewMenu:
             name = f"panel_{panel.name}"
             self._tick(
                 panels,
-                _labelled(panel.title, name),
+                labelled(panel.title, name),
                 self._window.actions_by_name[name],
                 partial(self._is_seen, panel.name),
             )
@@ -104,9 +104,3 @@ class ViewMenu:
     def _look(self) -> None:
         for action, is_ticked in self._ticks:
             action.setChecked(is_ticked())
-
-
-def _labelled(words: str, action: str) -> str:
-    """With the key that does the same, where there is one."""
-    key = key_of(action)
-    return words if key is None else f"{words}\t{key.key}"

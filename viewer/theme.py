@@ -20,6 +20,7 @@ WidgetT = TypeVar("WidgetT", bound=QWidget)
 
 VARIABLE = "LIVEM_THEME"
 """Environment variable that chooses: "dark" (also without it) or "light"."""
+REVERSED = " reversed"
 GAP = 6
 """px between panels."""
 
@@ -127,6 +128,7 @@ QFrame#pane[moment="none"] {{ border: 2px solid {BORDER}; }}
 QFrame#pane[past="true"] {{ border: 2px solid {WARN}; }}
 QFrame#pane QWidget {{ background: {PANEL}; border: none; }}
 QLabel#title {{ font-weight: 600; }}
+QLabel#title[here="true"] {{ text-decoration: underline; }}
 QLabel#reading {{ color: {MUTED}; }}
 QLabel#badge, QFrame#pane QLabel#badge {{
     background: {WARN}; color: #201503; font-weight: 600; font-size: 8.5pt; border-radius: 4px;
@@ -215,7 +217,11 @@ def restyle(widget: QWidget, name: str, value: bool | str) -> None:
 
 
 def colour_map(name: str) -> npt.NDArray[np.uint8]:
-    """A colour map of (n, 3) bytes: "grey", or one of pyqtgraph's ("inferno", "viridis", "CET-C6")."""
+    """A colour map of (n, 3) bytes: "grey", or one of pyqtgraph's ("inferno", "viridis", "CET-C6"); any of
+    them also " reversed"."""
+    plain = name.removesuffix(REVERSED)
+    if plain != name:
+        return colour_map(plain)[::-1]
     if name == "grey":
         return GREY
     colours: Any = pg.colormap.get(name).getLookupTable(nPts=256, alpha=False)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from . import appearance, theme
-from .colour import Transfer
 from .docks import Docks
 from .extensions import Guard, foreign_panels
 from .keeping import SnapshotKeeper
 from .layouts import Layouts
 from .menus import SessionMenu, ViewMenu
 from .models.commands import Ask, Change, Commands, NoCommands, Outcome, Play
+from .models.drawing import Drawing
 from .models.feed import Feed
 from .models.keys import KEYS
 from .models.layouts import LayoutFiles
@@ -38,7 +38,7 @@ from .models.watch import Watch
 from .models.workspace import Workspace
 from .panel import Panel, Room
 from .panels.alarm_banner import AlarmBanner
-from .panels.detector_menu import open_menu
+from .panels.detector_menu import detector_menu
 from .panels.image_pane import ImagePane
 from .panels.key_sheet import KeySheet
 from .panels.linked_views import LinkedViews
@@ -49,11 +49,12 @@ from .panels.status_bar import StatusBar
 from .panels.table import BuiltIn
 from .panels.timeline import TimelineBar
 from .panels.transport import TransportBar
+from .picture_menu import PictureMenu
 from .remote import look_of
 from .switching import Connector
 
-ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Transfer]]
-"""By pane: the part that the user looks at, and how values become tones."""
+ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Drawing]]
+"""By pane: the part that the user looks at, and the colours and tones that the user chose."""
 SIZE = (1400, 900)
 MARGIN = 8
 NOTICE_SECONDS = 6.0
@@ -100,6 +101,7 @@ class ViewerWindow(QMainWindow):
         self.kept = SnapshotKeeper(self.commands, self.say)
         self.connector = Connector(self)
         self.connector.refused.connect(self.say)
+        self.pictures = PictureMenu(self)
         self._notice = ("", 0.0)
         self.settings = Settings(folder)
         if folder is not None:
@@ -120,6 +122,7 @@ class ViewerWindow(QMainWindow):
         self._build()
         self._bind_keys()
         self.session_menu, self.view_menu = SessionMenu(self), ViewMenu(self)
+        self.pictures.bind()
 
     def _build(self) -> None:
         self.setStyleSheet(theme.style())
@@ -186,7 +189,9 @@ class ViewerWindow(QMainWindow):
             "one_to_one": self.one_to_one,
             "undo_view": self.undo_view,
             "lock_contrast": self.toggle_contrast_lock,
-            "next_transfer": self.frame.pane.next_transfer,
+            "next_transfer": self.pictures.next_transfer,
+            "next_map": self.pictures.next_map,
+            "picture_menu": self.open_picture_menu,
             "full_screen": self.toggle_full_screen,
             "snapshot": self.snapshot,
             "mask": self.frame.toggle_mask,
@@ -273,7 +278,7 @@ class ViewerWindow(QMainWindow):
 
     def snapshot(self) -> None:
         """Keep pictures of the window and its panes, and the data behind them, in the working directory."""
-        shown = {topic: pane for topic, pane in self._named_panes().items() if topic and pane.isVisible()}
+        shown = {topic: pane for topic, pane in self.named_panes().items() if topic and pane.isVisible()}
         results = {result.topic: result for result in self.session.images if result.topic in shown}
         frame = self.session.frame if self.frame.pane.isVisible() else None
         pictures: dict[str, QWidget] = {"window": self, **shown}
@@ -283,21 +288,22 @@ class ViewerWindow(QMainWindow):
         self.kept.begin(pictures, results, frame, self._clock(), Path.cwd(), can_come)
 
     def undo_view(self) -> None:
-        """Take the last change of zoom, place or transfer back."""
+        """Take the last change of zoom, place or drawing back."""
         self.show_views(self.history.back() or {})
 
     def show_views(self, views: ViewState) -> None:
-        """Zoom, place and transfer of pictures, as `view_state` gave them."""
-        for name, (part, transfer) in views.items():
-            if (pane := self._named_panes().get(name)) is not None:
+        """Zoom, place and drawing of pictures, as `view_state` gave them."""
+        for name, (part, drawing) in views.items():
+            if (pane := self.named_panes().get(name)) is not None:
                 pane.view.show_part(part)
-                pane.set_transfer(transfer)
+                self.pictures.choose(name, drawing)
 
     def view_state(self) -> ViewState:
-        """Zoom, place and transfer of every picture that is not a tool's."""
-        return {name: (pane.view.part, pane.transfer) for name, pane in self._named_panes().items()}
+        """Zoom, place and drawing of every picture that is not a tool's."""
+        return {name: (pane.view.part, pane.drawing) for name, pane in self.named_panes().items()}
 
-    def _named_panes(self) -> dict[str, ImagePane]:
+    def named_panes(self) -> dict[str, ImagePane]:
+        """The frame's, whose name is empty, and those of images by topic."""
         return {"": self.frame.pane, **self.images.panes}
 
     def toggle_contrast_lock(self) -> None:
@@ -339,6 +345,7 @@ class ViewerWindow(QMainWindow):
         for panel in self.panels:
             self.guard.update(panel, now)
         self.linked.link(self.panes)
+        self.pictures.look()
         self.series.update_from(self.session)
         self.record.show_status(self.session.status)
         self.transport.show_playback(self.session.status.playback)
@@ -368,9 +375,23 @@ class ViewerWindow(QMainWindow):
             if text := str(event.attrs.get("message") or ""):
                 self._notice = (f"{event.topic}: {text}", now + NOTICE_SECONDS)
 
-    def _open_menu(self, topic: str, where: QPoint) -> None:
-        if open_menu(self, self.session, self.commands, topic, where) is not None:
+    def open_picture_menu(self) -> None:
+        """The menu of the picture that the user is at, in its middle."""
+        pane = self.named_panes()[self.pictures.name]
+        self._open_menu(self.pictures.name, "", pane.view.mapToGlobal(pane.view.rect().center()))
+
+    def _open_menu(self, pane: str, topic: str, where: QPoint) -> None:
+        """Of a picture, and of the detector on it or behind it: without waiting for a choice."""
+        menu = detector_menu(self, self.session, self.commands, topic)
+        if menu is None:
+            menu = QMenu(self)
+            self.pictures.fill(menu, pane)
+        else:
             self._say_what_changes()
+            menu.addSeparator()
+            self.pictures.fill(menu.addMenu("Picture"), pane)
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(where)
 
     def _say_what_changes(self) -> None:
         """A detector is about to be changed while another series is looked at."""

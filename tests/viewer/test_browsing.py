@@ -149,7 +149,7 @@ def test_what_had_to_leave_is_said(window: Any, show: Any, run: Callable[..., No
 def test_a_menu_of_a_past_image_changes_the_newest(window: Any, show: Any, three: None) -> None:
     window.session.browser.older()
     show()
-    window._open_menu("vd.bf", QPoint(10, 10))
+    window._open_menu("vd.bf", "vd.bf", QPoint(10, 10))
     window.tick()
     assert "series 3" in window.status.message.text()
     window.activateWindow()

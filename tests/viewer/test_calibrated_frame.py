@@ -232,12 +232,15 @@ def test_the_right_button_opens_the_menu(window: Any, show: Any, make: Any, pane
     QApplication.processEvents()
 
 
-def test_beside_all_detectors_there_is_no_menu(window: Any, show: Any, make: Any) -> None:
+def test_beside_all_detectors_the_menu_is_the_pictures(window: Any, show: Any, make: Any) -> None:
     disk = {"kind": "disk", "center": [127.5, 127.5], "radius": 40.0}
     show(make.frame(FRAME), make.scan("vd.bf", np.ones((8, 8)), **disk))
     view = window.frame.pane.view
     right_click(view, view.to_screen(20, 20).toPoint())
-    assert not [menu for menu in window.findChildren(QMenu) if menu.isVisible()]
+    (menu,) = [menu for menu in window.findChildren(QMenu) if menu.isVisible()]
+    assert texts(menu)[:2] == ["Colours", "Tones"]
+    assert menu.actions()[0].text() == "Live frame"
+    menu.close()
 
 
 def test_a_profile_is_a_curve_in_its_unit(window: Any, show: Any, make: Any) -> None:

@@ -39,6 +39,8 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("undo_view", "Ctrl+Z", "take the last change of zoom, place or tones back"),
         Key("lock_contrast", "A", "keep the contrast as it is, or let it follow"),
         Key("next_transfer", "G", "linear, square root, logarithm"),
+        Key("next_map", "C", "the next colour map"),
+        Key("picture_menu", "Ctrl+M", "colours and tones of a picture"),
         Key("theme", "Ctrl+T", "dark or light"),
         Key("full_screen", "F11", "the whole screen"),
         Key("snapshot", "Ctrl+S", "keep pictures and their data"),
@@ -97,3 +99,9 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
 def key_of(action: str) -> Key | None:
     """The key of an action; None where it has none."""
     return next((key for group in KEYS.values() for key in group if key.action == action), None)
+
+
+def labelled(words: str, action: str) -> str:
+    """What a menu says: with the key that does the same, where there is one."""
+    key = key_of(action)
+    return words if key is None else f"{words}\t{key.key}"

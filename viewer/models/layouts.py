@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import LivemError
+from .drawing import Drawing
 from .kept_files import read_text, set_aside, write_text
 
 VERSION = 1
@@ -41,6 +42,8 @@ class Layout:
     """Whether panels or borders were moved; else they are where the mode has them."""
     asked: Mapping[str, bool] = field(default_factory=dict)
     """Panels that were opened or closed by hand."""
+    pictures: Mapping[str, Drawing] = field(default_factory=dict)
+    """Colours and tones that were chosen, by pane."""
 
     def as_json(self) -> str:
         """The file's text."""
@@ -50,6 +53,7 @@ class Layout:
             "mode": self.mode,
             "is_moved": self.is_moved,
             "asked": dict(self.asked),
+            "pictures": {pane: drawing.as_plain() for pane, drawing in self.pictures.items()},
             "screen": list(self.screen),
             "docks": base64.b64encode(self.docks).decode(),
             "window": base64.b64encode(self.window).decode(),
@@ -83,7 +87,9 @@ def _layout(content: Mapping[str, Any]) -> Layout:
     width, height = (int(length) for length in content["screen"])
     asked = {str(name): seen is True for name, seen in content["asked"].items()}
     mode, is_moved = str(content["mode"]), content["is_moved"] is True
-    return Layout(docks, window, (width, height), mode, is_moved, asked)
+    # Files from before there was a choice have none.
+    pictures = {str(pane): Drawing.parse(part) for pane, part in content.get("pictures", {}).items()}
+    return Layout(docks, window, (width, height), mode, is_moved, asked, pictures)
 
 
 def _digest(*parts: bytes) -> str:

@@ -105,7 +105,7 @@ class ColourBar(QWidget):
         for height in (TICKS[0], TICKS[-1]) if crowded else TICKS:
             y = area.bottom() - height * area.height()
             painter.drawLine(int(area.right()), int(y), int(area.right()) + 3, int(y))
-            text = level_text(value_at(height, self._levels, self._transfer))
+            text = level_text(value_at(height, self._levels, self._transfer)).replace("e-0", "e-")
             painter.drawText(
                 QRectF(area.right() + 6, y - line / 2, WIDTH, line), Qt.AlignmentFlag.AlignVCenter, text
             )

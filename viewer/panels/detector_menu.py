@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QMenu, QWidget
 
 from ..models.choices import REMOVE, choices, free_name
@@ -47,14 +46,3 @@ def _add_disk_actions(menu: QMenu, commands: Commands, consumer: str, name: str,
     seek = menu.addAction("Find the bright-field disk again")
     seek.setEnabled(has_disk)
     seek.triggered.connect(lambda: commands.set(consumer, "calibrate", True))
-
-
-def open_menu(
-    parent: QWidget, session: Session, commands: Commands, topic: str, where: QPoint
-) -> QMenu | None:
-    """Show the menu there on the screen, without waiting for a choice."""
-    menu = detector_menu(parent, session, commands, topic)
-    if menu is not None:
-        menu.aboutToHide.connect(menu.deleteLater)
-        menu.popup(where)
-    return menu

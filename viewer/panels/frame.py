@@ -25,8 +25,9 @@ Clock = Callable[[], float]
 class FramePanel(QWidget):
     """Shows the newest live frame; turns drags into wishes and commands."""
 
-    asked = Signal(str, QPoint)
-    """A menu is wanted for the detector of this topic, there on the screen."""
+    asked = Signal(str, str, QPoint)
+    """A menu is wanted for the picture (its name is empty) and the detector of this topic, if there is one,
+    there on the screen."""
     changing = Signal()
     """A detector was taken in hand."""
 
@@ -140,9 +141,7 @@ class FramePanel(QWidget):
             self._session.tracking.mark(self.particles.at(y, x))
 
     def _ask(self, y: float, x: float, where: QPoint) -> None:
-        topic = self.overlay.at((y, x))
-        if topic is not None:
-            self.asked.emit(topic, where)
+        self.asked.emit("", self.overlay.at((y, x)) or "", where)
 
     def _drag(self, topic: str, geometry: Geometry) -> None:
         wanted = self._session.detectors.wish(topic, geometry, self._clock())

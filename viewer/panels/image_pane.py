@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import zip_longest
+from typing import cast
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
@@ -12,7 +13,6 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 from ...kernels.tones import Areas, Bytes, Part, tones
 from .. import theme
 from ..colour import (
-    TRANSFERS,
     Transfer,
     about_median,
     area_mean,
@@ -22,6 +22,7 @@ from ..colour import (
     palette,
 )
 from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule, Levels
+from ..models.drawing import Drawing, Meaning
 from ..models.picture import Picture
 from .colour_bar import ColourBar
 from .labels import PhraseLabel
@@ -51,8 +52,11 @@ class ImagePane(QFrame):
         super().__init__()
         self.setObjectName("pane")
         self.contrast = Contrast(rule)
-        self._rule, self._plain_colours, self._signed = rule, colours, False
-        self.transfer: Transfer = "linear"
+        self._rule, self._signed = rule, False
+        self._suited = {"values": colours, "signed": SIGNED_COLOURS, "directions": HUES}
+        self._suited_transfer: Transfer = "linear"
+        self.drawing = Drawing()
+        """What the user chose of it."""
         self.picture: Picture | None = None
         self._beside: Picture | None = None
         self._share = 0.5
@@ -69,7 +73,7 @@ class ImagePane(QFrame):
         self._dirty = self._past = self._is_rare = False
         self._pointed: tuple[float, float] | None = None
         self._build()
-        self.set_colours(colours)
+        self._colour()
         self.view.pointed.connect(self._point)
         self.view.left.connect(self._leave)
         self.view.zoomed.connect(self._redraw_later)
@@ -90,13 +94,45 @@ class ImagePane(QFrame):
         layout.addWidget(self.view, 1)
 
     def set_colours(self, name: str) -> None:
-        """Choose the colour map of values (vectors always have their wheel)."""
-        if name == self._colours:
-            return
-        self._colours = name
-        self._table = palette(theme.colour_map(name))
-        self.bar.set_colours(self._table)
+        """The colour map that suits its values, until the user chooses another one."""
+        self._suited["values"] = name
+        self._colour()
+
+    def set_transfer(self, transfer: Transfer) -> None:
+        """What suits it between the levels, until the user chooses something else."""
+        self._suited_transfer = transfer
         self._dirty = True
+
+    def choose(self, drawing: Drawing) -> None:
+        """Draw it as the user wants it."""
+        if drawing != self.drawing:
+            self.drawing = drawing
+            self._colour()
+            self._dirty = True
+
+    @property
+    def meaning(self) -> Meaning:
+        """Of what it shows."""
+        if self.picture is not None and self.picture.is_vector:
+            return "directions"
+        return "signed" if self._signed else "values"
+
+    @property
+    def transfer(self) -> Transfer:
+        """Between the levels."""
+        return cast(Transfer, self.drawing.transfer) if self.drawing.transfer else self._suited_transfer
+
+    def colours(self, meaning: Meaning) -> str:
+        """The colour map of pictures that mean this."""
+        return self.drawing.map_of(meaning) or self._suited[meaning]
+
+    def _colour(self) -> None:
+        name = self.colours("signed" if self._signed else "values")
+        if name != self._colours:
+            self._colours = name
+            self._table = palette(theme.colour_map(name))
+            self.bar.set_colours(self._table)
+            self._dirty = True
 
     def _set_signed(self, signed: bool) -> None:
         """Values about 0 in two colours, others as before."""
@@ -104,17 +140,7 @@ class ImagePane(QFrame):
             self._signed = signed
             self.contrast.rule = SIGNED_RULE if signed else self._rule
             self.contrast.restart()
-            self.set_colours(SIGNED_COLOURS if signed else self._plain_colours)
-
-    def set_transfer(self, transfer: Transfer) -> None:
-        """Linear, square root or logarithm between the levels."""
-        self.transfer = transfer
-        self._dirty = True
-
-    def next_transfer(self) -> None:
-        """The transfer after the present one."""
-        place = TRANSFERS.index(self.transfer) if self.transfer in TRANSFERS else -1
-        self.set_transfer(TRANSFERS[(place + 1) % len(TRANSFERS)])
+            self._colour()
 
     def set_badge(self, colour: str | None) -> None:
         """Mark the title with the colour of the detector that made the picture."""
@@ -127,6 +153,11 @@ class ImagePane(QFrame):
         if veiled != self.view.veiled:
             self.view.veiled = veiled
             self.view.viewport().update()
+
+    def set_gone_to(self, is_here: bool) -> None:
+        """Mark the picture that keys are for, where there are several."""
+        if is_here != bool(self.title.property("here")):
+            theme.restyle(self.title, "here", is_here)
 
     def set_past(self, past: bool) -> None:
         """Mark, or no longer, a picture of a series that is over and was gone back to."""
@@ -226,6 +257,8 @@ class ImagePane(QFrame):
         if picture.is_vector:
             self._draw_vectors(picture, max(factor), levels)
         else:
+            if self.bar.is_wheel:
+                self.bar.set_colours(self._table)
             pixels, area = self._tones(picture, factor)
             self.view.draw(pixels, self._table, area)
             self._draw_beside(factor)
@@ -256,7 +289,7 @@ class ImagePane(QFrame):
         return pixels, QRectF(left, top, pixels.shape[1] * across, pixels.shape[0] * down)
 
     def _draw_vectors(self, picture: Picture, factor: int, levels: Levels) -> None:
-        shape, hues = picture.image.shape[:2], theme.colour_map(HUES)
+        shape, hues = picture.image.shape[:2], theme.colour_map(self.colours("directions"))
         known = picture.valid if picture.valid is not None else np.ones(shape, bool)
         field, known = area_mean(picture.image, known, factor)
         away, _ = about_median(field, known)

@@ -20,8 +20,8 @@ SPACING = 8
 class ScanImagesPanel(QWidget):
     """One pane a scan image, arranged so that the pictures are as large as they can be."""
 
-    asked = Signal(str, QPoint)
-    """A menu is wanted for the detector of this topic, there on the screen."""
+    asked = Signal(str, str, QPoint)
+    """A menu is wanted for the picture of this pane and the detector of this topic, there on the screen."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class ScanImagesPanel(QWidget):
 
     def _ask(self, topic: str, where: QPoint) -> None:
         if topic in self._drawn:
-            self.asked.emit(detector_topic(topic, self._drawn[topic][0].attrs), where)
+            self.asked.emit(topic, detector_topic(topic, self._drawn[topic][0].attrs), where)
 
     def _arrange(self) -> None:
         shapes = [p.picture.extent for p in self.panes.values() if p.picture is not None]
