@@ -33,7 +33,7 @@ def use_theme(window: ViewerWindow, name: str) -> None:
 def _make_anew(window: ViewerWindow) -> None:
     views, layout = window.view_state(), taken(window)
     locked, comparison = window.frame.pane.contrast.locked, window.frame.comparison
-    tools = window.inspector.put_away()
+    tools, maps = window.inspector.put_away(), window.images.shows_maps
     old, sheet = window.body, window.sheet
     window.takeCentralWidget()
     window.setMenuBar(QMenuBar())
@@ -45,5 +45,7 @@ def _make_anew(window: ViewerWindow) -> None:
     window.show_views(views)
     window.frame.comparison.mode, window.frame.comparison.share = comparison.mode, comparison.share
     window.inspector.take_out(tools)
+    if maps:
+        window.images.toggle_maps()
     for pane in window.panes:
         pane.lock_contrast(locked)

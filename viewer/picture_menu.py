@@ -47,10 +47,9 @@ class PictureMenu:
         panes = self._window.named_panes()
         for name, pane in panes.items():
             pane.choose(self.chosen.of(name))
-            if pane.view.hasFocus():
-                self._gone_to = name
-        for name, pane in panes.items():
-            pane.set_gone_to(len(panes) > 1 and name == self._gone_to and pane.view.hasFocus())
+            is_here = pane.view.hasFocus()
+            self._gone_to = name if is_here else self._gone_to
+            pane.set_gone_to(len(panes) > 1 and is_here and pane.view.gone_to)
 
     @property
     def name(self) -> str:
@@ -130,6 +129,7 @@ PICTURE = (
     ("fit", "All of every picture"),
     ("one_to_one", "One picture pixel a screen pixel"),
     ("lock_contrast", "Keep the contrast, or let it follow"),
+    ("mask", "What was measured, over the images"),
     ("undo_view", "Take the last change back"),
 )
 

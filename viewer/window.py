@@ -194,7 +194,8 @@ class ViewerWindow(QMainWindow):
             "picture_menu": self.open_picture_menu,
             "full_screen": self.toggle_full_screen,
             "snapshot": self.snapshot,
-            "mask": self.frame.toggle_mask,
+            "mask": self.toggle_masks,
+            "blind": self.frame.toggle_mask,
             "pattern": self.frame.toggle_pattern,
             "spectrum": self.inspector.toggle_spectrum,
             "profile": self.inspector.toggle_profile,
@@ -315,6 +316,13 @@ class ViewerWindow(QMainWindow):
     def toggle_raw(self) -> None:
         """Fields of deflections as measured, or corrected again."""
         self.session.raw = not self.session.raw
+
+    def toggle_masks(self) -> None:
+        """What was measured of images, over them; where that is all of them, the frame's masked pixels."""
+        if self.images.shows_maps or self.images.has_maps:
+            self.images.toggle_maps()
+        else:
+            self.frame.toggle_mask()
 
     def toggle_full_screen(self) -> None:
         """The whole screen, or the window again."""

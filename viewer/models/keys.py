@@ -46,7 +46,8 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("snapshot", "Ctrl+S", "keep pictures and their data"),
     ),
     "Live frame": (
-        Key("mask", "M", "counts of masked pixels too"),
+        Key("mask", "M", "what was measured of images, or not"),
+        Key("blind", "Shift+M", "counts of masked pixels too"),
         Key("pattern", "D", "the mean diffraction pattern"),
         Key("spectrum", "F", "spectrum (FFT) of the original frame"),
         Key("profile", "P", "values along a line"),

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import cast
 
 import numpy as np
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from ...kernels.tones import Areas, Bytes, Part, tones
@@ -24,8 +24,10 @@ from ..colour import (
 from ..models.contrast import SCAN_RULE, SIGNED_RULE, Contrast, ContrastRule, Levels
 from ..models.drawing import Drawing, Meaning
 from ..models.picture import Picture
+from ..models.sampling import pixel_maps
 from .colour_bar import ColourBar
 from .labels import PhraseLabel
+from .map_overlay import MapOverlay
 from .picture_view import PictureView
 
 HUES = "CET-C6"
@@ -63,6 +65,8 @@ class ImagePane(QFrame):
         self.drawn = 0
         """How often the picture was drawn."""
         self.view = PictureView()
+        self.maps = MapOverlay(self.view)
+        self.shows_maps = False
         self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
         self.badge = theme.named(QLabel(), "badge")
@@ -224,6 +228,12 @@ class ImagePane(QFrame):
             self._beside, self._share = picture, share
             self._dirty = True
 
+    def show_maps(self, shown: bool) -> None:
+        """Lay over it what was measured of it, or what was not; or no more."""
+        if shown != self.shows_maps:
+            self.shows_maps = shown
+            self._dirty = True
+
     def lock_contrast(self, locked: bool) -> None:
         """Keep the levels, or let them follow again."""
         self.contrast.lock(locked)
@@ -262,6 +272,7 @@ class ImagePane(QFrame):
             pixels, area = self._tones(picture, factor)
             self.view.draw(pixels, self._table, area)
             self._draw_beside(factor)
+        self._draw_maps(picture, factor)
         units = self.view.units_per_screen_pixel()
         self.view.smooth(units > BARELY * picture.factor * factor[1])
         self.bar.set_levels(levels, self.transfer, picture.unit, self.contrast.locked)
@@ -306,6 +317,11 @@ class ImagePane(QFrame):
             return
         pixels, area = self._tones(self._beside, factor)
         self.view.draw_beside(pixels, self._table, area, self._share)
+
+    def _draw_maps(self, picture: Picture, factor: tuple[int, int]) -> None:
+        maps = pixel_maps(picture) if self.shows_maps else ()
+        corner = QPointF(picture.corner[1] - 0.5, picture.corner[0] - 0.5)
+        self.maps.show_maps(maps, self._part(picture, factor), factor, corner, picture.factor)
 
     def _factor(self, picture: Picture) -> tuple[int, int]:
         """Picture pixels, down and across, of one drawn pixel, so that a drawn one covers a screen pixel."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from ...kernels.cutouts import Cutout
@@ -29,6 +29,8 @@ LONG = 50
 """Times as long as wide is a picture whose true shape would be a hair."""
 LOST_DIM = 150
 """Opacity of the veil over pictures that are no longer live."""
+
+BY_ITSELF = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.OtherFocusReason)
 
 Decoration = Callable[[QPainter, "PictureView"], None]
 
@@ -67,6 +69,8 @@ class PictureView(pg.GraphicsView):
         self.calibration = Calibration()
         self.decorations: list[Decoration] = []
         self.veiled = False
+        self.gone_to = False
+        """Whether the user went here with the mouse or a key, and not the window by itself."""
         self._extent = (0, 0)
         self._fitted = True
         self.box.sigRangeChanged.connect(self._range_changed)
@@ -205,6 +209,10 @@ class PictureView(pg.GraphicsView):
         # pyqtgraph resizes once in its own __init__, before there is anything to fit.
         if getattr(self, "_fitted", False):
             self.fit()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.gone_to |= event.reason() not in BY_ITSELF
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

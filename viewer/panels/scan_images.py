@@ -10,6 +10,7 @@ from ...stream.results import Result
 from ..models.detectors import detector_topic
 from ..models.layout import columns_for, shape_aspect
 from ..models.picture import scan_picture
+from ..models.sampling import pixel_maps
 from ..models.session import Session, pane_of
 from .detector_overlay import colour_of
 from .image_pane import ImagePane
@@ -31,6 +32,8 @@ class ScanImagesPanel(QWidget):
         self._lines: tuple[int, ...] = ()
         self._written = 0
         self.panes: dict[str, ImagePane] = {}
+        self.shows_maps = False
+        """Whether what was measured of pictures, or not, is laid over them."""
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACING)
@@ -59,6 +62,17 @@ class ScanImagesPanel(QWidget):
         number = self._session.number_of(result)
         pane.set_badge(None if number is None else colour_of(number))
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether of some picture only a part of the pixels was measured."""
+        return any(p.picture is not None and bool(pixel_maps(p.picture)) for p in self.panes.values())
+
+    def toggle_maps(self) -> None:
+        """Show what was measured of pictures, or not; or no more."""
+        self.shows_maps = not self.shows_maps
+        for pane in self.panes.values():
+            pane.show_maps(self.shows_maps)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._arrange()
@@ -77,6 +91,7 @@ class ScanImagesPanel(QWidget):
     def _add(self, topic: str) -> ImagePane:
         pane = ImagePane()
         pane.view.asked.connect(lambda _y, _x, where: self._ask(topic, where))
+        pane.show_maps(self.shows_maps)
         self.panes[topic] = pane
         return pane
 
