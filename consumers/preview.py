@@ -143,7 +143,9 @@ class Preview(Consumer[Partial]):
         self._begin_watch()
 
     def process(self, frames: Frames) -> Partial:
-        look = self._look
+        return self._processed(frames, self._look)
+
+    def _processed(self, frames: Frames, look: Look | None) -> Partial:
         if look is None:
             raise RuntimeError(f"consumer {self.name!r} got frames before open()")
         if not len(frames):
@@ -174,10 +176,16 @@ class Preview(Consumer[Partial]):
             self._values = self._joined(partial)
         return [*self._outputs(), *self._views()]
 
-    def output_of(self, frames: Frames) -> Output | None:
-        """The picture of the last of these frames, whatever was merged; None of a point detector's."""
-        partial = self.process(frames)
-        return self._frame(partial) if isinstance(partial, Picture) else None
+    def output_of(self, frames: Frames, part: Cutout | None = None) -> Output | None:
+        """The picture of the last of these frames, or of a part of it, whatever was merged; None of a point
+        detector's."""
+        look = self._look
+        if look is not None and part is not None:
+            look = replace(look, settings=replace(look.settings, views=(part,)))
+        partial = self._processed(frames, look)
+        if not isinstance(partial, Picture):
+            return None
+        return self._frame(partial) if part is None else replace(self._viewed(partial)[0], name="frame")
 
     def set(self, name: str, value: Any) -> bool:
         settings = self._changed(name, value)
@@ -240,9 +248,10 @@ class Preview(Consumer[Partial]):
 
     def _views(self) -> Sequence[Output]:
         """What windows elsewhere show; never a last word, which is the frame itself."""
-        picture = self._picture
-        if picture is None or self._series is None:
-            return ()
+        return () if self._picture is None else self._viewed(self._picture)
+
+    def _viewed(self, picture: Picture) -> Sequence[Output]:
+        assert self._series is not None
         whole = self._frame(picture)
         outputs = []
         for number, view in enumerate(picture.views):

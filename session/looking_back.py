@@ -42,7 +42,7 @@ class LookingBack:
         Of the session.
     """
 
-    requests = ("history", "rewind", "clip")
+    requests = ("history", "rewind", "pixels", "clip")
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class LookingBack:
         if self._ready is None or self._ready != self._processes.pid(REWIND):
             return {"ok": True, "found": False, "starting": True, "why": "one moment: looking back begins"}
         command = {key: value for key, value in request.items() if key != "id"}
-        if request["do"] == "rewind":
+        if request["do"] in ("rewind", "pixels"):
             consumer = str(request.get("consumer", ""))
             if consumer not in self._looks:
                 consumer = next(iter(self._looks), "")

@@ -36,6 +36,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType
         "snapshot": {"topics": (list,)},
         "history": {},
         "rewind": {**_FRAME, "index": (int,), "toward": (int,), "consumer": (str,)},
+        "pixels": {**_FRAME, "index": (int,), "part": (list,), "consumer": (str,)},
         "clip": {**_FRAME, "first": (int,), "stop": (int,), "format": (str,)},
         "relay": {"endpoint": (str,)},
     }
@@ -45,6 +46,7 @@ _REQUIRED: Final = {
     "set": ("consumer", "name", "value"),
     "replay": ("action",),
     "rewind": ("epoch", "series", "index"),
+    "pixels": ("epoch", "series", "index", "part"),
 }
 
 VIEWER_HWM: Final = 64
@@ -130,7 +132,7 @@ class ControlClient:
     def request(self, request: Mapping[str, Any], timeout: float = 3.0) -> dict[str, Any]:
         """The session's answer, without "ok" and "id"; ``timeout`` in seconds.
 
-        A result that comes with it (``rewind``: the picture) is under "result".
+        A result that comes with it (``rewind``, ``pixels``: the picture) is under "result".
 
         Raises
         ------

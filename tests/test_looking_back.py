@@ -76,6 +76,12 @@ def test_frames_of_the_ring_are_shown_again_and_those_that_are_gone_are_told(tmp
             assert (picture.topic, picture.attrs["index"]) == ("preview.frame", index)
             np.testing.assert_array_equal(picture.arrays["image"], sent.frames(index % 256, 1)[0])
 
+        part = request(session, do="pixels", **named, index=900, part=[4, 8, 20, 32, 1])["result"]
+        np.testing.assert_array_equal(part.arrays["image"], sent.frames(900 % 256, 1)[0, 4:20, 8:32])
+        assert (part.topic, part.attrs["index"]) == ("preview.frame", 900)
+        assert part.attrs["cut"] == {"corner": [4, 8], "factor": 1, "shape": [32, 32]}
+        no_part = {"do": "pixels", **named, "index": 900, "part": [9]}
+        assert "must be [top" in asking(session, lambda client: error_of(client, no_part))
         request(session, do="set", consumer="preview", name="max_size", value=16)
         assert shown(session, **named, index=900)["result"].arrays["image"].shape == (16, 16)
         gone = shown(session, **named, index=100)

@@ -142,6 +142,7 @@ class ViewerWindow(QMainWindow):
         for panel in (self.frame, self.images):
             panel.asked.connect(self._open_menu)
         self.frame.changing.connect(self._say_what_changes)
+        self.frame.finer.is_served = self._look is not None
         self.record = RecordBar(self.commands)
         self.transport = TransportBar(self.commands, self._clock)
         self.timeline = TimelineBar(self.session, self.playhead, self.transport)
@@ -339,19 +340,21 @@ class ViewerWindow(QMainWindow):
 
     def _take(self, now: float) -> None:
         new = self.feed.poll()
-        changed = self.session.take(new)
+        self.session.take(new)
+        before = self.frame.newest
         self.session.keep(self.feed.finals())
         self.session.lost = self.feed.state.link == "lost"
         self._take_outcomes(now)
         self._take_events(now)
         frame = self.session.live_frame
-        self.pacing.shown += self.session.held is None and frame is not None and frame.topic in changed
         if remark := self.remarks.see(self.feed.state, new.values()):
             self.say(remark)
         self.kept.look(frame, now)
         self.playhead.tick(self.feed.state.link == "live")
+        self.frame.finer.tick(self.feed.state.link == "live")
         for panel in self.panels:
             self.guard.update(panel, now)
+        self.pacing.shown += self.session.held is None and self.frame.newest is not before
         self.linked.link(self.panes)
         self.pictures.look()
         self.series.update_from(self.session)
@@ -363,7 +366,7 @@ class ViewerWindow(QMainWindow):
 
     def _take_outcomes(self, now: float) -> None:
         for outcome in self.commands.outcomes():
-            if self.playhead.answered(outcome):
+            if self.playhead.answered(outcome) or self.frame.finer.answered(outcome):
                 continue
             if outcome.error is not None and not isinstance(outcome.change, Ask):
                 self._notice = (outcome.error, now + NOTICE_SECONDS)

@@ -35,6 +35,8 @@ def run_rewind(options: RewindOptions, port: HistoryPort) -> None:
     ``rewind``
         ``epoch``, ``series``, ``index``, ``toward`` and ``look``: parameters of the preview whose picture is
         wanted. Its answer has ``found`` and comes with the picture, or says ``why`` there is none.
+    ``pixels``
+        The same with ``part``, ``[top, left, bottom, right, factor]`` of the frame, in place of ``toward``.
     ``clip``
         ``epoch``, ``series``, ``first``, ``stop``, ``format``: begin to write. Without ``first``: how it
         goes.

@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from ...errors import LivemError, PipelineError
+from ...kernels.cutouts import Cutout
 from ...stream.bus_codec import encode
 from ...stream.child import Child
 from ...stream.recording.clips import Clips, Wanted
@@ -34,8 +35,10 @@ class Pictures:
     def __init__(self) -> None:
         self._made_for: tuple[SeriesKey, str] | None = None
 
-    def of(self, found: Found, consumer: str, look: Mapping[str, Any]) -> Result | None:
-        """The frame's picture; None where it cannot be decoded.
+    def of(
+        self, found: Found, consumer: str, look: Mapping[str, Any], part: Cutout | None = None
+    ) -> Result | None:
+        """The frame's picture, or of a part of it; None where it cannot be decoded.
 
         Raises PipelineError for parameters that no preview takes, or where the frames are single values.
         """
@@ -44,7 +47,7 @@ class Pictures:
             raise PipelineError("frames of one value have no picture: look at their curve instead")
         self._prepare(series, consumer, look)
         frames, undecodable = self._decoder.decode_range(found.block, found.place, found.place + 1)
-        output = None if undecodable else self._preview.output_of(frames)
+        output = None if undecodable else self._preview.output_of(frames, part)
         if output is None:
             return None
         span, topic = (found.index, found.index + 1), f"{consumer}.{output.name}"
@@ -92,7 +95,7 @@ class Rewind:
                 link.reply(command)
                 continue
             try:
-                if command.get("do") == "rewind":
+                if command.get("do") in ("rewind", "pixels"):
                     self._show(command)
                 elif command.get("do") == "clip":
                     self._clip(command)
@@ -104,6 +107,11 @@ class Rewind:
     def _show(self, command: Mapping[str, Any]) -> None:
         key, index = _key(command), int(command["index"])
         toward = int(command.get("toward", 0))
+        part = Cutout.parse(command.get("part"))
+        if command["do"] == "pixels" and part is None:
+            raise PipelineError(
+                f"'part' is {str(command.get('part'))[:80]}; it must be [top, left, bottom, right, factor]"
+            )
         found = self._history.find(key, index, toward)
         if found is None and toward:
             found = self._history.find(key, index, -toward)
@@ -111,7 +119,7 @@ class Rewind:
         if found is None or stretch is None:
             return self._refuse(command, _why_not(key, index, stretch), stretch)
         look, consumer = command.get("look") or {}, str(command.get("consumer") or "preview")
-        result = self._pictures.of(found, consumer, look)
+        result = self._pictures.of(found, consumer, look, part)
         if not self._history.is_whole(found.block):
             return self._refuse(command, _gone(key, index), self._history.stretch(key))
         if result is None:

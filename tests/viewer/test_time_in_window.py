@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +20,13 @@ from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay.source import ReplayOptions, replay_plan
 from livem.viewer import qt, theme
-from livem.viewer.connection import connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from session_tools import TINY, a_pipeline, step_until
+sys.path.insert(0, str(Path(__file__).parent))
+from microscope import PREVIEW, Microscope
+from session_tools import TINY, a_pipeline
 
 pytestmark = pytest.mark.timeout(300)
-
-PREVIEW = [{"name": "preview", "type": "preview"}]
-Until = Callable[[Callable[[], Any]], Any]
-
-
-class Microscope:
-    """A session and a window on it, driven in turns by one thread."""
-
-    def __init__(self, session: Session, app: Any) -> None:
-        from livem.viewer.window import ViewerWindow
-
-        self.session, self._app, self._ended = session, app, False
-        session.start()
-        step_until(session, lambda: session.accounts.entered()[0] > 20)
-        self.window = ViewerWindow(*connect(session.hub.addresses.control))
-        self.window.resize(1100, 700)
-        self.window.show()
-        self.until(lambda: self.window.session.frame is not None and self.window.playhead.past is not None)
-
-    def until(self, done: Callable[[], Any]) -> Any:
-        """Serve both until ``done``."""
-
-        def turn() -> Any:
-            self.turn()
-            return done()
-
-        return step_until(self.session, turn)
-
-    def turn(self) -> None:
-        """Let the window have its turn."""
-        self._app.processEvents()
-        self.window.tick()
-
-    def press(self, key: Qt.Key) -> None:
-        self.window.activateWindow()
-        QTest.keyClick(self.window, key)
-
-    @property
-    def index(self) -> int:
-        return int(self.window.session.frame.attrs["index"])
-
-    def end(self) -> None:
-        """The session is over."""
-        if not self._ended:
-            self._ended = True
-            self.session.stop("enough")
-            self.session.finish()
-            self.session.close()
-
-    def close(self) -> None:
-        self.window.close()
-        self.end()
-        qt.finish_deletions()
-        self._app.processEvents()
 
 
 @pytest.fixture

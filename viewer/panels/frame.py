@@ -11,7 +11,9 @@ from ...stream.results import Result
 from ..models.commands import Commands
 from ..models.comparison import Comparison
 from ..models.contrast import FRAME_RULE
+from ..models.finer import Finer
 from ..models.geometry import Geometry
+from ..models.numbers import count_text
 from ..models.picture import Picture, frame_picture, pattern_picture
 from ..models.session import Session, frame_shape
 from .detector_overlay import DetectorOverlay, colour_of
@@ -39,7 +41,11 @@ class FramePanel(QWidget):
         self._diffraction = False
         self._drawn: tuple[object, ...] = ()
         self.comparison = Comparison()
+        self.finer = Finer(session, commands, clock)
+        self.newest: Result | None = None
+        """The frame, or a part of one, that there is to show now."""
         self.pane = ImagePane("grey", FRAME_RULE)
+        self.pane.read = self._read
         self.overlay = DetectorOverlay(self.pane.view)
         self.pane.view.box.addItem(self.overlay, ignoreBounds=True)
         self.circle = DiskCircle()
@@ -71,13 +77,34 @@ class FramePanel(QWidget):
         disk = self._session.bright_field
         self.circle.show_disk(disk)
         self.mean.setVisible(pattern is not None)
-        shown = pattern if pattern is not None and self.mean.isChecked() else frame
+        self.newest = self._look_closely() or frame
+        shown = pattern if pattern is not None and self.mean.isChecked() else self.newest
         self.pane.set_veiled(self._session.is_lost_or_past(shown))
         self.comparison.see(self._session.latest)
         state = (shown, disk) if not self.comparison.is_on else self.comparison.state(now)
         if self._drawn != state:
             self._drawn = state
             self._show(shown, now)
+        self.pane.say()
+
+    def _look_closely(self) -> Result | None:
+        """Ask for what is looked at closely, or pointed at; what has come of the first."""
+        is_plain = not (self.comparison.is_on or self.mean.isChecked())
+        view, held = self.pane.view, self._session.held
+        is_close = view.part is not None or held is not None
+        self.finer.look(
+            view.cutout() if is_plain and is_close else None, self.pane.pointed if is_plain else None
+        )
+        return self.finer.shown()
+
+    def _read(self, y: float, x: float) -> str:
+        """The original pixel at a point, where a smaller picture of the frame is shown."""
+        shown = self.pane.picture
+        if shown is None or shown.factor == 1 or self.comparison.is_on or self.mean.isChecked():
+            return ""
+        part = self.finer.under((y, x))
+        value = "" if part is None else frame_picture(part, self._session.bright_field).reading(y, x)
+        return f"{value}   frame {count_text(int(part.attrs['index']))}" if part is not None and value else ""
 
     def _show(self, shown: Result, now: float) -> None:
         compared = self.comparison.picture(now)
@@ -91,9 +118,9 @@ class FramePanel(QWidget):
         self.comparison.share = share
 
     def _picture(self, shown: Result) -> Picture:
-        if shown is self._session.frame:
-            return frame_picture(shown, self._session.bright_field)
-        return pattern_picture(shown)
+        if shown is self._session.pattern:
+            return pattern_picture(shown)
+        return frame_picture(shown, self._session.bright_field)
 
     def toggle_tracks(self) -> None:
         """Show or hide what a tracker has found."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import cast
 
@@ -75,7 +76,10 @@ class ImagePane(QFrame):
         self.notes = [theme.named(PhraseLabel(left), name) for name in ("goodness", "making")]
         self._colours = ""
         self._dirty = self._past = self._is_rare = False
-        self._pointed: tuple[float, float] | None = None
+        self.pointed: tuple[float, float] | None = None
+        """The point (y, x) under the mouse, in view units."""
+        self.read: Callable[[float, float], str] = _nothing_finer
+        """What is known of the original pixel there, where the picture has fewer; empty: nothing."""
         self._build()
         self._colour()
         self.view.pointed.connect(self._point)
@@ -180,7 +184,7 @@ class ImagePane(QFrame):
         self.view.set_extent(picture.extent)
         self.title.setText(picture.title)
         self._say_of_estimate(picture)
-        self._say()
+        self.say()
         self._dirty = True
 
     def animate(self, now: float) -> bool:
@@ -348,21 +352,25 @@ class ImagePane(QFrame):
         self._dirty = True
 
     def _point(self, y: float, x: float) -> None:
-        self._pointed = (y, x)
-        self._say()
+        self.pointed = (y, x)
+        self.say()
 
     def _leave(self) -> None:
-        self._pointed = None
-        self._say()
+        self.pointed = None
+        self.say()
 
-    def _say(self) -> None:
+    def say(self) -> None:
         """The value under the mouse, else the caption."""
         if self.picture is None:
             return
-        value = self.picture.reading(*self._pointed) if self._pointed else ""
+        value = (self.read(*self.pointed) or self.picture.reading(*self.pointed)) if self.pointed else ""
         text = value or self.picture.caption
         if text != self.reading.text():
             self.reading.setText(text)
+
+
+def _nothing_finer(_y: float, _x: float) -> str:
+    return ""
 
 
 def _whole(begin: float, end: float, factor: int, area: int, size: int) -> tuple[int, int]:
