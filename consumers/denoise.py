@@ -63,10 +63,17 @@ class Shown:
 
     index: int
     raw: Image
+    values: Image
+    """Without spikes."""
     estimate: Image
-    residual: Residual
+    noise: NoiseModel
+    """Of these pixels, binned ones where they are."""
     step: Step
     spikes: int
+
+    def residual(self) -> Residual:
+        """What was taken away; for frames that are shown, which not all are."""
+        return residual_of(self.values, self.estimate, self.noise)
 
 
 @dataclass(slots=True, eq=False)
@@ -104,13 +111,12 @@ class _Chain:
         raw = binned(frame, self.step.binning)
         found = None if self.there is None else self.there.add(raw)
         if found is not None:
-            residual = residual_of(found.values, found.estimate, self.noise)
-            return Shown(index, raw, found.estimate, residual, self.step, found.replaced)
+            return Shown(index, raw, found.values, found.estimate, self.noise, self.step, found.replaced)
         cleaned = None if self.spikes is None else self.spikes.add(raw)
         values = raw if cleaned is None else cleaned.values
         estimate = self._estimate(values)
         replaced = 0 if cleaned is None else cleaned.replaced
-        return Shown(index, raw, estimate, residual_of(values, estimate, self.noise), self.step, replaced)
+        return Shown(index, raw, values, estimate, self.noise, self.step, replaced)
 
     def _estimate(self, values: Image) -> Image:
         if self.single is not None:
@@ -386,16 +392,17 @@ class Denoise(Consumer[Shots | None]):
             "denoised": now.denoised,
             "passed_over": now.passed_over,
         }
-        told = {"spread": shown.residual.spread, "correlation": shown.residual.correlation}
+        residual = shown.residual()
+        told = {"spread": residual.spread, "correlation": residual.correlation}
         attrs |= {f"residual_{name}": value for name, value in told.items() if np.isfinite(value)}
-        known = int(np.count_nonzero(np.isfinite(shown.residual.values)))
+        known = int(np.count_nonzero(np.isfinite(residual.values)))
         attrs["residual_limit"] = 3 / max(known, 1) ** 0.5
         if (usual := now.quality.usual_s) is not None:
             attrs["ms"] = 1e3 * usual
         outputs = [
             _picture("image", shown.estimate, unit, attrs | self._distance(shown, shown.estimate)),
             _picture("raw", shown.raw, unit, place | self._distance(shown, shown.raw)),
-            _picture("residual", shown.residual.values, "sigma", attrs | RESIDUAL),
+            _picture("residual", residual.values, "sigma", attrs | RESIDUAL),
         ]
         drift = now.chain.drift if now.chain is not None else None
         if drift is not None and len(curve := drift.curve):

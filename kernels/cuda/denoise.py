@@ -148,8 +148,9 @@ class DeviceMovie:
 
     def _follow(self) -> None:
         """Move the past to where it is now, or forget it."""
-        on, last = self._on, self._past[0]
-        self._first.shrink(self._whole, None, np.ones(1, np.float32), self._alone, self.variance)
+        on, last, noise = self._on, self._past[0], np.ones(1, np.float32)
+        self._first.shrink(self._whole, None, noise, self._pilot[0], self.variance)
+        self._second.shrink(self._whole, self._pilot[:1], noise, self._alone, self.variance)
         cells = self._found.size // 2
         if cells:
             on.each(kernels.cell_costs, PLACES * PLACES * cells)(self._alone, last, self._costs)
@@ -169,7 +170,7 @@ class DeviceMovie:
         weights = self._on.up(np.array(self._raw.weights(), np.float32))
         self._each(kernels.take_apart)(whole, raw, weights, is_first, self._layers)
         self._each(kernels.add_to)(whole, weights, is_first, raw)
-        self._first.shrink(self._layers, None, noise, self._alone, self.variance)
+        self._second.shrink(self._layers, None, noise, self._alone, self.variance)
         self._each(kernels.take_apart)(self._alone, clean, weights, is_first, self._pilot)
         self._second.shrink(self._layers, self._pilot, noise, self.values, self.variance)
         self._each(kernels.add_to)(self.values, weights, is_first, clean)

@@ -19,6 +19,7 @@ from .patches import Image, Patches, Stack, Sums
 from .workers import Workers
 
 FIRST, SECOND = Patches(8, 4), Patches(8, 2)
+"""Of the first look at a frame alone; of all else."""
 GAINS = (0.5, 0.125)
 """Weight of a new frame in the short and in the long memory; a third one of 1/32 lost 0.4 dB on movies in
 which particles diffuse."""
@@ -173,9 +174,7 @@ class MovieFilter:
     def _follow(self, frame: Image) -> None:
         """Move the past to where it is now, or forget it."""
         assert self._last is not None
-        sums = Sums.empty(frame.shape)
-        FIRST.cut(frame[None], np.ones(1, np.float32), sums, self._workers)
-        alone = sums.means()[0]
+        alone = self._alone(frame)
         flow = block_flow(alone, self._last, self._workers)
         if flow.any():
             self._move(flow)
@@ -183,11 +182,19 @@ class MovieFilter:
         if change > max(ANOTHER_SCENE, OF_PICTURE * float(alone.var())):
             self.reset()
 
+    def _alone(self, frame: Image) -> Image:
+        """What the frame shows without a past; the past is followed as well as this is known."""
+        layers, noise, sums = frame[None], np.ones(1, np.float32), Sums.empty(frame.shape)
+        FIRST.cut(layers, noise, sums, self._workers)
+        pilot, sums = sums.means()[0][None], Sums.empty(frame.shape)
+        SECOND.weigh(layers, pilot, noise, sums, self._workers)
+        return sums.means()[0]
+
     def _estimate(self, frame: Image) -> Estimate:
         layers, noise = self._raw.differences(frame), self._raw.noise()
         self._raw.add(frame)
         sums = Sums.empty(frame.shape)
-        FIRST.cut(layers, noise, sums, self._workers)
+        SECOND.cut(layers, noise, sums, self._workers)
         pilot = self._clean.differences(sums.means()[0])
         sums = Sums.empty(frame.shape)
         SECOND.weigh(layers, pilot, noise, sums, self._workers)
