@@ -43,10 +43,9 @@ class Watched:
 
 
 def play(seconds: float) -> Watched:
-    """A session of so many seconds."""
-    samples = round(seconds * RATE)
-    passes = math.ceil(samples / (FRACTION * SIDE**2))
-    url = f"sim:sparse?scan={SIDE}x{SIDE}&fraction={FRACTION}&fps={RATE}&repeats={passes}&frames={samples}"
+    """A session of so many seconds, and to the end of its last pass."""
+    passes = math.ceil(seconds * RATE / (FRACTION * SIDE**2))
+    url = f"sim:sparse?scan={SIDE}x{SIDE}&fraction={FRACTION}&fps={RATE}&repeats={passes}"
     inpaint = ConsumerConfig("inpaint", "inpaint", params={"hz": 40.0, "uncertainty": False})
     with ExitStack() as stack:
         session = stack.enter_context(Session(replace(Pipeline(), consumers=(inpaint,)), SessionOptions(url)))

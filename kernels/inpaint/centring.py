@@ -24,11 +24,18 @@ def centred(data: Image, weight: Weight, offsets: Offsets | None, estimate: Imag
     offsets : (2, ny, nx), of `SampleField.offsets`; where both are 0, a value stays as it is to the bit.
     estimate : (c, ny, nx) whose gradient is used: central differences, one-sided at edges.
     """
-    if offsets is None:
-        return data
-    moved = data.copy()
-    for channel, image in zip(moved, estimate, strict=True):
-        _centre(channel, weight, offsets, image)
+    return data if offsets is None else _moved(data, weight, offsets, False, estimate)
+
+
+def centred_by_sums(data: Image, visits: Weight, sums: Offsets, estimate: Image) -> Image:
+    """The same, to the bit, by what `SampleField` keeps: sums of the offsets over all visits of a pixel."""
+    return _moved(data, visits, sums, True, estimate)
+
+
+def _moved(data: Image, weight: Weight, offsets: Offsets, summed: bool, estimate: Image) -> Image:
+    moved = np.empty_like(data)
+    for channel, image, out in zip(data, estimate, moved, strict=True):
+        _centre(channel, weight, offsets, summed, image, out)
     return moved
 
 
@@ -59,24 +66,29 @@ def solve_centred(
     return found
 
 
-@njit(nogil=True, cache=True)
-def _centre_row(data, weight, down, along, here, above, below, tall):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True, error_model="numpy")
+def _centre_row(data, weight, summed, down, along, here, above, below, tall, out):  # type: ignore[no-untyped-def]
     """One row, several pixels at a time, without a branch; its ends have neighbours on one side."""
-    nx = data.size
+    nx, half, one = data.size, np.float32(0.5), np.float32(1)
     for j in range(1, nx - 1):
-        slope = np.float32(0.5) * (here[j + 1] - here[j - 1])
-        moved = data[j] - (down[j] * (tall * (below[j] - above[j])) + along[j] * slope)
-        data[j] = moved if (weight[j] > 0) & ((down[j] != 0) | (along[j] != 0)) else data[j]
+        visits = weight[j] if summed & (weight[j] > 0) else one
+        dy, dx = down[j] / visits, along[j] / visits
+        moved = data[j] - (dy * (tall * (below[j] - above[j])) + dx * (half * (here[j + 1] - here[j - 1])))
+        out[j] = moved if (weight[j] > 0) & ((dy != 0) | (dx != 0)) else data[j]
     for j in range(0, nx, max(nx - 1, 1)):
         before, after = max(j - 1, 0), min(j + 1, nx - 1)
-        if weight[j] > 0 and (down[j] != 0 or along[j] != 0):
-            data[j] -= down[j] * (tall * (below[j] - above[j])) + along[j] * (here[after] - here[before])
+        visits = weight[j] if summed and weight[j] > 0 else one
+        dy, dx = down[j] / visits, along[j] / visits
+        out[j] = data[j]
+        if weight[j] > 0 and (dy != 0 or dx != 0):
+            out[j] = data[j] - (dy * (tall * (below[j] - above[j])) + dx * (here[after] - here[before]))
 
 
-@njit("void(float32[:, ::1], float32[:, ::1], float32[:, :, ::1], float32[:, ::1])", nogil=True, cache=True)
-def _centre(data, weight, offsets, image):  # type: ignore[no-untyped-def]
-    ny, nx = data.shape
+@njit("void(f4[:, ::1], f4[:, ::1], f4[:, :, ::1], b1, f4[:, ::1], f4[:, ::1])", nogil=True, cache=True)
+def _centre(data, weight, offsets, summed, image, out):  # type: ignore[no-untyped-def]
+    ny = len(data)
     for i in range(ny):
         above, below = image[max(i - 1, 0)], image[min(i + 1, ny - 1)]
         tall = np.float32(0.5) if 0 < i < ny - 1 else np.float32(1)
-        _centre_row(data[i], weight[i], offsets[0, i], offsets[1, i], image[i], above, below, tall)
+        down, along = offsets[0, i], offsets[1, i]
+        _centre_row(data[i], weight[i], summed, down, along, image[i], above, below, tall, out[i])

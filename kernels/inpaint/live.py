@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..noise import NoiseModel
-from .centring import centred
+from .centring import centred_by_sums
 from .choice import Candidate, Contest, Ladder
 from .devices import on_processor
 from .doubt import Doubt
@@ -85,9 +85,9 @@ class Samples:
 
     def centred(self, picture: Image | None) -> Image:
         """The values as they would be on the centres, as far as a picture tells."""
-        if picture is None or self.are_centred:
+        if picture is None or (sums := self.field.offset_sums) is None or self.are_centred:
             return self.data
-        return centred(self.data, self.weight, self.field.offsets(), picture)
+        return centred_by_sums(self.data, self.field.visits, sums, picture)
 
 
 def _solved(solver: Solver, strength: float, known: Samples, seconds: float) -> Image:

@@ -21,7 +21,7 @@ from numba import njit
 from scipy.optimize import nnls
 
 from ..noise import NoiseModel
-from .centring import centred, solve_centred
+from .centring import centred, centred_by_sums, solve_centred
 from .choice import Candidate, choose
 from .hold_out import HeldOut
 from .ladders import THIN_PLATE
@@ -117,7 +117,8 @@ class Motion:
         if known is None or not self.recent.visits.any():
             return None
         data, weight = self.recent.means(), self.recent.visits
-        data = centred(data, weight, self.recent.offsets(), known.picture)
+        if (sums := self.recent.offset_sums) is not None:
+            data = centred_by_sums(data, weight, sums, known.picture)
         changed = changes(data, weight, known, self._radius)
         if changed is None or not (changed & ~self._gone).any():
             return None

@@ -198,6 +198,11 @@ class SampleField:
         """Whether any sample that counts was beside the centre of its pixel."""
         return self._offsets is not None and bool(self._offsets.any())
 
+    @property
+    def offset_sums(self) -> Offsets | None:
+        """Sums over the visits of a pixel; not a copy, and not to be written to. None as for `offsets`."""
+        return self._offsets
+
     def offsets(self) -> Offsets | None:
         """Mean offsets from the centres; None when all samples were on one."""
         if self._offsets is None:

@@ -158,21 +158,36 @@ def _below(
             out[x] = math.sqrt(height + (x - q) ** 2)
 
 
-@njit("b1(i4[::1], f4[::1])", nogil=True, cache=True)
-def _near(along: npt.NDArray[np.int32], out: npt.NDArray[np.float32]) -> bool:
-    """Distances of a row by looking around each pixel; False where a sample is farther than NEAR columns."""
+@njit("void(i4[::1], i4, i4[::1])", nogil=True, cache=True)
+def _look_beside(heights: npt.NDArray[np.int32], across: np.int32, best: npt.NDArray[np.int32]) -> None:
+    for x in range(best.size):
+        best[x] = min(best[x], heights[x] + across)
+
+
+@njit("b1(i4[::1], i4[::1], i4[::1], f4[::1])", nogil=True, cache=True)
+def _near(
+    along: npt.NDArray[np.int32],
+    heights: npt.NDArray[np.int32],
+    best: npt.NDArray[np.int32],
+    out: npt.NDArray[np.float32],
+) -> bool:
+    """Distances of a row by looking around, one column farther for all pixels at a time; False where a sample
+    is farther than NEAR columns. ``heights`` and ``best`` are scratch."""
     nx = along.size
     for x in range(nx):
-        best, k = np.int64(along[x]) ** 2, 1
-        while k * k < best:
-            if k > NEAR:
-                return False
-            if x >= k:
-                best = min(best, np.int64(along[x - k]) ** 2 + k * k)
-            if x + k < nx:
-                best = min(best, np.int64(along[x + k]) ** 2 + k * k)
-            k += 1
-        out[x] = math.sqrt(best)
+        height = min(along[x], np.int32(NEAR + 2))
+        heights[x] = best[x] = height * height
+    k, farthest = 1, best.max()
+    while k * k < farthest:
+        if k > NEAR:
+            return False
+        if k < nx:
+            _look_beside(heights[: nx - k], np.int32(k * k), best[k:])
+            _look_beside(heights[k:], np.int32(k * k), best[: nx - k])
+        farthest = best.max()
+        k += 1
+    for x in range(nx):
+        out[x] = math.sqrt(best[x])
     return True
 
 
@@ -191,8 +206,9 @@ def _distance(sampled: Mask, out: Map) -> None:
         for x in range(nx):
             along[y, x] = min(along[y, x], along[y + 1, x] + 1)
     lowest, begin = np.empty(nx, np.int64), np.empty(nx + 1, np.int64)
+    heights, best = np.empty(nx, np.int32), np.empty(nx, np.int32)
     for y in range(ny):
-        if not _near(along[y], out[y]):
+        if not _near(along[y], heights, best, out[y]):
             count = _envelope(along[y], far, lowest, begin)
             _below(along[y], count, lowest, begin, out[y])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from livem.kernels.inpaint.centring import centred, solve_centred
+from livem.kernels.inpaint.centring import centred, centred_by_sums, solve_centred
 from livem.kernels.inpaint.pyramid import PushPull
 from livem.kernels.inpaint.samples import SampleField
 from livem.kernels.inpaint.solution import Budget
@@ -90,3 +90,25 @@ def test_what_is_unknown_stays_unknown():
     offsets = np.full((2, 4, 4), 0.25, np.float32)
     moved = centred(data, np.zeros((4, 4), np.float32), offsets, np.zeros((1, 4, 4), np.float32))
     assert np.isnan(moved).all()
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (1, 7), (6, 1), (1, 1)])
+def test_sums_of_offsets_centre_as_their_means_do(shape):
+    """To the bit, several visits a pixel, single lines too."""
+    rng, field = np.random.default_rng(5), SampleField(shape, 2)
+    field.add(rng.uniform(-0.5, np.array(shape) - 0.51, (60, 2)), rng.normal(0, 1, (60, 2)))
+    data, weight = field.mean()
+    estimate = rng.normal(0, 1, data.shape).astype(np.float32)
+    sums, offsets = field.offset_sums, field.offsets()
+    assert sums is not None
+    expected = centred(data, weight, offsets, estimate)
+    np.testing.assert_array_equal(centred_by_sums(data, weight, sums, estimate), expected)
+    slopes = [
+        np.gradient(one.astype(float), axis=axis) if shape[axis] > 1 else 0 * one
+        for one in estimate
+        for axis in (0, 1)
+    ]
+    moved = [
+        plane - offsets[0] * slopes[2 * c] - offsets[1] * slopes[2 * c + 1] for c, plane in enumerate(data)
+    ]
+    np.testing.assert_allclose(expected, moved, atol=1e-5)
