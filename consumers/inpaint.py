@@ -64,6 +64,8 @@ class _Scan:
     """Of them, those outside the field or not finite."""
     newest: int = 0
     """Highest frame number."""
+    is_over: bool = False
+    """Whether all samples came: what is left to be found out, the last word finds out anew."""
     has_ended: bool = False
     alarms: dict[str, str] = field(default_factory=dict)
     """What was told the user, by what it is about: each once a series."""
@@ -80,7 +82,7 @@ class _Scan:
         self.refused += self.memory.take(self.live, self.delay.placed(fresh))
         self.newest = max(self.newest, int(samples.indices[-1]))
         self.ending.came(self.newest)
-        self.has_ended = False
+        self.is_over = self.has_ended = False
 
 
 class Inpaint(Consumer[Samples | None]):
@@ -201,7 +203,7 @@ class Inpaint(Consumer[Samples | None]):
         due = []
         if now.is_due or (self._stale and len(self._fed) == len(self._inputs)):
             due.append(self._picture_at)
-        if now.live.is_pondering and not now.ending.is_within(self._ponder_s):
+        if now.live.is_pondering and not now.is_over and not now.ending.is_within(self._ponder_s):
             due.append(self._ponder_at)
         if not due:
             return None
@@ -228,6 +230,8 @@ class Inpaint(Consumer[Samples | None]):
     def at_end(self) -> bool:
         """The picture of the last samples waits for no turn, and for no held-out one."""
         self._picture_at = 0.0
+        if self._open is not None:
+            self._open.is_over = True
         return False
 
     def set(self, name: str, value: Any) -> bool:

@@ -162,6 +162,7 @@ def test_at_the_end_the_picture_of_the_last_samples_comes_first(monkeypatch):
     assert consumer.work() == (), "it ponders until the next picture is due"
     assert not consumer.at_end()
     assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 700
+    assert consumer.work_in() is None, "the last word waits for nothing that it finds out anew"
 
 
 def test_shortly_before_the_end_nothing_is_begun(monkeypatch):
