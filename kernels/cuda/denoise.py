@@ -88,7 +88,7 @@ class DevicePatches:
     def shrink(
         self, layers: Array, pilot: Array | None, noise: Image, values: Array, variance: Array
     ) -> None:
-        """`Patches.cut` without a pilot, `Patches.weigh` with one, and `Sums.means`."""
+        """`Patches.cut` without a pilot, `Patches.weigh` with one."""
         on, sigma = self._on, self._on.up(noise)
         run = on.patches(kernels.shrink, self._count)
         guide = layers if pilot is None else pilot

@@ -307,7 +307,7 @@ def shrink(layers, pilot, noise, waves, step, weigh, patches, lefts):  # type: i
 
 @cuda.jit(cache=True)
 def join(patches, lefts, window, step, floor, values, variance):  # type: ignore[no-untyped-def]
-    """`Sums.means` of all patches: each pixel from those that cover it.
+    """Means of all patches: each pixel from those that cover it.
 
     A patch counts by the inverse of what is left in it and ``floor``.
     """

@@ -45,7 +45,10 @@ def block_flow(now: Image, before: Image, workers: Workers = ALONE) -> Field:
     flow = np.zeros((2, *now.shape), np.float32)
     found = cell_flow(now, before, workers)
     if found.any():
-        _spread(found, flow)
+        smooth = np.zeros_like(found)
+        _smooth(found, smooth)
+        height, each = now.shape[0], CELL * BAND
+        workers.map(lambda top: _spread(smooth, top, min(top + each, height), flow), range(0, height, each))
     return flow
 
 
@@ -164,10 +167,9 @@ def _best(costs: Costs, first: int, last: int, found: Field) -> None:
 
 
 @njit("void(f4[:, :, ::1], f4[:, :, ::1])", nogil=True, cache=True)
-def _spread(found: Field, flow: Field) -> None:
-    """Cells that move take the mean of those around them that do; pixels lie between cells."""
+def _smooth(found: Field, smooth: Field) -> None:
+    """Cells that move take the mean of those around them that do."""
     _, rows, columns = found.shape
-    smooth = np.zeros_like(found)
     for r in range(rows):
         for c in range(columns):
             y, x, n = 0.0, 0.0, 0
@@ -180,8 +182,14 @@ def _spread(found: Field, flow: Field) -> None:
                         x += found[1, i, j]
                         n += 1
             smooth[0, r, c], smooth[1, r, c] = y / n, x / n
-    _, height, width = flow.shape
-    for y in range(height):
+
+
+@njit("void(f4[:, :, ::1], i8, i8, f4[:, :, ::1])", nogil=True, cache=True)
+def _spread(smooth: Field, first: int, last: int, flow: Field) -> None:
+    """Displacements of rows of pixels, which lie between cells."""
+    _, rows, columns = smooth.shape
+    width = flow.shape[2]
+    for y in range(first, last):
         v = min(max((y + 0.5) / CELL - 0.5, 0.0), rows - 1.0)
         r = min(int(v), max(rows - 2, 0))
         below = min(r + 1, rows - 1)

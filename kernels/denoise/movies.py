@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .flow import block_flow, moved, rigid_flow
-from .patches import Image, Patches, Stack, Sums
+from .patches import Image, Patches, Stack
 from .workers import Workers
 
 FIRST, SECOND = Patches(8, 4), Patches(8, 2)
@@ -184,21 +184,16 @@ class MovieFilter:
 
     def _alone(self, frame: Image) -> Image:
         """What the frame shows without a past; the past is followed as well as this is known."""
-        layers, noise, sums = frame[None], np.ones(1, np.float32), Sums.empty(frame.shape)
-        FIRST.cut(layers, noise, sums, self._workers)
-        pilot, sums = sums.means()[0][None], Sums.empty(frame.shape)
-        SECOND.weigh(layers, pilot, noise, sums, self._workers)
-        return sums.means()[0]
+        layers, noise = frame[None], np.ones(1, np.float32)
+        pilot = FIRST.cut(layers, noise, self._workers).values
+        return SECOND.weigh(layers, pilot[None], noise, self._workers).values
 
     def _estimate(self, frame: Image) -> Estimate:
         layers, noise = self._raw.differences(frame), self._raw.noise()
         self._raw.add(frame)
-        sums = Sums.empty(frame.shape)
-        SECOND.cut(layers, noise, sums, self._workers)
-        pilot = self._clean.differences(sums.means()[0])
-        sums = Sums.empty(frame.shape)
-        SECOND.weigh(layers, pilot, noise, sums, self._workers)
-        estimate = Estimate(*sums.means())
+        pilot = self._clean.differences(SECOND.cut(layers, noise, self._workers).values)
+        found = SECOND.weigh(layers, pilot, noise, self._workers)
+        estimate = Estimate(found.values, found.variance)
         self._clean.add(estimate.values)
         self._last = estimate.values
         return estimate

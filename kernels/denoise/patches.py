@@ -30,20 +30,12 @@ FLOOR = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """What patches of all sizes add up to, per pixel."""
+class Shrunk:
+    """What patches say of an image, per pixel."""
 
     values: Image
-    variances: Image
-    weights: Image
-
-    @classmethod
-    def empty(cls, shape: tuple[int, int]) -> Sums:
-        return cls(*(np.zeros(shape, np.float32) for _ in range(3)))
-
-    def means(self) -> tuple[Image, Image]:
-        """Estimate, and the variance of the noise left in it (an upper bound: patches share pixels)."""
-        return self.values / self.weights, self.variances / self.weights
+    variance: Image
+    """Of the noise left: an upper bound, as patches share pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +47,32 @@ class Patches:
     step: int
     """Divides the side."""
 
-    def cut(self, layers: Stack, noise: Image, sums: Sums, workers: Workers = ALONE) -> None:
-        """Add to ``sums`` what is left when cosines below `THRESHOLD` times the noise are dropped.
+    def cut(self, layers: Stack, noise: Image, workers: Workers = ALONE) -> Shrunk:
+        """What is left when cosines below `THRESHOLD` times the noise are dropped.
 
         Parameters
         ----------
         layers : (n, h, w) float32, whose sum is the image; the last holds its mean and keeps every patch's.
         noise : (n,) float32, standard deviation in each.
         """
-        self._shrink(layers, NOTHING, noise, sums, workers)
+        return self._shrink(layers, NOTHING, noise, workers)
 
-    def weigh(self, layers: Stack, pilot: Stack, noise: Image, sums: Sums, workers: Workers = ALONE) -> None:
-        """Add to ``sums`` what Wiener weights p^2 / (p^2 + noise^2) leave, p the cosines of ``pilot``.
+    def weigh(self, layers: Stack, pilot: Stack, noise: Image, workers: Workers = ALONE) -> Shrunk:
+        """What Wiener weights p^2 / (p^2 + noise^2) leave, p the cosines of ``pilot``.
 
         Parameters
         ----------
         layers, noise : as for `cut`.
         pilot : like ``layers``, what they are believed to be without noise.
         """
-        self._shrink(layers, pilot, noise, sums, workers)
+        return self._shrink(layers, pilot, noise, workers)
 
-    def _shrink(self, layers: Stack, pilot: Stack, noise: Image, sums: Sums, workers: Workers) -> None:
-        side, step, (height, width) = self.side, self.step, layers.shape[1:]
-        wide, guide = mirrored(layers, side, step), pilot
+    def _shrink(self, layers: Stack, pilot: Stack, noise: Image, workers: Workers) -> Shrunk:
+        side, step, shape = self.side, self.step, layers.shape[1:]
+        wide, guide = mirrored(layers, side, step, workers), pilot
         if pilot.size:
-            guide = mirrored(pilot, side, step)
-        across = (places(width, side, step) - side) // step + 1
+            guide = mirrored(pilot, side, step, workers)
+        across = (places(shape[1], side, step) - side) // step + 1
 
         def shrink(band: slice) -> Stack:
             fields = np.zeros((3, band.stop - band.start, wide.shape[2]), np.float32)
@@ -91,13 +83,10 @@ class Patches:
             return fields
 
         bands = self._bands(wide.shape[1])
-        fields = np.zeros((3, *wide.shape[1:]), np.float32)
-        for band, part in zip(bands, workers.map(shrink, bands), strict=True):
-            fields[:, band] += part
-        margin = side - step
-        inside = fields[:, margin : margin + height, margin : margin + width]
-        for total, field in zip((sums.values, sums.weights, sums.variances), inside, strict=True):
-            total += field
+        parts = workers.map(shrink, bands)
+        found = Shrunk(np.empty(shape, np.float32), np.empty(shape, np.float32))
+        workers.map(lambda k: _join(bands, parts, k, side - step, found), range(len(bands)))
+        return found
 
     def _bands(self, places: int) -> list[slice]:
         """Places whose patches are shrunk together; as many for any number of threads, so that sums agree."""
@@ -105,6 +94,25 @@ class Patches:
         each = -(-len(tops) // BANDS)
         parts = [tops[i : i + each] for i in range(0, len(tops), each)]
         return [slice(part[0], part[-1] + self.side) for part in parts]
+
+
+def _join(bands: list[slice], parts: list[Stack], k: int, margin: int, found: Shrunk) -> None:
+    """Means of the rows from where a band begins to where the next one does; those before reach into them."""
+    first = bands[k].start
+    stop = bands[k + 1].start if k + 1 < len(bands) else bands[k].stop
+    own = parts[k][:, : stop - first]
+    for band, part in zip(bands[:k], parts, strict=False):
+        if band.stop > first:
+            rest = part[:, first - band.start : stop - band.start]
+            own[:, : rest.shape[1]] += rest
+    height, width = found.values.shape
+    above, below = max(first, margin), min(stop, margin + height)
+    if above >= below:
+        return  # rows around the image alone
+    rows = slice(above - margin, below - margin)
+    sums = own[:, above - first : below - first, margin : margin + width]
+    np.divide(sums[0], sums[1], out=found.values[rows])
+    np.divide(sums[2], sums[1], out=found.variance[rows])
 
 
 @lru_cache(maxsize=4)

@@ -71,6 +71,8 @@ def without(frame: Image, spikes: Mask) -> Image:
     NaN where there is no such neighbour.
     """
     values = frame.astype(np.float32)
+    if not spikes.any():
+        return values
     for y, x in np.argwhere(spikes):
         near = np.s_[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
         others = frame[near][~spikes[near] & np.isfinite(frame[near])]
@@ -124,7 +126,8 @@ class SpikeFilter:
         weight = max(MEMORY, 1 / self._frames)
         self._share = (1 - weight) ** 2 * self._share + weight**2
         known = np.isfinite(frame)
-        self._mean[known] += np.float32(weight) * (frame[known] - self._mean[known])
+        change = np.float32(weight) * (frame - self._mean)
+        np.add(self._mean, change, out=self._mean, where=known)
         if self._frames >= SETTLED:
             self.hot = find_spikes(self._mean, self.noise, 1 / self._share)
 

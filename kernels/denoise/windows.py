@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from .window_code import MOST_LANES, add_cosines, add_values, cut_window, weigh_window
+from .workers import ALONE, Workers
 
 Plane = npt.NDArray[np.float32]
 """(h, w)"""
@@ -23,7 +24,7 @@ NOTHING = np.zeros((0, 0, 0), np.float32)
 """No pilot."""
 
 
-def mirrored(images: Stack, side: int, step: int) -> Stack:
+def mirrored(images: Stack, side: int, step: int, workers: Workers = ALONE) -> Stack:
     """Images that go on by their mirror images, so that as many windows cover a border as the middle.
 
     Their own first pixel is at (side - step, side - step); there are `places` columns, and zeros up to a
@@ -31,9 +32,8 @@ def mirrored(images: Stack, side: int, step: int) -> Stack:
     """
     count, height, width = images.shape
     rows, columns = (_mirrored(n, side - step, step) for n in (height, width))
-    out = np.zeros((count, rows.size, -(-columns.size // MOST_LANES) * MOST_LANES), np.float32)
-    for image, wide in zip(images, out, strict=True):
-        _spread(image, rows, columns, side - step, wide)
+    out = np.empty((count, rows.size, -(-columns.size // MOST_LANES) * MOST_LANES), np.float32)
+    workers.map(lambda n: _spread(images[n], rows, columns, side - step, out[n]), range(count))
     return out
 
 
@@ -60,6 +60,7 @@ def _spread(image: Plane, rows: Index, columns: Index, margin: int, out: Plane) 
             wide[x] = row[columns[x]]
         for x in range(margin + width, columns.size):
             wide[x] = row[columns[x]]
+        wide[columns.size :] = 0
 
 
 @njit(
