@@ -47,6 +47,8 @@ class Function:
     seen: np.ndarray
     calls: ClassVar[list[int]] = []
     """Frames of each."""
+    prepared: ClassVar[list[tuple[int, ...]]] = []
+    """Shapes."""
     fails = ""
     runs_on = "cpu"
     notes: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Function:
     def prepare(self, shape, expected) -> None:
         if self.fails == "prepare":
             raise ModelError("model 'tiny' fails")
+        Function.prepared.append(shape)
 
     def run(self, tiles, expected, frames):
         Function.seen = tiles.copy()
@@ -78,6 +81,7 @@ def _no_process(monkeypatch, tmp_path):
     monkeypatch.setattr(room, "ModelHost", Function)
     monkeypatch.setattr(Function, "fails", "")
     monkeypatch.setattr(Function, "calls", [])
+    monkeypatch.setattr(Function, "prepared", [])
 
 
 @pytest.fixture
@@ -216,6 +220,12 @@ def test_a_model_that_does_not_get_ready_loses_the_series_but_not_those_of_anoth
     monkeypatch.setattr(Function, "fails", "")
     consumer.open(example_series(shape=(20, 20)))
     assert not consumer.alarms()
+
+
+def test_a_model_is_warmed_up_with_the_shape_of_the_frames_before_the_first_comes(made):
+    consumer = made(input="frames = 3\nmultiple_of = 2")
+    consumer.open(example_series(shape=(20, 26)))
+    assert (Function.prepared, Function.calls) == ([(1, 3, 20, 26)], [])
 
 
 def test_a_model_that_is_switched_off_says_so(made):
