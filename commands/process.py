@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,9 @@ def _process(file: str, pipeline: Pipeline, threads: int) -> tuple[Processed, in
         with tempfile.TemporaryDirectory(prefix="livem-") as tables, progress_bar(file) as said:
             series, count = _series_of(acquisition, pipeline, Path(tables))
             devices = {config.name: config.device for config in pipeline.consumers}
-            done = process(acquisition, series, count, _consumers(pipeline), pool, said, devices)
+            consumers = _consumers(pipeline)
+            off = _switched_off(pipeline, consumers)
+            done = process(acquisition, series, count, consumers, pool, said, devices, off)
             return done, count
     finally:
         pool.close()
@@ -120,6 +122,18 @@ def _consumers(pipeline: Pipeline) -> Mapping[str, tuple[Consumer[Any], int]]:
             config.name: (create(config.type, config.name, dict(config.params)), _every(config))
             for config in pipeline.consumers
         }
+
+
+def _switched_off(pipeline: Pipeline, consumers: Mapping[str, tuple[Consumer[Any], int]]) -> Collection[str]:
+    """Whose stage begins off; a consumer with a switch of its own looks at that itself."""
+    from ..consumers.parameters import SWITCH
+    from ..consumers.registry import begins_on
+
+    return [
+        config.name
+        for config in pipeline.consumers
+        if not begins_on(config.params) and SWITCH.name not in consumers[config.name][0].parameters()
+    ]
 
 
 def _every(config: ConsumerConfig) -> int:

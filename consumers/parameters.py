@@ -83,6 +83,10 @@ def choice(default: str, choices: Sequence[str], text: str) -> Any:
     return _field(default, Parameter("", "choice", text, choices=tuple(choices)))
 
 
+SWITCH = Parameter("enabled", "switch", "off: its frames are passed over and counted, its results taken away")
+"""Of every consumer that has none of this name itself; in its table of the pipeline file: how it begins."""
+
+
 def parameters_of(options: type[Any]) -> tuple[Parameter, ...]:
     """The parameters that a dataclass declares, in the order of its fields."""
     return tuple(

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import PipelineError
 from ..stream.policy import Policy
 from .base import Consumer
+from .parameters import SWITCH
 
 GROUP = "livem.consumers"
 """Entry point group under which other packages offer consumers."""
@@ -67,6 +68,9 @@ def consumer_class(type_name: str) -> type[Consumer[Any]]:
 def create(type_name: str, name: str, params: Mapping[str, Any]) -> Consumer[Any]:
     """Make a consumer from its table in a pipeline file.
 
+    ``enabled`` is checked, and given to a consumer that has a parameter of this name; of all others it is
+    what `begins_on` says.
+
     Raises
     ------
     PipelineError
@@ -74,6 +78,10 @@ def create(type_name: str, name: str, params: Mapping[str, Any]) -> Consumer[Any
     """
     kind = consumer_class(type_name)
     known, takes_any = _parameters(kind)
+    if SWITCH.name in params:
+        SWITCH.check(f"consumer {name!r} ({type_name})", params[SWITCH.name])
+        if SWITCH.name not in known:
+            params = {param: value for param, value in params.items() if param != SWITCH.name}
     for param in params:
         if param not in known and not takes_any:
             raise PipelineError(
@@ -87,6 +95,11 @@ def create(type_name: str, name: str, params: Mapping[str, Any]) -> Consumer[Any
     except TypeError as error:
         raise PipelineError(f"consumer {name!r} ({type_name}): {error}") from None
     return kind(name, **params)
+
+
+def begins_on(params: Mapping[str, Any]) -> bool:
+    """Whether a stage with this table of a pipeline file is on at first."""
+    return params.get(SWITCH.name) is not False
 
 
 def _parameters(kind: type[Consumer[Any]]) -> tuple[tuple[str, ...], bool]:

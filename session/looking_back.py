@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..consumers.parameters import SWITCH
 from ..consumers.work.rewind import REWIND, RewindOptions, run_rewind
 from ..pipeline import Pipeline
 from ..stream.desk import Deferred, Reply
@@ -59,7 +60,7 @@ class LookingBack:
             children_address=hub.addresses.children, folder=str(folder), recording=plan.recording
         )
         self._looks: dict[str, Mapping[str, Any]] = {
-            config.name: config.params for config in pipeline.consumers if config.type == PREVIEW
+            config.name: _look(config.params) for config in pipeline.consumers if config.type == PREVIEW
         }
         """Parameters of the previews."""
         self.diary = Diary()
@@ -79,7 +80,7 @@ class LookingBack:
 
     def _learn(self, name: str, said: Mapping[str, Any]) -> None:
         if name in self._looks and isinstance(known := said.get("parameters"), Mapping):
-            self._looks[name] = {key: value for key, value in known.items() if key != "enabled"}
+            self._looks[name] = _look(known)
 
     def answer(self, request: Mapping[str, Any]) -> Reply | Deferred:
         """To one of ``requests``."""
@@ -108,3 +109,8 @@ class LookingBack:
             "marks": [[mark.t_ns, mark.kind, mark.text] for mark in self.diary.since(since)],
             "folder": self._options.folder,
         }
+
+
+def _look(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a preview shows frames, whether it is on or not."""
+    return {key: value for key, value in parameters.items() if key != SWITCH.name}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..consumers.registry import begins_on
 from ..pipeline import Pipeline
 from ..stream.desk import Reply, refusal
 
@@ -80,6 +81,7 @@ class Stages:
                 "is_there": config.name in ready,
                 "is_given_up": config.name in given_up,
                 **UNTOLD,
+                "enabled": begins_on(config.params),
                 **self._told.get(config.name, {}),
             }
             for config in self._configs

@@ -106,6 +106,29 @@ def test_stages_are_told_changed_switched_and_kept(session: Session) -> None:
         subscriber.close()
 
 
+def test_a_stage_that_is_off_in_the_file_begins_so_and_sees_all_once_it_is_on() -> None:
+    all_of_it = {"type": "virtual_detectors", "detectors": {"all": {"kind": "total"}}}
+    pipeline = a_pipeline(consumers=[{"name": n, **all_of_it, "enabled": n == "on"} for n in ("on", "off")])
+    with Session(pipeline, SessionOptions(URL)) as session:
+        session.start()
+        assert stage(session, "off")["enabled"] is False
+        subscriber = Subscriber(session.hub.addresses.control)
+        try:
+            step_until(session, lambda: subscriber.latest("on.all"), timeout=200)
+            step_until(session, lambda: edge(session, "off")["dropped"].get("switched_off", 0) > 100)
+            assert (subscriber.latest("off.all"), edge(session, "off")["processed"]) == (None, 0)
+            assert asked(session, do="parameters", consumer="off")["parameters"]["enabled"] is False
+            assert asked(session, do="set", consumer="off", name="enabled", value=True)["ok"]
+            step_until(session, lambda: subscriber.latest("off.all") is not None)
+            answer = asked(session, do="parameters", consumer="off")
+            assert answer["file"] == {"enabled": False}
+        finally:
+            subscriber.close()
+        session.stop("test")
+        session.finish()
+        assert all(identity_holds(account) for account in session.settling.settled)
+
+
 def test_nobody_is_told_by_name() -> None:
     stages = Stages(a_pipeline(), ["recorder"])
     assert stages.stranger("recorder") is None

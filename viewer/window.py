@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QLabel, QLayout, QMainWindow, QMenu, QStackedWidge
 from . import appearance, theme
 from .docks import Docks
 from .extensions import Guard, foreign_panels
+from .focus import FocusOrder
 from .keeping import SnapshotKeeper
 from .layouts import Layouts
 from .menus import SessionMenu, ViewMenu
@@ -57,6 +58,8 @@ ViewState = dict[str, tuple[tuple[float, float, float, float] | None, Drawing]]
 """By pane: the part that the user looks at, and the colours and tones that the user chose."""
 SIZE = (1400, 900)
 MARGIN = 8
+ORDER_S = 0.5
+"""Between two looks at what can be gone to with Tab."""
 NOTICE_SECONDS = 6.0
 """How long an event or a refused change stays in the status bar."""
 
@@ -102,7 +105,7 @@ class ViewerWindow(QMainWindow):
         self.connector = Connector(self)
         self.connector.refused.connect(self.say)
         self.pictures = PictureMenu(self)
-        self._notice = ("", 0.0)
+        self._notice, self._ordered_at = ("", 0.0), 0.0
         self.settings = Settings(folder)
         if folder is not None:
             theme.use_chosen(self.settings.get(appearance.THEME))
@@ -123,6 +126,7 @@ class ViewerWindow(QMainWindow):
         self._bind_keys()
         self.session_menu, self.view_menu = SessionMenu(self), ViewMenu(self)
         self.pictures.bind()
+        self.focus_order = FocusOrder(self)
 
     def _build(self) -> None:
         self.setStyleSheet(theme.style())
@@ -363,6 +367,9 @@ class ViewerWindow(QMainWindow):
         self.timeline.update_from(self.session.lost, self.panes)
         self._arrange()
         self._say(now)
+        if now >= self._ordered_at:
+            self._ordered_at = now + ORDER_S
+            self.focus_order.renew()
 
     def _take_outcomes(self, now: float) -> None:
         for outcome in self.commands.outcomes():
@@ -438,6 +445,8 @@ class ViewerWindow(QMainWindow):
             self._pages.setCurrentWidget(self.docks)
         is_new = self._is_stale or wanted.seen != self.seen
         self.seen, self._is_stale = wanted.seen, False
+        if is_new:
+            self._ordered_at = 0.0
         if wanted.shares and wanted.tree is not self._arranged:
             self._arranged = wanted.tree
             self.docks.arrange(wanted.tree, wanted.seen)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,6 +133,7 @@ def process(
     pool: Pool,
     progress: Callable[[int, int], None] = lambda done, count: None,
     devices: Mapping[str, str] | None = None,
+    off: Collection[str] = (),
 ) -> Processed:
     """Run consumers over all frames of a file.
 
@@ -142,6 +143,7 @@ def process(
     consumers : by name: the consumer, and N of an every_nth edge (1 = all frames).
     progress : told after each reading how many of how many frames are done.
     devices : "auto", "cpu" or "cuda" by name; "auto", as in a session, for those that are not named.
+    off : names of consumers that are switched off: frames are counted so, as live, and there are no results.
 
     Raises
     ------
@@ -156,6 +158,7 @@ def process(
     runs = {
         name: _Run(consumer, series, pool, every, wanted.get(name, "auto"))
         for name, (consumer, every) in consumers.items()
+        if name not in off
     }
     frames = damaged = top = 0
     is_followed = any(run.consumer.follows for run in runs.values())
@@ -177,12 +180,17 @@ def process(
         series,
         frames,
         damaged,
-        {name: run.tally for name, run in runs.items()},
+        {name: runs[name].tally if name in runs else _passed_over(frames) for name in consumers},
         results,
         tuple(text for run in runs.values() for text in (*run.alarms, *_raised(run))),
         time.monotonic() - started,
         {name: str(run.hardware) for name, run in runs.items()},
     )
+
+
+def _passed_over(frames: int) -> Tally:
+    """Of a consumer that is switched off."""
+    return Tally(dropped=Counter(switched_off=frames))
 
 
 def _results(runs: Mapping[str, _Run], series: Series, top: int) -> dict[str, Result]:
@@ -277,6 +285,6 @@ def fails(processed: Processed) -> LivemError | None:
     if not processed.frames:
         return SourceError("none of its frames can be read; `livem repair` tells what is in the file")
     for name, tally in processed.tallies.items():
-        if not tally.processed:
+        if not tally.processed and not tally.dropped["switched_off"]:
             return SessionError(f"consumer {name!r} could use none of the {processed.frames} frames")
     return None

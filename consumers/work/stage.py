@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..base import Consumer
-from ..parameters import Parameter, described
+from ..parameters import SWITCH, described
 
-SWITCH = Parameter("enabled", "switch", "off: its frames are passed over and counted, its results taken away")
-"""Of every consumer that has none of this name itself."""
 PIECES = 256
 """Of work that are remembered: at 30 pictures a second the last 8 s."""
 TELL_S = 0.5
@@ -35,6 +33,7 @@ class Stage:
     report : sends a message of a kind to the supervisor.
     on_error : told what the consumer raises when it is asked for its parameters.
     clock : monotonic seconds.
+    begins_on : whether it is on at first; a consumer that has a switch of its own knows that itself.
     """
 
     def __init__(
@@ -43,6 +42,7 @@ class Stage:
         report: Callable[..., object],
         on_error: Callable[[Exception], object],
         clock: Callable[[], float] = time.monotonic,
+        begins_on: bool = True,
     ) -> None:
         self._consumer, self._report, self._on_error, self._clock = consumer, report, on_error, clock
         self.enabled = True
@@ -51,6 +51,7 @@ class Stage:
         self._fault, self._fault_until = "", 0.0
         self._misfit = ""
         self._switches = SWITCH.name not in self._own()
+        self.enabled = begins_on or not self._switches
         self._file = self.parameters()
         self._revision = 0
         self._told: Mapping[str, Any] = {}

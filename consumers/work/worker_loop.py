@@ -23,7 +23,7 @@ from ...stream.ring_reader import Lease, RingReader, SeriesEnd, SeriesStart
 from ...stream.series import IndexArray, Series
 from ..base import Consumer, Output
 from ..pool import Pool, default_threads
-from ..registry import create
+from ..registry import begins_on, create
 from .analysis import Analysis, Part
 from .errands import Errands
 from .hardware import Hardware
@@ -59,11 +59,13 @@ class Worker:
         self._hardware.lock(self._reader.memory)
         self._hardware.warm_up(options.expected)
         self._telling = Telling(child.link.report, self._reader.count_error)
-        self._stage = Stage(self._consumer, child.link.report, self._telling.error)
+        on = begins_on(options.params)
+        self._stage = Stage(self._consumer, child.link.report, self._telling.error, begins_on=on)
         self._publisher = Publisher(options.results_address)
         self._outlet = Outlet(options.name, self._reader, self._publisher, self._error, self._hardware.attrs)
         self._lookback = Lookback()
         self._errands = Errands(self._consumer, options.control_address, self._stage.took)
+        self._errands.rests = not self._stage.enabled
         self._asked = False
         """Whether the session was asked for the series' recordings and has not answered."""
         self._seen = False

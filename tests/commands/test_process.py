@@ -162,3 +162,12 @@ def test_kernels_that_it_compiles_are_saved_one_process_at_a_time(tmp_path, monk
     )
     processed(TINY, tmp_path)
     assert asked == [True]
+
+
+def test_what_is_switched_off_in_the_file_is_counted_and_gives_nothing(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(PIPELINE.replace('policy = "every_nth:3"', "enabled = false"))
+    account = processed(TINY, tmp_path / "out", "-p", str(path))
+    assert {topic.partition(".")[0] for topic in account["results"]} == {"vd"}
+    few = account["edges"]["few"]
+    assert (few["processed"], few["dropped"]) == (0, {"switched_off": account["received"]})

@@ -10,7 +10,7 @@ import pytest
 
 from livem.consumers import registry
 from livem.consumers.preview import Preview
-from livem.consumers.registry import consumer_class, consumer_types, create
+from livem.consumers.registry import begins_on, consumer_class, consumer_types, create
 from livem.errors import PipelineError
 
 
@@ -58,3 +58,11 @@ def test_listing_the_types_imports_no_numba():
         "sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_whether_a_stage_begins_on_is_no_parameter_of_its_consumer():
+    assert "enabled" not in create("preview", "live", {"enabled": False, "max_size": 64}).parameters()
+    assert not begins_on({"enabled": False})
+    assert begins_on({}) and begins_on({"enabled": True})
+    with pytest.raises(PipelineError, match="enabled = 'no'; it must be true or false"):
+        create("preview", "live", {"enabled": "no"})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 
 from livem.stream.series import SeriesKey
@@ -176,6 +177,28 @@ def test_a_key_hides_and_shows_the_tracks(
     for wanted in (plain, seen):
         QTest.keyClick(window, Qt.Key.Key_T)
         assert colour_at(view, 40, 50) == wanted
+
+
+def test_a_measured_picture_with_tracks_over_it_says_that_these_are_estimates(
+    window: Any, show: Any, tracker: Tracker, frame: Any
+) -> None:
+    show(frame)
+    badge, pane = window.frame.tracked, window.frame.pane
+    assert not badge.isVisible()
+    found = tracker.particles((1, 60, 60, 8.0))
+    found.attrs.update(estimate=True, algorithm="particles found and linked", version=1)
+    show(frame, found)
+    assert badge.isVisible()
+    assert badge.toolTip() == "particles found and linked v1"
+    drawn = pane.grab(badge.geometry()).toImage()
+    assert drawn.pixelColor(3, drawn.height() // 2).name() == QColor(theme.WARN).name()
+    assert badge.geometry().right() < pane.reading.geometry().left()
+    QTest.keyClick(window, Qt.Key.Key_T)
+    show()
+    assert not badge.isVisible()
+    QTest.keyClick(window, Qt.Key.Key_T)
+    show(frame, tracker.particles(series=NEXT))
+    assert badge.isVisible()
 
 
 def test_a_click_in_the_picture_selects_the_row(

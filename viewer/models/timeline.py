@@ -15,7 +15,7 @@ from .numbers import count_text
 from .past_frames import PastFrames
 from .playhead import Playhead
 from .session import Session
-from .transport import Playback, time_text
+from .transport import Playback
 
 Look = Literal["none", "live", "frozen", "rewind", "replay", "paused"]
 """How the state is drawn, beside its word."""
@@ -82,8 +82,7 @@ def replay_timeline(playback: Playback, playhead: Playhead) -> Timeline:
     return Timeline(
         look,
         word,
-        "warn",
-        f"frame {count_text(frame)}   {time_text(playback)}",
+        "warn",  # which frame, and when, stands below, beside the buttons
         head=frame / last,
         begin="0",
         bands=((0.0, 1.0),),

@@ -35,6 +35,9 @@ class EventList(QFrame):
         for column, width in enumerate((120, 70, 70)):
             self.list.setColumnWidth(column, width)
         self.list.itemClicked.connect(self._choose)
+        self.list.itemActivated.connect(self._choose)
+        self.list.setToolTip("A row marks the particle that it is of")
+        self.list.setAccessibleName("Events")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 6)
         layout.addWidget(self.title)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ...stream.results import Result
+from .. import theme
 from ..models.commands import Commands
 from ..models.comparison import Comparison
 from ..models.contrast import FRAME_RULE
@@ -54,6 +55,9 @@ class FramePanel(QWidget):
         self.particles = ParticleOverlay(self.pane.view)
         self.pane.view.picked.connect(self._pick)
         self.pane.view.swiped.connect(self._swipe)
+        self.tracked = theme.named(QLabel("TRACKS: ESTIMATE"), "badge")
+        self.tracked.hide()
+        self.pane.head.insertWidget(2, self.tracked)
         self.mean = QPushButton("mean")
         self.mean.setCheckable(True)
         self.mean.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -74,6 +78,7 @@ class FramePanel(QWidget):
         self._choose_colours()
         self._show_detectors(now)
         self.particles.show_tracks(self._session.tracking)
+        self._say_who_tracks()
         disk = self._session.bright_field
         self.circle.show_disk(disk)
         self.mean.setVisible(pattern is not None)
@@ -86,6 +91,14 @@ class FramePanel(QWidget):
             self._drawn = state
             self._show(shown, now)
         self.pane.say()
+
+    def _say_who_tracks(self) -> None:
+        """Circles and tails are estimates on a picture that was measured."""
+        made_by = self._session.tracking.made_by
+        if self.particles.draws != self.tracked.isVisibleTo(self.pane):
+            self.tracked.setVisible(self.particles.draws)
+        if made_by != self.tracked.toolTip():
+            self.tracked.setToolTip(made_by)
 
     def _look_closely(self) -> Result | None:
         """Ask for what is looked at closely, or pointed at; what has come of the first."""

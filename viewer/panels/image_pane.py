@@ -70,6 +70,7 @@ class ImagePane(QFrame):
         self.shows_maps = False
         self.bar = ColourBar(self.view)
         self.title = theme.named(QLabel(), "title")
+        self.title.setToolTip("Right click on the picture: colours, tones, detectors (Ctrl+M)")
         self.badge = theme.named(QLabel(), "badge")
         self.reading = theme.named(PhraseLabel(), "reading")
         left = Qt.AlignmentFlag.AlignLeft
@@ -182,7 +183,9 @@ class ImagePane(QFrame):
         self._see(levels_of or picture, now)
         self.view.calibration = picture.calibration
         self.view.set_extent(picture.extent)
-        self.title.setText(picture.title)
+        if picture.title != self.title.text():
+            self.title.setText(picture.title)
+            self.view.setAccessibleName(picture.title)
         self._say_of_estimate(picture)
         self.say()
         self._dirty = True

@@ -58,6 +58,11 @@ class ParticleOverlay:
         if self._state() != self._drawn:
             self._view.viewport().update()
 
+    @property
+    def draws(self) -> bool:
+        """Whether there is anything of a tracker's over the picture."""
+        return self.visible and self._book is not None
+
     def set_visible(self, visible: bool) -> None:
         """Show or hide it."""
         self.visible = visible

@@ -97,6 +97,9 @@ class ParticleTablePanel(QFrame):
         view.setShowGrid(False)
         view.setCornerButtonEnabled(False)
         view.setWordWrap(False)
+        view.setTabKeyNavigation(False)  # Tab goes on to what comes next
+        view.setToolTip("A row marks its particle in the picture; a click on a head sorts by it")
+        view.setAccessibleName("Particles")
         view.verticalHeader().hide()
         view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)

@@ -87,6 +87,8 @@ class PipelinePanel(QFrame):
         tree = self.tree
         tree.setHeaderLabels(list(HEADS))
         tree.setRootIsDecorated(False)
+        tree.setToolTip("Stages in the order of the data; the chosen one's parameters stand below")
+        tree.setAccessibleName("Stages")
         tree.setUniformRowHeights(True)
         tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         tree.setItemDelegateForColumn(MS, TimeBar(tree))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
+from PySide6.QtCore import Qt
 
 from .. import theme
 
@@ -18,6 +19,7 @@ def plain_plot() -> pg.PlotWidget:
     """An empty plot; linked or automatic ranges jump while data arrive, so it has none."""
     plot = pg.PlotWidget(background=theme.PANEL, enableMenu=False)
     plot.getPlotItem().hideButtons()
+    plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # there is nothing in it for keys
     # pyqtgraph makes seven menus without an owner for every plot: they would outlive it.
     menu = plot.getPlotItem().ctrlMenu
     menu.setParent(plot, menu.windowFlags())

@@ -37,6 +37,7 @@ class RecordBar(QFrame):
         self.keep.setToolTip("Write what the buffer still holds of the last seconds to a file (K)")
         self.keep.clicked.connect(self.keep_last)
         self.seconds = QComboBox()
+        self.seconds.setToolTip("How many seconds are kept, as far as the buffer goes back")
         for seconds in SECONDS:
             self.seconds.addItem(f"{seconds:g} s", seconds)
         self.seconds.setCurrentIndex(SECONDS.index(10.0))

@@ -105,6 +105,7 @@ class TimelineTrack(QWidget):
         self.setMinimumWidth(160)
         self.setFixedHeight(HEIGHT - 8)
         self.setObjectName("track")
+        self.setToolTip("A click, or a drag, goes to that moment")
         self.shown = NOTHING
 
     def show_timeline(self, timeline: Timeline) -> None:
@@ -139,7 +140,7 @@ class TimelineTrack(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), self.words_at(event.pos().x()), self)
+            QToolTip.showText(event.globalPos(), self.words_at(event.pos().x()) or self.toolTip(), self)
             return True
         return super().event(event)
 

@@ -113,6 +113,23 @@ def test_every_stage_can_be_switched_and_one_with_its_own_switch_does_it_itself(
     assert report["enabled"] is False
 
 
+def test_a_stage_can_begin_off_and_one_with_its_own_switch_is_not_asked(told: Told) -> None:
+    stage = Stage(Preview("live"), told.report, told.errors.append, told.clock, begins_on=False)
+    assert stage.parameters()["enabled"] is False
+    assert stage.answer()["file"] == {}
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert report["enabled"] is False
+    assert stage.turn(True)
+    assert stage.answer()["file"] == {"enabled": False}
+
+    class Own(Preview):
+        def parameters(self) -> dict[str, Any]:
+            return {**super().parameters(), "enabled": False}
+
+    assert Stage(Own("own"), told.report, told.errors.append, told.clock, begins_on=False).enabled
+
+
 def test_a_consumer_that_cannot_say_its_parameters_is_told_of(told: Told) -> None:
     class Broken(Preview):
         def parameters(self) -> dict[str, Any]:
