@@ -115,7 +115,7 @@ def test_history_rewind_and_clips_through_a_window_elsewhere(scope: Elsewhere) -
 
     scope.press(Qt.Key.Key_PageUp)
     scope.until(lambda: window.session.browser.shown is not None)
-    scope.until(lambda: window.images.panes["vd.all"].picture is not None)
+    scope.until(lambda: window.images.panes["vd.all"].property("past"))
     expected = sent.frames(0, 256).sum(axis=(1, 2)).reshape(16, 16)
     np.testing.assert_array_equal(window.images.panes["vd.all"].picture.image, expected)
     assert "PAST" in window.series.pill.text()
