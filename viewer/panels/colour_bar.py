@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRectF, Qt
@@ -63,7 +65,7 @@ class ColourBar(QWidget):
 
     def set_wheel(self, hues: npt.NDArray[np.uint8]) -> None:
         """Show directions instead of values."""
-        self._wheel = wheel_image(hues)
+        self._wheel = wheel_image(hues, math.ceil(WHEEL * self.devicePixelRatioF()))
         self.update()
 
     @property

@@ -64,6 +64,10 @@ class MapOverlay:
         """What the colours mean, at the picture's upper left corner."""
         seen = view.seen()
         corner = view.to_screen(seen.top(), seen.left())
+        room = view.to_screen(seen.bottom(), seen.right()) - corner
+        widest = max((painter.fontMetrics().horizontalAdvance(each.words) for each in self._maps), default=0)
+        if room.x() < widest + 2 * LEGEND + SQUARE or room.y() < 4 * LINE:
+            return  # it would hide a small picture
         for row, each in enumerate(self._maps):
             top = corner.y() + LEGEND + row * LINE
             square = QRectF(corner.x() + LEGEND, top, SQUARE, SQUARE)

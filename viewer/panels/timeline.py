@@ -271,6 +271,7 @@ class TimelineBar(QFrame):
         tone = "warn" if timeline.notice else tone if said else "plain"
         self.text.setText(text)
         self.text.setToolTip(text)
+        self.text.setVisible(bool(text) or not self._is_replay)
         self.text.setStyleSheet(f"color: {theme.tone_colour(tone)};")
 
     # -- what the user wants -------------------------------------------------------------------------
