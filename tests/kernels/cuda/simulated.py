@@ -14,7 +14,7 @@ import pytest
 from numba import config
 
 sys.path.insert(0, str(Path(__file__).parent))
-import yielding  # noqa: F401 - or its threads wait for each other most of the time
+import turns  # noqa: F401 - or its threads wait for each other most of the time
 from cuda_cases import a_block, assert_agrees, region_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st

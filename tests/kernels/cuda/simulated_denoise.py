@@ -14,7 +14,7 @@ import pytest
 from numba import config
 
 sys.path.insert(0, str(Path(__file__).parent))
-import yielding  # noqa: F401 - or its threads wait for each other most of the time
+import turns  # noqa: F401 - or its threads wait for each other most of the time
 from denoise_cases import NOISE, a_movie, assert_chain_agrees
 
 from livem.consumers.denoise import Denoise
@@ -28,15 +28,6 @@ from livem.kernels.denoise.recursions import Exponential, PixelKalman, RunningMe
 from livem.kernels.device import choose_device
 
 assert config.ENABLE_CUDASIM, "NUMBA_ENABLE_CUDASIM=1 has to be set before numba is imported"
-
-
-@pytest.fixture(autouse=True)
-def _short_turns():
-    """The simulator looks all the time whether its thread has ended, which else waits 5 ms for each turn."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.fixture(autouse=True)

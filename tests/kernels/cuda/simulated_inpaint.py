@@ -14,7 +14,7 @@ import pytest
 from numba import config, cuda
 
 sys.path.insert(0, str(Path(__file__).parent))
-import yielding  # noqa: F401 - or its threads wait for each other most of the time
+import turns  # noqa: F401 - or its threads wait for each other most of the time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpaint_cases import assert_alike, samples
@@ -29,15 +29,6 @@ assert config.ENABLE_CUDASIM, "NUMBA_ENABLE_CUDASIM=1 has to be set before numba
 
 FEW = Budget(iterations=2, tolerance=1e-5)
 """Enough to see every kernel's mistake: from the second on each image depends on all of them."""
-
-
-@pytest.fixture(autouse=True)
-def _short_turns():
-    """The simulator looks all the time whether its thread has ended, which else waits 5 ms for each turn."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +83,6 @@ def test_images_of_any_shape_agree(shape, strength, share, counts, how, seed):
 
 
 def test_till_the_end_with_several_threads():
-    sys.setswitchinterval(5e-3)  # or both find no shared array, and each makes one
     found = assert_alike(a_plate(2), *samples((1, 5, 6)), budget=Budget(tolerance=1e-4))
     assert found.converged
     assert found.residual <= 1e-4
