@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    find_spec("numba_cuda") is None, reason='numba-cuda is not installed: pip install "livem[dev]"'
-)
-ARCHITECTURES = [(8, 0), (9, 0)]
-"""A100, H100."""
+sys.path.insert(0, str(Path(__file__).parent))
+from ptx_tools import ARCHITECTURES, arguments, needs_compiler, ptx
+
+pytestmark = needs_compiler
 ARRAYS = {
     **dict.fromkeys(("frame", "values", "out", "past", "mean", "variance", "one", "other"), ("float32", 2)),
     **dict.fromkeys(("now", "before", "waves", "patches"), ("float32", 2)),
@@ -40,36 +39,14 @@ KERNELS = (
 SUMMING = {"replace", "shrink", "squares"}
 
 
-def arguments(name: str, function) -> tuple:
-    """Types of a kernel's arguments, by their names."""
-    from numba import from_dtype, types
-
-    found = []
-    for argument in function.__code__.co_varnames[: function.__code__.co_argcount]:
-        if argument in ARRAYS:
-            dtype, ndim = OTHERWISE.get((name, argument), ARRAYS[argument])
-            found.append(types.Array(from_dtype(np.dtype(dtype)), ndim, "C"))
-        else:
-            found.append(getattr(types, SCALARS[argument]))
-    return tuple(found)
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_of_denoising(name, architecture):
-    from numba import cuda
-    from numba.cuda.cudadrv import nvvm
-
     from livem.kernels.cuda import denoise_kernels
 
-    if not nvvm.is_available():
-        pytest.skip('libNVVM is not installed: pip install "livem[dev]"')
-    kernel = getattr(denoise_kernels, name).py_func
-    text, _ = cuda.compile(
-        kernel, arguments(name, kernel), device=False, cc=architecture, output="ptx", abi="numba"
-    )
-    text = text.decode() if isinstance(text, bytes) else text
-    assert f".target sm_{architecture[0]}{architecture[1]}" in text
+    kernel = getattr(denoise_kernels, name)
+    otherwise = {argument: array for (of, argument), array in OTHERWISE.items() if of == name}
+    text = ptx(kernel, arguments(kernel, ARRAYS | otherwise, SCALARS), architecture)
     assert ".visible .entry" in text
     assert ".local" not in text, "nothing of a thread lies in slow memory"
     assert "atom" not in text, "sums must not depend on the order of threads"

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from ptx_tools import ARCHITECTURES, arguments, needs_compiler, ptx
 
-pytestmark = pytest.mark.skipif(
-    find_spec("numba_cuda") is None, reason='numba-cuda is not installed: pip install "livem[dev]"'
-)
-
-ARCHITECTURES = [(8, 0), (9, 0)]
-"""A100, H100."""
+pytestmark = needs_compiler
 ARRAYS = {
     "planes": ("float32", 3),
     "pyramid": ("float32", 2),
@@ -38,36 +32,13 @@ KERNELS = (
 SUMMING = {"add_up", "scatter", "prepare", "shrink", "turn", "step", "bottom"}
 
 
-def arguments(function) -> tuple:
-    """Types of a kernel's arguments, which have one meaning each by their names."""
-    from numba import from_dtype, types
-
-    found = []
-    for name in function.__code__.co_varnames[: function.__code__.co_argcount]:
-        if name in ARRAYS:
-            dtype, ndim = ARRAYS[name]
-            found.append(types.Array(from_dtype(np.dtype(dtype)), ndim, "C"))
-        else:
-            found.append(getattr(types, SCALARS[name]))
-    return tuple(found)
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_of_the_thin_plate(name, architecture):
-    from numba import cuda
-    from numba.cuda.cudadrv import nvvm
-
     from livem.kernels.cuda import inpaint_kernels
 
-    if not nvvm.is_available():
-        pytest.skip('libNVVM is not installed: pip install "livem[dev]"')
-    kernel = getattr(inpaint_kernels, name).py_func
-    text, _ = cuda.compile(
-        kernel, arguments(kernel), device=False, cc=architecture, output="ptx", abi="numba"
-    )
-    text = text.decode() if isinstance(text, bytes) else text
-    assert f".target sm_{architecture[0]}{architecture[1]}" in text
+    kernel = getattr(inpaint_kernels, name)
+    text = ptx(kernel, arguments(kernel, ARRAYS, SCALARS), architecture)
     assert ".visible .entry" in text
     assert ".local" not in text, "nothing of a thread lies in slow memory"
     assert "atom" not in text, "sums must not depend on the order of threads"
