@@ -21,6 +21,7 @@ from livem.viewer.models.arrangement import (
     column,
     divisions,
     fronts,
+    height,
     joined,
     leaves,
     names,
@@ -95,6 +96,8 @@ def test_a_panel_without_a_neighbour_goes_to_the_end() -> None:
     assert joined(row(A, B), "d", Place("nobody")) == row(A, B, D)
     assert joined(column(A, B), "d", Place()) == row(column(A, B), D)
     assert joined(row(A, B), "b", Place("a")) == row(A, B)
+    for near in ("a", "nobody"):
+        assert Leaf("d", 2.0, 3.0) in leaves(joined(row(A, B), "d", Place(near, "right", 2.0, 3.0)))
 
 
 def test_rows_share_by_width_columns_by_height_and_the_widest_decides() -> None:
@@ -103,6 +106,24 @@ def test_rows_share_by_width_columns_by_height_and_the_widest_decides() -> None:
     assert (outer.across, outer.lengths) == (True, {"a": 400, "b": 600})
     assert (inner.across, inner.lengths) == (False, {"b": 200, "c": 400})
     assert list(divisions(A, ROOM, GAP)) == []
+
+
+def test_heights_add_up_in_a_column_and_the_highest_decides_in_a_row() -> None:
+    low, high = Leaf("low", height=1), Leaf("high", height=3)
+    assert [height(tree) for tree in (row(low, high), column(low, high), tabs(low, high))] == [3, 4, 3]
+    tree = column(row(Leaf("a"), column(Leaf("b", height=1), Leaf("c", height=2))), Leaf("d"))
+    outer, across, inner = divisions(tree, ROOM, GAP)
+    assert (outer.across, outer.lengths) == (False, {"a": 450, "d": 150})
+    assert (across.across, across.lengths) == (True, {"a": 500, "b": 500})
+    assert inner.lengths == {"b": 148, "c": 296}, "of the 450 px that its row has, less the border"
+
+
+def test_a_part_is_moved_by_a_panel_of_its_own_and_one_without_takes_what_is_left() -> None:
+    deep = column(row(A, B), C)
+    (outer, *_) = divisions(row(deep, D), ROOM, GAP)
+    assert outer.lengths == {"c": 667, "d": 333}
+    (outer, *_) = divisions(row(column(row(A, B), row(C, D)), Leaf("e")), ROOM, GAP)
+    assert outer.lengths == {"e": 333}
 
 
 @given(TREES)

@@ -18,7 +18,8 @@ from livem.viewer.models.held import Recent, moment_of
 from livem.viewer.models.past_frames import parse_past
 from livem.viewer.models.playhead import Playhead
 from livem.viewer.models.session import Session
-from livem.viewer.models.timeline import ago_text, live_timeline, span_of
+from livem.viewer.models.timeline import ago_text, live_timeline, replay_frame, span_of, timeline_of
+from livem.viewer.models.transport import Playback
 
 KEY = SeriesKey(b"\x01" * 8, 3)
 NEXT = SeriesKey(b"\x01" * 8, 4)
@@ -281,6 +282,73 @@ def test_the_badge_counts_how_far_back_it_is(viewer: Viewer) -> None:
     viewer.clock.forward(1.5)
     assert live_timeline(viewer.session, viewer.playhead, False).badge == f"REWIND {ago_text(9.5)}"
     assert "series 3   frame 20" in back.text
+
+
+def test_the_head_is_where_the_user_wants_to_be_before_the_frame_is_here(viewer: Viewer) -> None:
+    viewer.playhead.seek((KEY, 20))
+    viewer.answers(20, 2)
+    viewer.playhead.seek((KEY, 70))
+    waiting = live_timeline(viewer.session, viewer.playhead, False)
+    assert waiting.head == pytest.approx(0.7)
+    assert waiting.text == f"series 3   frame 20   {ago_text(8.0)}   fetching frame 70"
+
+
+def test_a_place_that_was_overwritten_is_at_the_left_end_and_its_clip_marks_are_gone(viewer: Viewer) -> None:
+    viewer.playhead.seek((KEY, 40))
+    viewer.answers(40, 4)
+    viewer.playhead.clip.mark_in((KEY, 20))
+    viewer.playhead.clip.mark_out((KEY, 60))
+    whole = live_timeline(viewer.session, viewer.playhead, False)
+    assert whole.clip == (pytest.approx(0.2), pytest.approx(0.6))
+    assert whole.bands == ((0.0, pytest.approx(0.99)),)
+    viewer.says(history(stretch(first=80, stop=100, begin=8.0)))
+    left = live_timeline(viewer.session, viewer.playhead, False)
+    assert (left.head, left.clip) == (0.0, (None, None))
+
+
+def test_a_buffer_of_less_than_a_second_is_drawn_as_one(viewer: Viewer) -> None:
+    """Else the only frame would be at both ends."""
+    viewer.says(history(stretch(stop=6, begin=9.5)))
+    span = span_of(viewer.playhead)
+    assert span is not None
+    assert span.now_ns - span.begin_ns == S
+    assert span.share(round(9.75 * S)) == pytest.approx(0.75)
+
+
+def test_without_a_session_and_before_one_the_badge_says_so(
+    viewer: Viewer, commands: Any, clock: Any
+) -> None:
+    lost = live_timeline(viewer.session, viewer.playhead, True)
+    assert (lost.badge, lost.tone, lost.look, lost.notice) == ("NO SESSION", "bad", "none", "")
+    nothing = Session()
+    assert live_timeline(nothing, Playhead(nothing, commands, clock), False).badge == "NO FRAMES"
+
+
+@pytest.mark.parametrize(
+    ("index", "more", "look", "badge", "frame", "head"),
+    [
+        (0, {}, "replay", "REPLAY", "0", 0.0),
+        (1, {}, "replay", "REPLAY", "0", 0.0),
+        (51, {"paused": True}, "paused", "REPLAY PAUSED", "50", 0.5),
+        (101, {"ended": True}, "paused", "REPLAY ENDED", "100", 1.0),
+    ],
+)
+def test_a_replay_is_drawn_from_its_first_frame_to_its_last(
+    viewer: Viewer, index: int, more: dict[str, bool], look: str, badge: str, frame: str, head: float
+) -> None:
+    viewer.playhead.clip.mark_in((KEY, 25))
+    viewer.playhead.clip.mark_out((KEY, 400))
+    playback = Playback(index, 101, index / 10, 10.1, **more)
+    drawn = timeline_of(viewer.session, viewer.playhead, True, playback)
+    assert (drawn.look, drawn.badge, drawn.tone) == (look, badge, "warn")
+    assert (drawn.head, drawn.bands, drawn.clip) == (head, ((0.0, 1.0),), (0.25, 1.0))
+    assert drawn.text == f"frame {frame}   0:{index / 10:04.1f} / 0:10.1"
+
+
+def test_a_place_in_a_replay_is_a_frame_and_none_beyond_the_last() -> None:
+    playback = Playback(1, 101)
+    assert [replay_frame(playback, share) for share in (-1.0, 0.0, 0.504, 1.0, 3.0)] == [0, 0, 50, 100, 100]
+    assert replay_frame(Playback(0, 0), 0.5) == 0
 
 
 def test_a_place_on_the_timeline_is_the_frame_that_came_last_by_then(viewer: Viewer) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from livem.consumers.preview import Preview
 from livem.consumers.virtual_detectors import VirtualDetectors
-from livem.consumers.work.stage import FAULT_S, TELL_S, Stage
+from livem.consumers.work.stage import FAULT_LENGTH, FAULT_S, PIECES, TELL_S, Stage
 from livem.errors import PipelineError
 
 
@@ -59,6 +59,30 @@ def test_times_are_told_twice_a_second_and_only_when_they_changed(told: Told) ->
     assert told.after(TELL_S, stage) is None
 
 
+def test_how_busy_it_is_is_the_share_of_the_time_since_the_last_report_and_never_more_than_all(
+    told: Told,
+) -> None:
+    """A piece that began before the last report may be longer than the time since."""
+    stage = stage_of(told)
+    stage.took(0.5)
+    report = told.after(4 * TELL_S, stage)
+    assert report is not None
+    assert report["busy"] == pytest.approx(0.5 / (4 * TELL_S))
+    stage.took(3.0)
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert report["busy"] == 1.0
+
+
+def test_times_are_those_of_the_newest_pieces(told: Told) -> None:
+    stage = stage_of(told)
+    for seconds in [1.0] * PIECES + [0.002] * PIECES:
+        stage.took(seconds)
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert report["ms"] == {"p50": 2.0, "p95": 2.0}
+
+
 def test_a_fault_is_said_for_a_while_and_a_misfit_until_the_next_series(told: Told) -> None:
     stage = stage_of(told)
     stage.failed(ValueError("a frame that ends in 7"))
@@ -91,6 +115,32 @@ def test_what_differs_from_the_file_is_said_with_the_files_value(told: Told) -> 
     report = told.after(TELL_S, stage)
     assert report is not None
     assert report["revision"] == answer["revision"] == 1
+    stage.changed()
+    assert stage.answer()["revision"] == 2
+
+
+def test_values_of_the_file_outlive_a_series_and_new_parameters_begin_as_they_are(told: Told) -> None:
+    """A detector that is added has no value in the file; what it begins with counts as such."""
+    consumer = VirtualDetectors("vd", {"bf": {"kind": "disk", "radius": 3.0}})
+    stage = stage_of(told, consumer)
+    consumer.set("detectors.bf.radius", 2.0)
+    consumer.set("detectors.df", {"kind": "disk", "radius": 1.0})
+    stage.opened()
+    consumer.set("detectors.df.radius", 5.0)
+    file = stage.answer()["file"]
+    assert (file["detectors.bf.radius"], file["detectors.df.radius"]) == (3.0, 1.0)
+
+
+def test_long_faults_and_misfits_are_cut(told: Told) -> None:
+    stage = stage_of(told)
+    stage.failed(ValueError("x" * 5000))
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert len(report["fault"]) == FAULT_LENGTH
+    stage.opened("y" * 5000)
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert report["fault"] == "y" * FAULT_LENGTH
 
 
 def test_every_stage_can_be_switched_and_one_with_its_own_switch_does_it_itself(told: Told) -> None:
