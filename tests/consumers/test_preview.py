@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,70 @@ def test_pixels_that_do_not_behave_are_told_until_they_are_masked(monkeypatch):
     consumer.set("dead_pixels", [])
     consumer.set("watch_pixels", False)
     assert told() == {}
+
+
+class Clock:
+    """Seconds; a look at a frame takes some."""
+
+    def __init__(self, look: float) -> None:
+        self.now, self.look = 100.0, look
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, *args: Any) -> None:
+        self.now += self.look
+
+
+@pytest.mark.parametrize(("look", "pause"), [(0.003, 0.06), (0.0001, 0.01)])
+def test_looking_at_pixels_takes_a_twentieth_of_the_time_and_rests_at_least_10_ms(monkeypatch, look, pause):
+    clock = Clock(look)
+    monkeypatch.setattr(pixel_watch, "watch", clock.taking)
+    watching = pixel_watch.PixelWatch((8, 9), None, clock)
+    assert watching.is_due
+    watching.take(np.zeros((8, 9)))  # the first has none to be compared with
+    clock.now += pause
+    assert watching.is_due
+    watching.take(np.zeros((8, 9)))
+    clock.now += 0.99 * pause
+    assert not watching.is_due
+    clock.now += 0.02 * pause
+    assert watching.is_due
+    assert not pixel_watch.PixelWatch((7, 4000), None, clock).is_due, "too few neighbours"
+
+
+def test_of_two_verdicts_each_is_over_frames_of_its_own_and_a_pixel_that_is_both_is_hot():
+    rng, watching = np.random.default_rng(2), pixel_watch.PixelWatch((16, 16), None)
+
+    def see(frames: int, leader: tuple[int, int], value: int) -> None:
+        for _ in range(frames):
+            frame = rng.poisson(3.0, (16, 16)).astype(np.uint16)
+            frame[4, 4] = 0
+            frame[leader] = value
+            watching.take(frame)
+
+    see(pixel_watch.WINDOW, (9, 9), 900)
+    assert watching.attrs == {}, "the first frame has none before it"
+    see(1, (9, 9), 900)
+    assert watching.attrs == {
+        "dead_suspects": 1,
+        "dead_places": [[4, 4]],
+        "hot_suspects": 1,
+        "hot_places": [[9, 9]],
+    }
+    see(pixel_watch.WINDOW, (12, 3), 800)
+    assert watching.attrs["hot_places"] == [[12, 3]], "the first one has not led since"
+
+
+def test_pixels_that_are_masked_are_no_suspects():
+    live = np.ones((16, 16), bool)
+    live[4, 4] = live[9, 9] = False
+    rng, watching = np.random.default_rng(3), pixel_watch.PixelWatch((16, 16), live)
+    for _ in range(pixel_watch.WINDOW + 1):
+        frame = rng.poisson(3.0, (16, 16)).astype(np.uint16)
+        frame[4, 4], frame[9, 9] = 0, 900
+        watching.take(frame)
+    assert watching.attrs == {}
 
 
 def test_a_mask_that_does_not_fit_is_said():

@@ -361,6 +361,8 @@ class TestDose:
         attrs = result["dose"]["attrs"]
         assert attrs["total_electrons"] == both.sum() / 2
         assert attrs["electrons_per_A2_mean"] == pytest.approx(both.sum() / 2 / 90 / 0.25)
+        assert attrs["electrons_per_A2_most"] == pytest.approx(both.sum(axis=0).max() / 2 / 0.25)
+        assert (attrs["counts_per_electron"], attrs["counts_per_electron_from"]) == (2.0, "series")
         again = played(consumer, replace(series, key=SeriesKey(b"12345678", 2)), [])
         np.testing.assert_array_equal(image(again, "dose"), both.sum(axis=0))
         assert consumer.set("detectors.dose.reset", True) is False

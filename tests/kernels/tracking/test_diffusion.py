@@ -62,6 +62,50 @@ def test_lags_are_frames_as_the_series_counts_and_missing_ones_leave_out_what_sp
     assert displacements.counts.size == LAGS
 
 
+def test_sums_are_those_of_all_pairs_of_rows_of_the_same_particle() -> None:
+    """Of particles that come, go and are missed, in frames of which two were lost, on a field that drifts."""
+    rng = np.random.default_rng(8)
+    frames = [*range(6), *range(8, 20)]
+    where = {k: rng.normal(0, 5, (9, 2)) for k in frames}
+    drift = {k: (0.3 * k, -0.7 * k) for k in frames}
+    there = {k: rng.random(9) < 0.7 for k in frames}
+    missed = {k: rng.random(9) < 0.2 for k in frames}
+    displacements = Displacements()
+    for k in frames:
+        rows = rows_of(k, where[k] + drift[k])
+        rows["measured_y"][missed[k]] = rows["measured_x"][missed[k]] = np.nan
+        displacements.add(k, rows[there[k]], drift[k])
+    known = {(k, i): where[k][i] for k in frames for i in range(9) if there[k][i] and not missed[k][i]}
+    for lag in range(1, LAGS + 1):
+        squares = [
+            ((at - known[k - lag, i]) ** 2).sum() for (k, i), at in known.items() if (k - lag, i) in known
+        ]
+        assert displacements.counts[lag - 1] == len(squares)
+        assert displacements.msd[lag - 1] == pytest.approx(np.mean(squares))
+    pairs = [
+        (at - known[k - 1, i], known[k - 1, i] - known[k - 2, i])
+        for (k, i), at in known.items()
+        if {(k - 1, i), (k - 2, i)} <= known.keys()
+    ]
+    assert displacements.diffusion().steps == 2 * len(pairs)
+    late, early = (np.concatenate(steps) for steps in zip(*pairs, strict=True))
+    square, product = (late**2 + early**2).mean() / 2, (late * early).mean()
+    place = FULL_SHUTTER * square + (2 * FULL_SHUTTER - 1) * product
+    assert displacements.diffusion().place_error == pytest.approx(math.sqrt(place))
+
+
+def test_the_standard_error_is_what_estimates_of_equal_movies_scatter_by() -> None:
+    rng, found = np.random.default_rng(9), []
+    for _ in range(60):
+        places = np.cumsum(rng.standard_normal((40, 12, 2)), axis=0) + 0.5 * rng.standard_normal((40, 12, 2))
+        displacements = Displacements(0.0)
+        for k, seen in enumerate(places):
+            displacements.add(k, rows_of(k, seen), (0.0, 0.0))
+        found.append(displacements.diffusion())
+    scatter = float(np.std([one.coefficient for one in found]))
+    assert 0.75 < np.median([one.error for one in found]) / scatter < 1.35
+
+
 def test_drift_is_taken_out() -> None:
     places = walk(scattered(60, 2), 60, 3, drift=(2.0, -1.0))
     _, updates = follow([found(p, error=0.05) for p in places])

@@ -12,10 +12,11 @@ import pytest
 import tifffile
 
 from livem.stream.files.recordings import open_recording
-from livem.stream.recording.clips import Clips, Wanted
+from livem.stream.recording.clips import Clips, Wanted, cut
 from livem.stream.ring import Ring
 from livem.stream.ring_history import RingHistory
 from livem.stream.ring_writer import RingWriter
+from livem.stream.series import Block
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ring_tools import Feeder, a_series, frame_content, make_ring
@@ -81,6 +82,34 @@ def test_frames_keep_their_numbers_and_their_bytes(feeder, history, tmp_path):
     clips.close()
 
 
+@pytest.mark.parametrize(("first", "stop"), [(100, 105), (102, 104), (90, 103), (104, 200), (103, 104)])
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_a_part_of_a_block_has_what_belongs_to_its_frames(first: int, stop: int, is_encoded: bool) -> None:
+    """Payloads of different lengths, positions, the time of its first frame, in memory of its own."""
+    sizes = np.array([3, 1, 4, 2, 5]) if is_encoded else np.full(5, 2)
+    begins = np.cumsum(sizes) - sizes
+    payload, positions = np.arange(sizes.sum(), dtype=np.uint8), np.arange(10, dtype=np.float32).reshape(5, 2)
+    block = Block(SERIES, 100, 5, payload, sizes if is_encoded else None, positions, 10**9, 0, 40)
+    part = cut(block, first, stop)
+    kept = range(max(first, 100), min(stop, 105))
+    assert (part.first, part.count, part.ordinal) == (kept[0], len(kept), 40 + kept[0] - 100)
+    assert part.time_ns == 10**9 + (kept[0] - 100) * 10_000_000
+    expected = [payload[begins[i - 100] : begins[i - 100] + sizes[i - 100]] for i in kept]
+    np.testing.assert_array_equal(part.payload, np.concatenate(expected))
+    np.testing.assert_array_equal(part.positions, positions[kept[0] - 100 : kept[-1] - 99])
+    if is_encoded:
+        np.testing.assert_array_equal(part.sizes, sizes[kept[0] - 100 : kept[-1] - 99])
+    else:
+        assert part.sizes is None
+    for mine, ring in ((part.payload, payload), (part.positions, positions), (part.sizes, sizes)):
+        assert mine is None or not np.shares_memory(mine, ring)
+
+
+def test_a_block_without_a_time_gives_parts_without() -> None:
+    block = Block(SERIES, 0, 2, np.zeros(4, np.uint8), None, None, None, 0, 0)
+    assert cut(block, 1, 2).time_ns is None
+
+
 @pytest.mark.parametrize("kind", ["npy", "tif"])
 def test_a_clip_in_another_format_holds_its_own_frames_only(feeder, history, tmp_path, kind):
     feeder.frames(40, 20)
@@ -97,6 +126,7 @@ def test_what_is_wrong_is_said(feeder, history, tmp_path):
     feeder.frames(0, 5)
     clips = Clips(str(tmp_path), history)
     assert "no frames" in str(clips.begin(Wanted(SERIES, 4, 4)))
+    assert "no frames" in str(clips.begin(Wanted(SERIES, -1, 4)))
     assert "h5, tif, npy, zarr" in str(clips.begin(Wanted(SERIES, 0, 4, "mp4")))
     gone = written(clips, Wanted(SERIES, 50, 60))
     assert (gone["frames"], gone["done"]) == (0, True)
