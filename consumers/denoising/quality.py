@@ -16,7 +16,7 @@ from ...kernels.denoise.frames import LEVELS
 from ..option_values import AUTO
 from .options import FRAMES, MOVIE
 
-MOVIE_NS = 600.0
+MOVIE_NS = 220.0
 """A pixel of the movie filter, on one core; a first guess, as those of `LEVELS` are."""
 LEAST_SIDE = 32
 """px of a binned frame."""

@@ -45,7 +45,7 @@ class Level:
     denoise: Callable[[Plane], Plane]
     """From a frame with noise of variance 1 to one with little; both (ny, nx) float32."""
     ns_per_pixel: float
-    """CPU time on one core of the machine of docs/decisions/0013; `livem bench denoise` tells this one's."""
+    """CPU time on one core of the machine of docs/decisions/0030; `livem bench denoise` tells this one's."""
     tells: str
     """What it does, for the user."""
 
@@ -87,10 +87,10 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
     {
         level.name: level
         for level in (
-            Level("quick", _quick, 8, "cosines, one stage"),
-            Level("lattice", _lattice, 65, "and waves for crystals"),
-            Level("fine", _fine, 145, "cosines in two stages, and waves"),
-            Level("full", _full, 250, "and large windows, and neighbours that look alike"),
+            Level("quick", _quick, 4, "cosines, one stage"),
+            Level("lattice", _lattice, 90, "and waves for crystals"),
+            Level("fine", _fine, 120, "cosines in two stages, and waves"),
+            Level("full", _full, 195, "and large windows, and neighbours that look alike"),
         )
     }
 )

@@ -42,10 +42,10 @@ def test_the_movie_is_noisy_and_its_rims_are_a_part():
 
 
 @pytest.mark.parametrize(
-    ("scene", "dose", "least"), [(DARK, 1.0, 25.2), (BRIGHT, 1.0, 16.9), (BRIGHT, 20.0, 11.0)]
+    ("scene", "dose", "least"), [(DARK, 1.0, 25.35), (BRIGHT, 1.0, 17.0), (BRIGHT, 20.0, 10.95)]
 )
 def test_movies_are_as_good_as_was_measured(scene, dose, least):
-    """dB above the raw frames; BM3D of each frame: 21.7, 14.7 and 11.2."""
+    """dB above the raw frames; 0.1 to 0.6 less where the past is followed by a rougher look at a frame."""
     truth, _ = particles(scene, dose, 30, 256)
     frames = counted(truth)
     found, _ = estimates(MovieFilter(), frames)
