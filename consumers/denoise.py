@@ -34,7 +34,7 @@ from .truth import Truth
 
 Image = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Of all methods together: raised when one gives other pictures."""
 QUEUE, QUEUE_BYTES = 64, 256 << 20
 """What waits at most; older frames are passed over, and counted."""
