@@ -124,6 +124,7 @@ class BlockBuilder:
         self._writer.fill(chunk.payload, self._used)
         self._used += chunk.payload.nbytes
         self._count += chunk.count
+        self._newest_ns = chunk.arrival_ns
         if chunk.sizes is not None:
             self._sizes.append(chunk.sizes)
         if chunk.positions is not None:
@@ -173,6 +174,7 @@ class BlockBuilder:
             arrival_ns=self._arrival_ns,
             time_ns=self._time_ns,
             late=self._late,
+            newest_ns=self._newest_ns,
         )
         self._is_open = False
         self._writer.publish_frames(header, _joined(self._sizes), _joined(self._positions))

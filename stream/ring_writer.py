@@ -105,8 +105,11 @@ class BlockHeader:
     nbytes: int
     ordinal: int
     arrival_ns: int
+    """Of the first frames."""
     time_ns: int | None = None
     late: bool = False
+    newest_ns: int = 0
+    """Arrival of the last frames; 0: as the first."""
 
 
 @dataclass(slots=True)
@@ -351,7 +354,7 @@ class RingWriter:
         words = self._words_of(block.serial)
         if not words[S_FIRST_ARRIVAL]:
             words[S_FIRST_ARRIVAL] = block.arrival_ns
-        words[S_LAST_ARRIVAL] = block.arrival_ns
+        words[S_LAST_ARRIVAL] = block.newest_ns or block.arrival_ns
         self._publish(
             self._begin,
             end,

@@ -121,6 +121,18 @@ def test_frames_are_coalesced_until_the_block_is_old(bench):
     assert b.events() == [(0, 5, "")]
 
 
+def test_the_last_frames_arrived_when_they_did_and_not_when_their_block_began(bench):
+    b = bench()
+    series = a_series(count=30)
+    b.feed(start(series), frames(0, 10, series))
+    b.after(1000.0)
+    b.feed(frames(10, 10, series))
+    b.after(4.0)
+    b.feed(frames(20, 10, series), end(30))
+    assert b.events() == ["start", (0, 10, ""), (10, 20, ""), ("end", True, "")]
+    assert b.account()["frames_per_second"] == pytest.approx(30 / 1.004, abs=0.1)
+
+
 def test_a_whole_series(bench):
     b = bench()
     b.feed(start(), *[frames(i, 10) for i in range(0, 100, 10)], end(100))
