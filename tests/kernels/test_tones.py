@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livem.kernels import reference_tones
-from livem.kernels.tones import AREAS, BLIND, DTYPES, FIRST, PLACES, STEPS, tones
+from livem.kernels import tones as module
+from livem.kernels.tones import AREAS, BLIND, DTYPES, FIRST, PLACES, STEPS, coloured, tones
 
 LINE = np.asarray(np.linspace(0, STEPS - 1, PLACES) + (FIRST + 0.5), np.uint8)
 SIDES = st.integers(1, 30)
@@ -52,6 +54,77 @@ def test_pictures_agree_with_the_reference(
     assert made.shape == wanted.shape
     assert ((made < FIRST) == (wanted < FIRST)).all()
     assert agree(made, wanted)
+
+
+def made_mask(shape: tuple[int, int], rows: list[int], columns: list[int], pixels: list[int]) -> Any:
+    """Gaps between modules, and dead pixels: most rows are as those before."""
+    valid = np.ones(shape, bool)
+    valid[[row % shape[0] for row in rows]] = False
+    valid[:, [column % shape[1] for column in columns]] = False
+    valid.ravel()[[pixel % valid.size for pixel in pixels]] = False
+    return valid
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    shape=st.tuples(st.integers(1, 60), SIDES),
+    factor=st.tuples(FACTORS, FACTORS),
+    dtype=st.sampled_from(("uint16", "float32")),
+    gaps=st.tuples(*[st.lists(st.integers(0, 3600), max_size=3)] * 3),
+    bad=st.sampled_from([0.0, 0.01]),
+    seed=st.integers(0, 2**31),
+)
+def test_masks_of_detectors_agree_with_the_reference(
+    shape: Any, factor: Any, dtype: Any, gaps: Any, bad: Any, seed: Any
+) -> None:
+    image, valid = made_image(shape, dtype, seed, bad), made_mask(shape, *gaps)
+    more = {"factor": factor, "valid": valid, "is_masked": True, "cell": 1}
+    made = tones(image, (10.0, 150.0), LINE, **more)
+    wanted = reference_tones.tones(image, (10.0, 150.0), LINE, **more)
+    assert ((made < FIRST) == (wanted < FIRST)).all()
+    assert (made[wanted < FIRST] == wanted[wanted < FIRST]).all()
+    assert agree(made, wanted)
+
+
+@pytest.mark.parametrize("areas", AREAS)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("bad", [0.0, 1e-4])
+def test_two_threads_make_the_same_bytes(
+    areas: Any, masked: bool, bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever rows each of them makes; also where the first of them finds that there are holes."""
+    monkeypatch.setattr(module, "BAND", 600)
+    image = made_image((203, 150), "float32", 5, bad)
+    valid = made_mask(image.shape, [70, 71], [40], [9000, 9001, 20000]) if masked else None
+    more = {"part": (6, 3, 201, 150), "factor": (3, 3), "areas": areas, "valid": valid, "is_masked": True}
+    alone = tones(image, (0.0, 200.0), LINE, **more)
+    with ThreadPoolExecutor(1) as helper:
+        for _ in range(20):
+            np.testing.assert_array_equal(tones(image, (0.0, 200.0), LINE, helper=helper, **more), alone)
+
+
+def test_a_hot_pixel_is_seen_under_its_tents_only() -> None:
+    """The sum of a neighbouring cell with a count of 10^9 in it, less that count, is not what is left."""
+    image = np.full((60, 60), 0.5, np.float32)
+    image[32, 31] = 1e9
+    for factor in (1, 3, 5, 7, 9):
+        made = tones(image, (0.0, 1.0), LINE, factor=(factor, factor))
+        middles = np.arange(made.shape[0]) * factor + (factor - 1) / 2
+        under = np.outer(*(np.abs(middles - at) < factor for at in (32, 31)))
+        assert (made[under] == 255).all()
+        assert set(made[~under].tolist()) == {int(LINE[PLACES // 2])}
+
+
+def test_a_mask_that_leaves_nothing_is_a_picture_too() -> None:
+    for factor in (1, 2, 5, 7):
+        more = {"factor": (factor, factor), "valid": np.zeros((40, 40), bool), "is_masked": True}
+        assert (tones(np.ones((40, 40), np.uint16), (0.0, 1.0), LINE, **more) == BLIND).all()
+
+
+def test_bytes_get_their_colours() -> None:
+    rng = np.random.default_rng(4)
+    pixels, words = rng.integers(0, 256, (9, 31), np.uint8), rng.integers(0, 1 << 32, 256, np.uint32)
+    np.testing.assert_array_equal(coloured(pixels, words), words[pixels])
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from ...kernels.tones import FIRST
@@ -55,6 +56,8 @@ class ColourBar(QWidget):
         self._reach = (0.0, 1e6)
         self._strip = QImage()
         self._wheel: QImage | None = None
+        self._pixmap: QPixmap | None = None
+        self._painted_of: tuple[Any, ...] = ()
 
     def set_colours(self, table: npt.NDArray[np.uint8]) -> None:
         """Take the palette of the picture, (256, 4)."""
@@ -87,14 +90,29 @@ class ColourBar(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        backing = QColor(theme.PANEL)
-        backing.setAlpha(BACKING)
-        painter.fillRect(self.rect(), backing)
-        if self._wheel is None:
-            self._paint_strip(painter)
-        else:
-            self._paint_wheel(painter, self._wheel)
+        painter.drawPixmap(0, 0, self._painted())
         painter.end()
+
+    def _painted(self) -> QPixmap:
+        """The bar as it is: it lies over a picture that changes 60 times a second, and seldom does itself."""
+        state = (self._levels, self._transfer, self._unit, self._locked, self._reach, self._strip.cacheKey())
+        wheel = None if self._wheel is None else self._wheel.cacheKey()
+        look = (self.size(), self.devicePixelRatioF(), self.font().key(), theme.PANEL, theme.MUTED)
+        if self._pixmap is None or (*state, wheel, *look) != self._painted_of:
+            self._painted_of = (*state, wheel, *look)
+            self._pixmap = QPixmap(self.size() * self.devicePixelRatioF())
+            self._pixmap.setDevicePixelRatio(self.devicePixelRatioF())
+            backing = QColor(theme.PANEL)
+            backing.setAlpha(BACKING)
+            self._pixmap.fill(backing)
+            painter = QPainter(self._pixmap)
+            painter.setFont(self.font())
+            if self._wheel is None:
+                self._paint_strip(painter)
+            else:
+                self._paint_wheel(painter, self._wheel)
+            painter.end()
+        return self._pixmap
 
     def _paint_strip(self, painter: QPainter) -> None:
         metrics = QFontMetricsF(painter.font())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import zip_longest
 from typing import cast
 
@@ -301,6 +304,7 @@ class ImagePane(QFrame):
             valid=picture.valid,
             is_masked=picture.is_masked,
             cell=checker_cell((shape[0] // factor[0], shape[1] // factor[1])),
+            helper=_helper(),
         )
         down, across = (picture.factor * each for each in factor)
         top, left = (picture.factor * part[side] + picture.corner[side] - 0.5 for side in (0, 1))
@@ -374,6 +378,12 @@ class ImagePane(QFrame):
 
 def _nothing_finer(_y: float, _x: float) -> str:
     return ""
+
+
+@cache
+def _helper() -> ThreadPoolExecutor | None:
+    """A second thread for large pictures, of all panes; none where there is but one core."""
+    return ThreadPoolExecutor(1, "pictures") if (os.cpu_count() or 1) > 1 else None
 
 
 def _whole(begin: float, end: float, factor: int, area: int, size: int) -> tuple[int, int]:

@@ -56,6 +56,8 @@ class PictureView(pg.GraphicsView):
         super().__init__(background=theme.PANEL)
         self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, border=None)
         self.setCentralItem(self.box)
+        # The background covers all of it: what lies behind need not be painted first.
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.image = Pixels()
         self.box.addItem(self.image)
         self.beside = Pixels()

@@ -11,6 +11,8 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
+from ...kernels.tones import Words, coloured
+
 
 class Pixels(pg.GraphicsObject):
     """Bytes with their colours, or colours, in a rectangle of the view."""
@@ -20,6 +22,7 @@ class Pixels(pg.GraphicsObject):
         self._area = QRectF()
         self._image = QImage()
         self._bytes: npt.NDArray[np.uint8] | None = None
+        self._drawn: npt.NDArray[np.uint8] | Words | None = None
 
     @property
     def shown(self) -> npt.NDArray[np.uint8] | None:
@@ -30,10 +33,10 @@ class Pixels(pg.GraphicsObject):
         """Draw bytes (ny, nx) in the colours of a table (256, 4), or RGB (ny, nx, 3) without one."""
         h, w = pixels.shape[:2]
         self._bytes = pixels = np.ascontiguousarray(pixels)
-        form = QImage.Format.Format_RGB888 if table is None else QImage.Format.Format_Indexed8
-        self._image = QImage(pixels.data, w, h, pixels.strides[0], form)
-        if table is not None:
-            self._image.setColorTable(_words(table.tobytes()))
+        # Of bytes with a table Qt looks up each screen pixel, in threads of its own: six times as long.
+        self._drawn = pixels if table is None else coloured(pixels, _words(table.tobytes()))
+        form = QImage.Format.Format_RGB888 if table is None else QImage.Format.Format_RGB32
+        self._image = QImage(self._drawn.data, w, h, self._drawn.strides[0], form)
         if area != self._area:
             self.prepareGeometryChange()
             self._area = area
@@ -50,8 +53,7 @@ class Pixels(pg.GraphicsObject):
 
 
 @lru_cache(maxsize=64)
-def _words(table: bytes) -> list[int]:
+def _words(table: bytes) -> Words:
     """Colours of (256, 4) bytes as Qt has them: 0xAARRGGBB."""
     red, green, blue, alpha = np.frombuffer(table, np.uint8).reshape(256, 4).astype(np.uint32).T
-    words: list[int] = (alpha << 24 | red << 16 | green << 8 | blue).tolist()
-    return words
+    return np.ascontiguousarray(alpha << 24 | red << 16 | green << 8 | blue)
