@@ -23,6 +23,8 @@ LEAST_S, SHARE = 0.01, 20
 LISTED = 64
 """Places that are told; of more, only how many."""
 LEAST_SIDE = 8
+STRIP_BYTES = 4 << 20
+"""Of a frame that are looked at, and copied for it, at a time: an eighth of 4096 x 4096 uint16."""
 
 
 class PixelWatch:
@@ -41,27 +43,42 @@ class PixelWatch:
         self._shape, self._live, self._clock = shape, live, clock
         self._last: npt.NDArray[Any] | None = None
         self._changes, self._leads = (np.zeros(shape, np.uint8) for _ in range(2))
-        self._frames = 0
+        self._row = self._rounds = 0
+        """Where the next strip begins, and how often all of them were looked at."""
         self._due_at = 0.0
         self.attrs: dict[str, Any] = {}
         """What is known: numbers of suspects and their places [y, x]; empty while there are none."""
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the next frame should be shown to `take`."""
-        return min(self._shape) >= LEAST_SIDE and self._clock() >= self._due_at
+    def due(self, pixel: np.dtype[Any]) -> slice | None:
+        """Rows of the next frame, of such pixels, that `take` should be shown; None: not yet."""
+        if min(self._shape) < LEAST_SIDE or self._clock() < self._due_at:
+            return None
+        # A row above and below: whether a pixel leads is asked of its neighbours.
+        return slice(max(0, self._row - 1), min(self._shape[0], self._end(pixel) + 1))
 
-    def take(self, frame: npt.NDArray[Any]) -> None:
-        """Look at a frame (h, w), which is kept: a copy of its own."""
+    def take(self, rows: slice, pixels: npt.NDArray[Any]) -> None:
+        """Look at rows (n, w) of a frame, as `due` wanted them; others are left."""
         began = self._clock()
-        if self._last is not None:
-            watch(frame, self._last, self._changes, self._leads)
-            self._frames += 1
-            if self._frames % WINDOW == 0:
+        if rows.start != max(0, self._row - 1):
+            return  # of a frame that came before the last strip was looked at
+        if self._last is None:
+            self._last = np.zeros(self._shape, pixels.dtype)
+        if self._rounds:
+            watch(pixels, self._last[rows], self._changes[rows], self._leads[rows])
+        self._last[rows] = pixels
+        self._row = self._end(pixels.dtype) % self._shape[0]
+        if self._row == 0:
+            self._rounds += 1
+            if self._rounds > 1 and (self._rounds - 1) % WINDOW == 0:
                 self._judge()
-        self._last = frame
         ended = self._clock()
         self._due_at = ended + max(LEAST_S, SHARE * (ended - began))
+
+    def _end(self, pixel: np.dtype[Any]) -> int:
+        """Of the strip: LEAST_SIDE rows at least, also of the last one."""
+        h, w = self._shape
+        count = max(LEAST_SIDE, STRIP_BYTES // (w * pixel.itemsize))
+        return h if h - self._row < count + LEAST_SIDE else self._row + count
 
     def _judge(self) -> None:
         """What never changed is known the better the longer; what leads, by the last frames alone. A pixel

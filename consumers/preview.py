@@ -74,8 +74,8 @@ class Picture:
     look: Look
     survey: Survey
     """Of the whole frame."""
-    watched: npt.NDArray[Any] | None
-    """(h, w) a copy of the frame, where its pixels are to be looked at."""
+    watched: tuple[slice, npt.NDArray[Any]] | None
+    """Rows whose pixels are to be looked at, and a copy of them: the tile of the frame is used again."""
     views: tuple[View, ...] = ()
 
 
@@ -152,7 +152,7 @@ class Preview(Consumer[Partial]):
             return None
         if frames.series.shape == (1, 1):
             return _readings(frames, look)
-        watched = self._watch is not None and self._watch.is_due
+        watched = None if self._watch is None else self._watch.due(frames.data.dtype)
         return _picture(int(frames.indices[-1]), frames.data[-1], look, watched)
 
     def process_encoded(self, encoded: Encoded) -> tuple[Partial, npt.NDArray[np.int8]] | None:
@@ -171,7 +171,7 @@ class Preview(Consumer[Partial]):
         if isinstance(partial, Picture) and (self._picture is None or partial.index >= self._picture.index):
             self._picture = partial
             if self._watch is not None and partial.watched is not None:
-                self._watch.take(partial.watched)
+                self._watch.take(*partial.watched)
         if isinstance(partial, Values):
             self._values = self._joined(partial)
         return [*self._outputs(), *self._views()]
@@ -294,13 +294,14 @@ def _readings(frames: Frames, look: Look) -> Values:
     return Values(frames.indices, values if look.mask.live is None else np.full_like(values, np.nan))
 
 
-def _picture(index: int, frame: npt.NDArray[Any], look: Look, watched: bool) -> Picture:
+def _picture(index: int, frame: npt.NDArray[Any], look: Look, rows: slice | None) -> Picture:
     settings, live = look.settings, look.mask.live
     limit = (settings.max_size, settings.max_size)
     image, factor = reduce_for_display(frame, limit, cast(Mode, settings.mode), live)
     found = survey(frame, np.inf if look.saturation is None else look.saturation, live)
     views = views_of(frame, settings.views, cast(Mode, settings.mode), live)
-    return Picture(index, image, factor, look, found, frame.copy() if watched else None, views)
+    watched = None if rows is None else (rows, frame[rows].copy())
+    return Picture(index, image, factor, look, found, watched, views)
 
 
 def _saturation(series: Series) -> float | None:

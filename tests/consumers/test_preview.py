@@ -143,28 +143,31 @@ def test_counts_are_those_of_all_live_pixels_and_what_counts_electrons_is_passed
     assert {key: attrs[key] for key in meta} == meta
 
 
-def test_pixels_that_do_not_behave_are_told_until_they_are_masked(monkeypatch):
+@pytest.mark.parametrize(("strip", "count"), [(1 << 20, 70), (1, 3 * 34)])
+def test_pixels_that_do_not_behave_are_told_until_they_are_masked(monkeypatch, strip, count):
+    """In frames that are looked at whole, and in strips of eight rows: at the first and the last row of one."""
     monkeypatch.setattr(pixel_watch, "LEAST_S", 0.0)
     monkeypatch.setattr(pixel_watch, "SHARE", 0.0)
+    monkeypatch.setattr(pixel_watch, "STRIP_BYTES", strip)
     series = example_series(shape=(24, 30))
-    data = example_frames(series, count=70).data.copy()
-    data[:, 5, 6], data[:, 12, 20] = 0, 60_000
+    data = example_frames(series, count=count).data.copy()
+    data[:, 8, 6], data[:, 15, 20] = 0, 60_000
     consumer = Preview("live")
-    frames = replace(example_frames(series, count=70), data=data)
+    frames = replace(example_frames(series, count=count), data=data)
 
     def told():
         consumer.open(series)
-        for index in range(70):
+        for index in range(count):
             outputs = consumer.merge(consumer.process(pick(frames, [index])))
         attrs = outputs[0].attrs
         return {key: value for key, value in attrs.items() if key.endswith(("suspects", "places"))}
 
     dead, hot = (
-        {"dead_suspects": 1, "dead_places": [[5, 6]]},
-        {"hot_suspects": 1, "hot_places": [[12, 20]]},
+        {"dead_suspects": 1, "dead_places": [[8, 6]]},
+        {"hot_suspects": 1, "hot_places": [[15, 20]]},
     )
     assert told() == dead | hot
-    consumer.set("dead_pixels", [[5, 6], [12, 20]])
+    consumer.set("dead_pixels", [[8, 6], [15, 20]])
     assert told() == {}
     consumer.set("dead_pixels", [])
     consumer.set("watch_pixels", False)
