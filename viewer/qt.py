@@ -71,10 +71,11 @@ def use_platform(headless: bool) -> None:
             "use --headless (with --snapshot FILE.png for a picture), or view from a machine with a screen"
         )
     if sys.platform.startswith("linux") and not os.environ.get("WAYLAND_DISPLAY"):
-        _require_x11()
+        require_x11()
 
 
-def _require_x11() -> None:
+def require_x11() -> None:
+    """Raises MissingDependencyError where Qt could not open a window on an X11 display."""
     import PySide6
 
     plugin = Path(PySide6.__file__).parent / "Qt" / "plugins" / "platforms" / "libqxcb.so"

@@ -145,7 +145,7 @@ def test_counts_are_those_of_all_live_pixels_and_what_counts_electrons_is_passed
 
 @pytest.mark.parametrize(("strip", "count"), [(1 << 20, 70), (1, 3 * 34)])
 def test_pixels_that_do_not_behave_are_told_until_they_are_masked(monkeypatch, strip, count):
-    """In frames that are looked at whole, and in strips of eight rows: at the first and the last row of one."""
+    """In frames looked at whole, and in strips of eight rows: at the first and the last row of one."""
     monkeypatch.setattr(pixel_watch, "LEAST_S", 0.0)
     monkeypatch.setattr(pixel_watch, "SHARE", 0.0)
     monkeypatch.setattr(pixel_watch, "STRIP_BYTES", strip)

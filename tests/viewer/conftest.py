@@ -13,6 +13,8 @@ import pytest
 if not os.environ.get("DISPLAY"):
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from PySide6.QtTest import QTest
+
 from livem.stream.results import Result
 from livem.stream.series import SeriesKey
 from livem.viewer import qt
@@ -169,6 +171,9 @@ def window(qapp: Any, feed: FakeFeed, commands: FakeCommands, clock: FakeClock) 
     shown = ViewerWindow(feed, commands, clock)
     shown.resize(1000, 700)
     shown.show()
+    if qapp.platformName() == "xcb":  # keys go to the active window, and no window manager makes it that
+        shown.activateWindow()
+        assert QTest.qWaitForWindowActive(shown)
     yield shown
     assert shown.guard.off == {}
     shown.close()
