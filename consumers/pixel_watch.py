@@ -49,16 +49,21 @@ class PixelWatch:
         self.attrs: dict[str, Any] = {}
         """What is known: numbers of suspects and their places [y, x]; empty while there are none."""
 
+    @property
+    def is_due(self) -> bool:
+        """Whether rows of the next frame should be shown to `take`."""
+        return min(self._shape) >= LEAST_SIDE and self._clock() >= self._due_at
+
     def due(self, pixel: np.dtype[Any]) -> slice | None:
-        """Rows of the next frame, of such pixels, that `take` should be shown; None: not yet."""
-        if min(self._shape) < LEAST_SIDE or self._clock() < self._due_at:
+        """Which rows, of a frame of such pixels; None: not yet."""
+        if not self.is_due:
             return None
         # A row above and below: whether a pixel leads is asked of its neighbours.
         return slice(max(0, self._row - 1), min(self._shape[0], self._end(pixel) + 1))
 
-    def take(self, rows: slice, pixels: npt.NDArray[Any]) -> None:
-        """Look at rows (n, w) of a frame, as `due` wanted them; others are left."""
-        began = self._clock()
+    def take(self, pixels: npt.NDArray[Any], rows: slice | None = None) -> None:
+        """Look at rows (n, w) of a frame, as `due` wanted them; others are left. None: of a small frame, all."""
+        began, rows = self._clock(), slice(0, len(pixels)) if rows is None else rows
         if rows.start != max(0, self._row - 1):
             return  # of a frame that came before the last strip was looked at
         if self._last is None:

@@ -74,8 +74,8 @@ class Picture:
     look: Look
     survey: Survey
     """Of the whole frame."""
-    watched: tuple[slice, npt.NDArray[Any]] | None
-    """Rows whose pixels are to be looked at, and a copy of them: the tile of the frame is used again."""
+    watched: tuple[npt.NDArray[Any], slice] | None
+    """A copy of rows whose pixels are to be looked at, since the frame's tile is used again, and which they are."""
     views: tuple[View, ...] = ()
 
 
@@ -300,7 +300,7 @@ def _picture(index: int, frame: npt.NDArray[Any], look: Look, rows: slice | None
     image, factor = reduce_for_display(frame, limit, cast(Mode, settings.mode), live)
     found = survey(frame, np.inf if look.saturation is None else look.saturation, live)
     views = views_of(frame, settings.views, cast(Mode, settings.mode), live)
-    watched = None if rows is None else (rows, frame[rows].copy())
+    watched = None if rows is None else (frame[rows].copy(), rows)
     return Picture(index, image, factor, look, found, watched, views)
 
 
