@@ -13,8 +13,8 @@ import psutil
 
 from ..pipeline import ConsumerConfig, Pipeline
 from ..session import Session, SessionOptions
-from ..stream.bus import Subscriber
 from .figures import Gate, Row, at_least, at_most
+from .listening import results_of
 from .memory import GROWTH_MB_H, Track
 from .partner import Partner
 
@@ -119,13 +119,7 @@ def _sampled(worker: psutil.Process, memory: Track, seconds: float) -> float | N
 def watch(pipe: Connection, address: str) -> None:
     """Body of the subscriber's process: note every picture until asked for what was seen."""
     seen = Seen()
-    with Subscriber(address, (TOPIC,)) as subscriber:
-        pipe.send("ready")
-        newest = -1
-        while not pipe.poll():
-            result = subscriber.wait(TOPIC, WAIT_S, lambda result, after=newest: result.t_ns > after)  # type: ignore[misc]
-            if result is not None:
-                newest = result.t_ns
-                seen.at_s.append(time.monotonic())
-                seen.denoised.append(int(result.attrs["denoised"]))
+    for result in results_of(pipe, address, TOPIC, WAIT_S):
+        seen.at_s.append(time.monotonic())
+        seen.denoised.append(int(result.attrs["denoised"]))
     pipe.send(seen)

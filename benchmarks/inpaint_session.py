@@ -11,8 +11,8 @@ from typing import Any
 
 from ..pipeline import ConsumerConfig, Pipeline
 from ..session import Session, SessionOptions
-from ..stream.bus import Subscriber
 from ..stream.ring_layout import S_LAST_ARRIVAL
+from .listening import results_of
 from .partner import Partner
 
 TOPIC = "inpaint.image"
@@ -77,14 +77,8 @@ def judged(pictures: Pictures, last_ns: int) -> Watched:
 def watch(pipe: Connection, address: str) -> None:
     """Body of the subscriber's process: note every picture until asked for what was seen."""
     seen = Pictures()
-    with Subscriber(address, (TOPIC,)) as subscriber:
-        pipe.send("ready")
-        newest = -1
-        while not pipe.poll():
-            result = subscriber.wait(TOPIC, WAIT_S, lambda result, after=newest: result.t_ns > after)  # type: ignore[misc]
-            if result is not None:
-                newest = result.t_ns
-                seen.at_ns.append(time.monotonic_ns())
-                seen.made_ns.append(newest)
-                seen.samples.append(int(result.attrs["samples"]))
+    for result in results_of(pipe, address, TOPIC, WAIT_S):
+        seen.at_ns.append(time.monotonic_ns())
+        seen.made_ns.append(result.t_ns)
+        seen.samples.append(int(result.attrs["samples"]))
     pipe.send(seen)

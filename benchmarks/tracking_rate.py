@@ -19,10 +19,10 @@ import numpy as np
 
 from ..pipeline import ConsumerConfig, Pipeline
 from ..session import Session, SessionOptions
-from ..stream.bus import Subscriber
 from ..stream.policy import Policy
 from .denoise_session import WAIT_S, Seen
 from .figures import Gate, Row, at_least
+from .listening import results_of
 from .partner import Partner
 from .tracking_end import THREADS, Case, Movie, follow
 
@@ -79,15 +79,10 @@ def play(movie: Movie) -> float | None:
 
 def watch(pipe: Connection, address: str) -> None:
     """Body of the subscriber's process: note every table until asked for what was seen."""
-    seen, newest = Seen(), -1
-    with Subscriber(address, (TOPIC,)) as subscriber:
-        pipe.send("ready")
-        while not pipe.poll():
-            result = subscriber.wait(TOPIC, WAIT_S, lambda result, after=newest: result.t_ns > after)  # type: ignore[misc]
-            if result is not None:
-                newest = result.t_ns
-                seen.at_s.append(time.monotonic())
-                seen.denoised.append(int(result.attrs["frames"]))
+    seen = Seen()
+    for result in results_of(pipe, address, TOPIC, WAIT_S):
+        seen.at_s.append(time.monotonic())
+        seen.denoised.append(int(result.attrs["frames"]))
     pipe.send(seen)
 
 

@@ -21,7 +21,7 @@ from ..kernels.cutouts import Cutout
 from ..stream.bus import Subscriber
 from ..stream.bus_codec import MAX_PART, decode
 from ..stream.control import open_socket
-from ..stream.desk import DRAIN
+from ..stream.desk import waiting
 from ..stream.plain_map import BadMessage, Part, pack_map, unpack_map
 from ..stream.results import PRIVATE, Result, is_removed
 from .onlooker import Keepsakes, Newest, Onlooker, Packed, is_frame, needs_view
@@ -102,11 +102,7 @@ class Relay:
     # -- viewers -----------------------------------------------------------------------------------
 
     def _take_requests(self) -> None:
-        for _ in range(DRAIN):
-            try:
-                parts = self._desk.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        for parts in waiting(self._desk):
             request = unpack_map(parts[1]) if len(parts) == 2 else BadMessage("wrong number of parts")
             if not isinstance(request, BadMessage) and type(request.get("id")) is int:
                 self._ask(parts[0], request)
@@ -170,11 +166,7 @@ class Relay:
                 onlooker.keep(kept)
 
     def _take_private(self) -> None:
-        for _ in range(DRAIN):
-            try:
-                parts = self._private.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
+        for parts in waiting(self._private, copy=False):
             result = decode(parts)
             if not isinstance(result, BadMessage):
                 cutout = Cutout.parse(result.attrs.get("cutout"))

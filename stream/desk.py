@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -59,6 +59,15 @@ Handler: TypeAlias = Callable[[dict[str, Any]], Reply | Deferred]
 Bundle: TypeAlias = tuple[Reply, Sequence[Part]]
 
 
+def waiting(socket: Socket, copy: bool = True) -> Iterator[list[Any]]:
+    """The messages that wait at a socket, at most DRAIN of them; ``copy``: as bytes, else as zmq.Frame."""
+    for _ in range(DRAIN):
+        try:
+            yield socket.recv_multipart(zmq.NOBLOCK, copy=copy)
+        except zmq.Again:
+            return
+
+
 def refusal(error: object, code: int = 1) -> dict[str, Any]:
     """The answer to a request that was not done; code 2: the request was wrong, 1: it failed."""
     return {"ok": False, "error": str(error), "code": code}
@@ -75,11 +84,7 @@ class ClientDesk:
 
     def handle(self) -> None:
         """Answer at most DRAIN requests that wait."""
-        for _ in range(DRAIN):
-            try:
-                parts = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        for parts in waiting(self.socket):
             self._take(parts)
 
     def _take(self, parts: list[bytes]) -> None:
@@ -183,11 +188,7 @@ class ChildDesk:
 
     def handle(self) -> None:
         """Take at most DRAIN messages that wait."""
-        for _ in range(DRAIN):
-            try:
-                parts = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        for parts in waiting(self.socket):
             self._take(parts)
 
     def _take(self, parts: list[bytes]) -> None:

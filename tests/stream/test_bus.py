@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from hub_tools import ServedHub
 
 from livem.errors import SessionError, SourceError, UnauthorisedBindError, UsageError
 from livem.stream.bus import Publisher, Subscriber
@@ -44,30 +45,9 @@ def upto(n: int) -> Callable[[Result], bool]:
     return lambda result: result.frames[1] >= n
 
 
-class Served:
-    """A hub whose loop runs on a thread, as the supervisor runs it in its own process."""
-
-    def __init__(self, **options: Any) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="lv")
-        self.hub = Hub(Path(self._directory.name), "test", **options)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.hub.step(0.01)
-        self.hub.close()
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._directory.cleanup()
-
-
 @contextmanager
 def served(**options: Any) -> Iterator[Hub]:
-    session = Served(**options)
+    session = ServedHub(**options)
     try:
         yield session.hub
     finally:
@@ -275,7 +255,7 @@ def test_wait_gives_up_in_time(hub: Hub) -> None:
 
 
 def test_a_restarted_session_is_found_again_and_the_slots_are_cleared() -> None:
-    first = Served()
+    first = ServedHub()
     control = first.hub.addresses.control
     with Subscriber(control) as viewer:
         with publishing(first.hub) as publisher:
@@ -297,7 +277,7 @@ def test_a_restarted_session_is_found_again_and_the_slots_are_cleared() -> None:
 
 def test_a_session_restarted_on_the_same_bus_is_noticed_by_its_stamp() -> None:
     """Faster than the silence is noticed: the bus reconnects by itself, to another session."""
-    first = Served()
+    first = ServedHub()
     control, bus = first.hub.addresses.control, first.hub.addresses.bus[-1]
     with Subscriber(control) as viewer:
         with publishing(first.hub) as publisher:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import karabo_bridge
 import numpy as np
 import pytest
 import zmq
+from hub_tools import ServedHub
 
 from livem.errors import SourceError, UnauthorisedBindError
 from livem.stream.bus import Publisher
-from livem.stream.hub import Hub
 from livem.stream.karabo_out import KaraboOut, KaraboOutOptions, run_karabo_out, source_parts
 from livem.stream.karabo_wire import decode
 from livem.stream.results import Result
@@ -35,28 +34,20 @@ def image(n: int, topic: str = "vd.bf") -> Result:
 class Session:
     """A hub on a thread, and a publisher to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.hub = Hub(directory, "test", on_child=lambda name, message: self.told.append((name, message)))
+        self._served = ServedHub(on_child=lambda name, message: self.told.append((name, message)))
+        self.hub = self._served.hub
         self.publisher = Publisher(self.hub.addresses.results)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.hub.step(0.01)
-        self.hub.close()
 
     def close(self) -> None:
         self.publisher.close()
-        self._stop.set()
-        self._thread.join()
+        self._served.close()
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    session = Session(tmp_path)
+def session() -> Iterator[Session]:
+    session = Session()
     yield session
     session.close()
 

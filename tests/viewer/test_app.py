@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_tools import ServedHub
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
@@ -21,28 +21,6 @@ from livem.stream.hub import Hub
 from livem.viewer import qt
 from livem.viewer.app import INTERRUPTED, run_viewer, show
 from livem.viewer.window import ViewerWindow
-
-
-class ServedHub:
-    """A hub whose loop runs on a thread; "set" is answered by the test's `handler`."""
-
-    def __init__(self, handler: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        # A short path: addresses of local sockets are limited to about 100 characters.
-        self._directory = tempfile.TemporaryDirectory(prefix="lv")
-        self.hub = Hub(Path(self._directory.name), "test", handler=handler)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.hub.step(0.01)
-        self.hub.close()
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._directory.cleanup()
 
 
 @pytest.fixture
@@ -57,7 +35,7 @@ def hub(asked: list[dict[str, Any]]) -> Iterator[Hub]:
             asked.append(request)
         return {"ok": True}
 
-    served = ServedHub(handler)
+    served = ServedHub(handler=handler)
     yield served.hub
     served.close()
 

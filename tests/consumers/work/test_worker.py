@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from fake_link import FakeLink
 
 from livem.consumers.base import Consumer, Frames, Output
 from livem.consumers.work import lookback
@@ -60,23 +61,6 @@ class Recorder(Consumer[list[int]]):
         self.misfit = False
         self.seen = set()
         return True
-
-
-class FakeLink:
-    """The line to a supervisor: what the worker says is kept, what it is to do is put in."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-        self.said: list[tuple[str, dict[str, Any]]] = []
-
-    def receive(self) -> dict[str, Any] | None:
-        return self.commands.pop(0) if self.commands else None
-
-    def report(self, kind: str, **fields: Any) -> None:
-        self.said.append((kind, fields))
-
-    def reply(self, command: dict[str, Any], **fields: Any) -> None:
-        self.said.append(("reply", fields))
 
 
 class Bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,9 @@ from livem.stream.ring_layout import E_PROCESSED, merge_dropped
 from livem.stream.ring_writer import RingWriter
 from livem.stream.series import Series, SeriesKey
 from livem.stream.simulate.compress import compress_bslz4
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from fake_link import FakeLink
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
@@ -40,26 +44,6 @@ def pixels(series: Series, first: int, count: int) -> np.ndarray:
 def encoded(series: Series, first: int, count: int) -> list[bytes]:
     frames = pixels(series, first, count)
     return compress_bslz4(frames) if series.encoding == "bslz4" else [frame.tobytes() for frame in frames]
-
-
-class FakeLink:
-    """The line to a supervisor: what the recorder says is kept, what it is to do is put in."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-        self.said: list[tuple[str, dict[str, Any]]] = []
-
-    def receive(self) -> dict[str, Any] | None:
-        return self.commands.pop(0) if self.commands else None
-
-    def report(self, kind: str, **fields: Any) -> None:
-        self.said.append((kind, fields))
-
-    def reply(self, command: dict[str, Any], **fields: Any) -> None:
-        self.said.append(("reply", fields))
-
-    def last(self, kind: str) -> dict[str, Any]:
-        return next(fields for said, fields in reversed(self.said) if said == kind)
 
 
 class Stage:
