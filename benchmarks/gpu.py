@@ -1,8 +1,8 @@
 """Reducing frames on a CUDA device beside the processor: upload alone, kernels alone, the whole way.
 
 The same blocks and regions for both, in alternating rounds, results compared; thin plates of sparse scans
-(`gpu_plates`) and denoising (`gpu_denoise`). Without a device there is nothing to measure, and the benchmark
-says so.
+(`gpu_plates`), denoising (`gpu_denoise`) and particles (`gpu_tracking`). Without a device there is nothing to
+measure, and the benchmark says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..kernels.device import CudaState, Device, choose_device, find_cuda
 from ..kernels.masks import annulus, disk, radial_bins
 from ..kernels.reduce import Reduction, Region, Regions, compile_regions, reduce_block
-from . import gpu_denoise, gpu_plates
+from . import gpu_denoise, gpu_plates, gpu_tracking
 from .figures import Gate, Measured, Row, Spread, at_most, ratios
 
 MEAN_COUNTS = 0.3
@@ -50,7 +50,8 @@ def run(quick: bool) -> Measured:
         return reduced
     plates = gpu_plates.measure(gpu_plates.QUICK if quick else gpu_plates.FULL)
     denoised = gpu_denoise.measure(gpu_denoise.QUICK if quick else gpu_denoise.FULL)
-    parts = (reduced, plates, denoised)
+    tracked = gpu_tracking.measure(gpu_tracking.QUICK if quick else gpu_tracking.FULL)
+    parts = (reduced, plates, denoised, tracked)
     return {
         "title": ". ".join(part["title"] for part in parts),
         "rows": [row for part in parts for row in part["rows"]],

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..kernels.device import Device
 from ..kernels.tracking.conditions import Condition
-from ..kernels.tracking.detect import Detector, Found
+from ..kernels.tracking.detect import Detector
+from ..kernels.tracking.devices import OnDevice, detector_on, warm_up
 from ..kernels.tracking.growth import mean_rate
 from ..kernels.tracking.guess import first_guess
 from ..kernels.tracking.hindsight import Hindsight
@@ -24,6 +26,7 @@ from ..kernels.tracking.options import DetectorOptions, Polarity
 from ..kernels.tracking.statistics import Statistics
 from ..kernels.tracking.table import Detections
 from ..kernels.tracking.tracks import EVENT, Rows, Trouble
+from ..kernels.tracking.verdict import Found
 from ..stream.results import Result
 from ..stream.series import Series
 from .base import Consumer, Encoded, Frames, Output
@@ -42,6 +45,7 @@ from .tracking.sights import (
     look_at,
     saturation_of,
     values_of,
+    way_of,
 )
 from .tracking.trajectories import KEPT, TRACK_UNITS, Kept, Scale, table_of
 from .tracking.truth import TruthScore, truth_path
@@ -54,6 +58,7 @@ LOOKED_AT = 4
 """Frames from which size and polarity are guessed."""
 EVENTS = 10_000
 """That are kept."""
+FAILED = Device("cpu", "CPU", "the GPU has failed")
 UNTOLD = DetectorOptions(radius=4.0, spread=0.4, polarity="dark")
 """What is looked for where the first frames do not tell."""
 
@@ -118,6 +123,7 @@ class Track(Consumer[Sights | None]):
     type_name: ClassVar[str] = "track"
     default_policy: ClassVar[str] = "latest"
     needs_order: ClassVar[bool] = True
+    solves: ClassVar[bool] = True
     declared = (*parameters_of(TrackOptions), *MASKED)
 
     def __init__(
@@ -166,8 +172,14 @@ class Track(Consumer[Sights | None]):
         self._masking = Masking.parse(f"consumer {name!r}", pixel_mask, dead_pixels)
         self._truth = truth_path(self._where, truth)
         self._open: _Now | None = None
+        self._device, self._fault = Device("cpu", "CPU", "nothing else was asked for"), ""
         self._is_new = False
         """Whether nobody has seen what came of an input."""
+
+    def compute_on(self, device: Device) -> None:
+        self._device, self._fault = device, warm_up(device)
+        if self._fault:
+            self._device = FAILED
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -186,6 +198,8 @@ class Track(Consumer[Sights | None]):
             )
         linker = Linker(self._links(series.shape))
         trajectories = Kept(KEPT, self._options.rows)
+        if self._open is not None:
+            self._note_fault(self._open)
         now = _Now(
             series,
             self._masking.of(series),
@@ -283,6 +297,10 @@ class Track(Consumer[Sights | None]):
     def alarms(self) -> Sequence[str]:
         told: list[str] = []
         now = self._open
+        if now is not None:
+            self._note_fault(now)
+        if self._fault:
+            told.append(f"{self._where}: {self._fault}")
         if now is None:
             return told
         if now.mask.alarm:
@@ -352,20 +370,28 @@ class Track(Consumer[Sights | None]):
             false_alarms=one.false_alarms,
             weak_alarms=one.weak_alarms,
         )
-        now.detector = finder_for(now.series.shape, options, one.detector)
-        if not isinstance(now.detector, Detector):
+        self._note_fault(now)
+        now.detector = finder = finder_for(now.series.shape, options, one.detector)
+        if not isinstance(finder, Detector):
             now.hindsight = None
-        elif now.hindsight is None:
-            now.hindsight = Hindsight(now.detector)
+            return
+        now.detector = detector_on(self._device, finder)
+        if now.hindsight is None:
+            now.hindsight = Hindsight(finder)
         else:
-            now.hindsight.look_for(now.detector)
+            now.hindsight.look_for(finder)
+
+    def _note_fault(self, now: _Now) -> None:
+        """A device that has failed is not asked again."""
+        if isinstance(now.detector, OnDevice) and now.detector.alarm:
+            self._device, self._fault = FAILED, now.detector.alarm
 
     def _begin(self, now: _Now) -> None:
         """Follow the frames that wait, with what they themselves tell where nothing else does."""
         if now.detector is None:
             if self._is_guessed:
                 first = [values_of(frame, now.mask.live) for _, frame in now.waiting]
-                now.guess = first_guess(first)
+                now.guess = first_guess(first, way=way_of(self._options.detector))
                 now.is_unsure = now.guess is None
             self._look(now)
         assert now.detector is not None

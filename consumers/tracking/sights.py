@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from ...errors import PipelineError
 from ...kernels.tracking.conditions import Condition, condition_of
-from ...kernels.tracking.detect import Detector, Found
+from ...kernels.tracking.detect import Detector
+from ...kernels.tracking.devices import OnDevice
 from ...kernels.tracking.drawn import Kind, detect_drawn
 from ...kernels.tracking.options import DetectorOptions
 from ...kernels.tracking.regions import RegionDetector, Way
 from ...kernels.tracking.table import Detections
+from ...kernels.tracking.verdict import Found
 from ...stream.results import Result
 from ...stream.series import Series
 from ..dead_pixels import PixelMask
@@ -53,9 +55,13 @@ class Sights:
 @lru_cache(maxsize=4)
 def finder_for(shape: tuple[int, int], options: DetectorOptions, detector: str) -> Finder:
     """One for frames of this shape. Tables take a second; it may be used by several consumers at once."""
-    if detector == DETECTORS[0]:
-        return Detector(shape, options)
-    return RegionDetector(shape, options, cast(Way, detector))
+    way = way_of(detector)
+    return Detector(shape, options) if way is None else RegionDetector(shape, options, way)
+
+
+def way_of(detector: str) -> Way | None:
+    """Of a `RegionDetector`; None: fitted spheres."""
+    return None if detector == DETECTORS[0] else cast(Way, detector)
 
 
 def look_at(
@@ -63,7 +69,10 @@ def look_at(
 ) -> tuple[Detections | Found, Condition]:
     """What a finder sees in a frame (h, w)."""
     values = values_of(frame, mask.live)
-    seen = finder.examine(values, keep_rest=True) if isinstance(finder, Detector) else finder.detect(values)
+    if isinstance(finder, Detector | OnDevice):
+        seen: Detections | Found = finder.examine(values, keep_rest=True)
+    else:
+        seen = finder.detect(values)
     found = seen.detections if isinstance(seen, Found) else seen
     dead = 0 if mask.live is None else mask.live.size - int(np.count_nonzero(mask.live))
     return seen, condition_of(values, found, dead, saturation, finder.options.most)

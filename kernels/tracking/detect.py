@@ -9,7 +9,7 @@ All thresholds are in standard deviations of the noise. Knows no other frame.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from . import backgrounds, peaks, refine, scales, shapes
 from .desk import Desk, Scale
 from .options import DetectorOptions
 from .profile import Profile
-from .rows import edge_flags, fill_rows, flag_pixels
-from .table import Detections, Flag, empty_detections
+from .rows import flag_pixels
+from .table import Detections
+from .verdict import Fit, Found, bounds_of, nothing_found, order_of, rows_of
 
 Frame = npt.NDArray[np.generic]
 
@@ -37,49 +38,14 @@ SWEEPS_BROAD, SWEEPS_FINE = 2, 2
 """Of the fit after each search."""
 SAME = 0.5
 """Two centres nearer than so many radii are one particle."""
-FIELD = 0.1, 0.5
-"""Variance of the field of false alarms beside the blur's: in squared radii, and px^2. Measured."""
-CROWDED = 3.0
-"""False alarms fall with this power of the first search's spread in the noise: it starts nothing at peaks
-that are low in that spread. Measured."""
 LEAST_WIDE = 3.5
 """Where several scales are searched: at more places the noise of one or the other looks like a particle."""
 OVERFIT = 1.05
 """Noise in that of the residual, of which peaks of the noise have been fitted away. Measured on noise."""
 NOTHING = 1e-5
 """Noise of a scaled frame in which nothing varies, in the root of its background: float32's rounding."""
-LOOSE = 1.1
-"""Spread in noise that may come from noise alone."""
-STRONG = 6.0
-"""Score of what is certainly a particle."""
-RESTLESS = 0.3
-"""A particle whose last step was longer, px, has not settled."""
 REST = 16.0
 """Steps of `Found.rest` in a standard deviation."""
-SHADE = 4.5
-"""Radii around a particle where the noise makes no false alarm: measured on crowds of all densities. Its disc
-and the next are taken, and what is too faint to be found there makes the noise look wider than it is."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A frame's detections, and how they were found."""
-
-    detections: Detections
-    """By falling score."""
-    noise: float
-    """Standard deviation of the scaled frame without particles: 1 where counts are electrons; 0 where
-    nothing varies."""
-    threshold: float
-    """Score from which a detection stands on its own."""
-    weak_threshold: float
-    invalid_pixels: int
-    """Pixels that are not finite."""
-    truncated: bool
-    """There were more than `DetectorOptions.most`: a frame in which everything looks like a particle."""
-    rest: npt.NDArray[np.int8] | None = None
-    """(h, w) the scaled frame without the detections that stand on their own, in sixteenths of the noise; of
-    `Detector.examine` with ``keep_rest``."""
 
 
 class Detector:
@@ -165,7 +131,7 @@ class Detector:
         shapes.measure(desk.residual, *self._shape, desk.particles, desk.n, desk.measured)
         desk.gain[: desk.n] = desk.measured[: desk.n, 0]
         self._prune(desk, LEAST_KEPT * noise)
-        return self._found(frame, desk, noise, sign, floor, invalid)
+        return self._found(frame, desk, noise, floor, invalid)
 
     def _rest(self, found: Found, desk: Desk) -> npt.NDArray[np.int8]:
         """See `Found.rest`; the desk's residual is used up."""
@@ -227,32 +193,22 @@ class Detector:
         frame: npt.NDArray[np.float32],
         desk: Desk,
         noise: float,
-        sign: float,
         floor: float,
         invalid: int,
     ) -> Found:
         """Thresholds, and the rows above them."""
         options, n = self.options, desk.n
-        particles, measured = desk.particles[:n], desk.measured[:n]
         if noise == 0:
-            return Found(empty_detections(), 0.0, math.inf, math.inf, invalid, False)
-        sigma = math.sqrt(FIELD[0] * options.radius**2 + FIELD[1] + self.profile.variance)
-        scores = np.sqrt(np.maximum(measured[:, 0], 0)) / noise
-        shaded = math.pi * SHADE**2 * float(np.exp(2 * particles[scores > STRONG, 3]).sum())
-        area = frame.size * math.exp(-shaded / frame.size) / max(desk.crowding / LOOSE, 1.0) ** CROWDED
-        strict = peaks.threshold_for(options.false_alarms, area, sigma)
-        threshold = peaks.balanced_threshold(scores, strict, area, sigma)
-        weak = min(threshold, peaks.threshold_for(options.weak_alarms, area, sigma))
-        order = np.flatnonzero(scores >= weak)
-        order = order[np.argsort(-scores[order], kind="stable")]
-        level = backgrounds.level_at(desk.background, self._cell, particles[order, 0], particles[order, 1])
-        rows = fill_rows(particles[order], measured[order], np.maximum(level, floor), noise, sign,
-                         self.profile.variance, options.spread**-2)  # fmt: skip
-        flags = np.where(rows["score"] < threshold, np.uint32(Flag.WEAK), np.uint32(0))
-        flags[desk.state[order] == shapes.OVERLAPPING] |= np.uint32(Flag.OVERLAPPING)
-        flags[desk.moved[order] > RESTLESS] |= np.uint32(Flag.UNREFINED)
-        rows["flags"] = flags | edge_flags(rows, self.shape)
+            return nothing_found(invalid)
+        fit = Fit(desk.particles[:n], desk.measured[:n], desk.moved[:n], desk.state[:n], noise, desk.crowding)
+        bounds = bounds_of(fit, options, self.profile.variance, frame.size)
+        order = order_of(fit, bounds)
+        particles = fit.particles[order]
+        level = backgrounds.level_at(desk.background, self._cell, particles[:, 0], particles[:, 1])
+        rows = rows_of(
+            fit, order, np.maximum(level, floor), bounds, options, self.profile.variance, self.shape
+        )
         if invalid or options.saturation < math.inf:
-            flag_pixels(frame, np.ascontiguousarray(particles[order]), len(order), options.saturation, rows)
+            flag_pixels(frame, np.ascontiguousarray(particles), len(order), options.saturation, rows)
         truncated = desk.full or len(rows) > options.most
-        return Found(rows[: options.most], noise, threshold, weak, invalid, truncated)
+        return Found(rows[: options.most], noise, *bounds, invalid, truncated)

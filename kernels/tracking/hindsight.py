@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import before_detection as faint
-from .detect import REACH, REST, Detector, Found
+from .detect import REACH, REST, Detector
 from .link import TrackUpdate
 from .profile import Profile
 from .rows import FLAT
 from .table import Detections, Flag
 from .tracks import EVENT, EventKind, Rows, Sight
+from .verdict import Found
 
 Values = npt.NDArray[np.float64]
 

@@ -36,6 +36,8 @@ LOOKED_AT = 200
 """Particles whose neighbours are looked for then."""
 NOT_NOISE = 6.0
 """Score that noise hardly reaches: where all is higher, noise is as frequent as if this were the lowest."""
+FIRST_WALK = 5.0
+"""Steps that the walk which sizes suggest is worth, where few particles teach another one."""
 HALF_LIFE = 0.1
 """Weight of a new frame in what is learnt of the field, once much is known."""
 
@@ -146,6 +148,18 @@ def _learn_walk(field: Any, ey: Any, ex: Any, spread: Any, my: Any, mx: Any, cou
     field[0].walk += share * (walk - field[0].walk)
 
 
+@njit(void(FIELDS, float64[::1], float64[::1], float64[::1], int64), nogil=True, cache=True)
+def _learn_walk_of_few(field: Any, ey: Any, ex: Any, spread: Any, count: Any) -> Any:
+    """The same of too few particles to tell it from the common displacement: both are their walk."""
+    squares, blur = 0.0, 0.0
+    for k in range(count):
+        squares += (ey[k] ** 2 + ex[k] ** 2) / 2
+        blur += spread[k]
+    field[0].walk_weight = min(max(field[0].walk_weight, FIRST_WALK) + count, 2000.0)
+    seen = max((squares - blur) / count, 1e-3)
+    field[0].walk += count / field[0].walk_weight * (seen - field[0].walk)
+
+
 @njit(
     float64(FIELDS, float64[::1], float64[::1], float64[::1], int64, float64), nogil=True, cache=True
 )  # fmt: skip
@@ -219,6 +233,8 @@ def _displace(
         if count < 0.5 * confirmed or strange > STRANGE:
             field[0].trouble |= LOST_FIELD
     if count < LEAST:
+        if passed == 1 and count and not field[0].trouble & LOST_FIELD:
+            _learn_walk_of_few(field, ey, ex, spread, count)
         return field[0].var_drift * passed
     my, mx = np.median(ey[:count]), np.median(ex[:count])
     noise = 1.57 * (np.mean(spread[:count]) + field[0].walk * passed) / count

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.skipif(
     find_spec("numba_cuda") is None, reason='numba-cuda is not installed: pip install "livem[dev]"'
 )
-@pytest.mark.parametrize("name", ["simulated", "simulated_denoise", "simulated_inpaint", "simulated_turns"])
+@pytest.mark.parametrize(
+    "name",
+    ["simulated", "simulated_denoise", "simulated_inpaint", "simulated_tracking", "simulated_turns"],
+)
 def test_everything_in_the_simulator(name):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
