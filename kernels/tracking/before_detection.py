@@ -31,6 +31,8 @@ TAPS = 6
 SIDE = 2 * (REACH + TAPS) + 1
 STEP = 4
 """px that it walks in a frame, at most."""
+GRAIN = 0.01
+"""px, of the radii that lines are read at."""
 MOST = 50.0
 """Log likelihood ratio of one pixel's place, at most."""
 
@@ -58,6 +60,59 @@ def gaussians(profile: Profile, radii: Values) -> Values:
         s2 = float(minimize_scalar(miss, bounds=(0.3, radius**2 + 3), method="bounded").x)
         found.append((s2, share(s2)))
     return np.array(found)
+
+
+@njit("void(f8[:,::1], i8[::1], i8[::1], i8[:,::1], f8, f8, f8, i8, i8, i8, b1[::1])", nogil=True, cache=True)
+def not_beside(
+    particles: Values, owners: Any, first: Any, lasts: Any, cy: float, cx: float, far: float, own: int,
+    end: int, way: int, wanted: Any,
+) -> None:  # fmt: skip
+    """Which particles near a pixel are the one that is looked for, or tracks that did not live beside it.
+
+    Parameters
+    ----------
+    particles : (n, 4) as in `refine`. far : px beside their radius that count.
+    owners, first : (n,) whose they are, -1: nobody's, and the frame in which that one was seen first.
+    lasts : (m, 2) of `last_seen`.
+    own, end, way : the particle, the frame in which its track ends, and 0: back or 1: on from there.
+    wanted : (n,) bool, written.
+    """
+    for k in range(len(particles)):
+        reach = far + math.exp(particles[k, 3])
+        wanted[k] = False
+        if abs(particles[k, 0] - cy) > reach or abs(particles[k, 1] - cx) > reach:
+            continue
+        if owners[k] == own:
+            wanted[k] = True
+        elif way == 1:
+            wanted[k] = first[k] > end
+        else:
+            at = owners[k] % len(lasts)
+            seen = lasts[at, 1] if owners[k] >= 0 and lasts[at, 0] == owners[k] else -1
+            wanted[k] = seen < end
+
+
+@njit("void(i8[::1], i8, i8[:,::1])", nogil=True, cache=True)
+def last_seen(particles: Any, number: int, lasts: Any) -> None:
+    """Note that particles were seen in a frame.
+
+    ``lasts`` (m, 2), changed: particle and frame, at the particle's number modulo m; of two at the same
+    place the later stays, so that it takes no more room however many there were.
+    """
+    for particle in particles:
+        at = particle % len(lasts)
+        lasts[at, 0], lasts[at, 1] = particle, number
+
+
+@njit("f8(f8[:,::1], f8, f8)", nogil=True, cache=True)
+def nearest_value(at: Values, y: float, x: float) -> float:
+    """Of rows (y, x, value) the value of the nearest; 0 where there are none."""
+    best, value = math.inf, 0.0
+    for k in range(len(at)):
+        square = (at[k, 0] - y) ** 2 + (at[k, 1] - x) ** 2
+        if square < best:
+            best, value = square, at[k, 2]
+    return value
 
 
 @njit("void(i1[:,::1], i8, i8, f8, f8[:,::1], b1[::1], f4[:,::1], f8, f8, f8, f8, f4[:,::1])",
@@ -142,35 +197,68 @@ def radius_odds(
         out[k] = math.log(total / weight)
 
 
-@njit("void(f8[:,::1], f8, f8, f8, f8[:,::1])", nogil=True, cache=True)
-def _walk(chance: Values, dy: float, dx: float, variance: float, spare: Values) -> None:
-    """Move the probability of places by a step of mean (dy, dx); what leaves the window is gone."""
+@njit("void(f4[:,::1], f8, f8, f8, f4[:,::1])", nogil=True, cache=True, fastmath={"contract"})
+def _walk(chance: Windows, dy: float, dx: float, variance: float, spare: Windows) -> None:
+    """Move the probability of places by a step of mean (dy, dx); what leaves the window is gone.
+
+    ``spare`` (n, n + 2 `STEP`): its first and last columns are 0 and stay so.
+    """
     n = len(chance)
-    down, along = np.empty(2 * STEP + 1), np.empty(2 * STEP + 1)
-    for q in range(-STEP, STEP + 1):
-        down[q + STEP] = math.exp(-((q - dy) ** 2) / (2 * variance))
-        along[q + STEP] = math.exp(-((q - dx) ** 2) / (2 * variance))
-    down /= down.sum()
-    along /= along.sum()
-    spare[:] = 0
+    down, along = np.empty(2 * STEP + 1, np.float32), np.empty(2 * STEP + 1, np.float32)
+    below, beside = 0.0, 0.0
+    for q in range(2 * STEP + 1):
+        down[q] = math.exp(-((q - STEP - dy) ** 2) / (2 * variance))
+        along[q] = math.exp(-((q - STEP - dx) ** 2) / (2 * variance))
+        below, beside = below + down[q], beside + along[q]
+    for q in range(2 * STEP + 1):
+        down[q] /= below
+        along[q] /= beside
     for i in range(n):
+        to = spare[i]
+        to[STEP : STEP + n] = 0
         for d in range(max(i - STEP, 0), min(i + STEP + 1, n)):
+            share, of = down[i - d + STEP], chance[d]
             for j in range(n):
-                spare[d, j] += chance[i, j] * down[d - i + STEP]
-    chance[:] = 0
+                to[STEP + j] += share * of[j]
+    for i in range(n):
+        to, of = chance[i], spare[i]
+        to[:] = 0
+        for q in range(2 * STEP + 1):
+            share = along[2 * STEP - q]
+            for j in range(n):
+                to[j] += share * of[q + j]
+
+
+@njit("f8(f4[:,::1], f4[:,::1], f8, f8, f8, f8[::1])", nogil=True, cache=True)
+def _weighed(chance: Windows, sums: Windows, height: float, s2: float, hidden: float, mean: Values) -> float:
+    """Multiply the probability of places by what a frame says of each; returns their sum before, which
+    is 1 afterwards, and writes the mean place (y, x) from the middle."""
+    n = len(chance)
+    own, mass, my, mx = 0.5 * height**2 * math.pi * s2, 1e-30, 0.0, 0.0
+    for i in range(n):
+        line = 0.0
+        for j in range(n):
+            ratio = math.exp(min(height * sums[i, j] - own, MOST))
+            value = chance[i, j] * ((1 - hidden) * ratio + hidden)
+            chance[i, j] = value
+            line += value
+            mx += value * (j - REACH)
+        mass += line
+        my += line * (i - REACH)
     for i in range(n):
         for j in range(n):
-            for d in range(max(j - STEP, 0), min(j + STEP + 1, n)):
-                chance[i, d] += spare[i, j] * along[d - j + STEP]
+            chance[i, j] /= mass
+    mean[0], mean[1] = my / mass, mx / mass
+    return mass
 
 
-@njit("void(f4[:,:,::1], f8, f8, f8, f8[:,::1], f8[::1], f8[::1], f8[::1], f8, f8[::1], f8[:,::1])",
-      nogil=True, cache=True)  # fmt: skip
+@njit("void(f4[:,:,::1], f8, f8, f8, f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], i8[::1], f8, f8[:,::1],"
+      "f8[:,:,::1])", nogil=True, cache=True)  # fmt: skip
 def presence(
     windows: Any, y: float, x: float, variance: float, moves: Values, walks: Values, s2: Values,
-    heights: Values, hidden: float, odds: Values, places: Values,
+    heights: Values, counts: Any, hidden: float, odds: Values, places: Any,
 ) -> None:  # fmt: skip
-    """Log likelihood ratio that a particle was there in the first k frames beyond a track's end.
+    """Log likelihood ratios that a particle was there in the first k frames beyond a track's end.
 
     Parameters
     ----------
@@ -178,31 +266,35 @@ def presence(
     y, x : the track's place there, px from the middle of the window before; ``variance`` of each, px^2.
     moves : (n, 2) px, mean step into each frame, beyond that of the window.
     walks : (n,) px^2, its variance.
-    s2, heights : (n,) the Gaussian that it looks like in each frame.
+    s2, heights : (lines, n) the Gaussian that it looks like in each frame, one line for each course that its
+        radius may take. Neighbouring lines with the same s2 share the work.
+    counts : (lines,) int64, frames that each is followed for.
     hidden : probability that nothing of it is seen in a frame.
-    odds, places : (n,) and (n, 2) written: place (y, x) from each window's middle, px.
+    odds, places : (lines, n) and (lines, n, 2) written, as far as they are followed: place (y, x) from each
+        window's middle, px.
     """
-    n, total = 2 * REACH + 1, 0.0
-    chance, spare, sums = np.empty((n, n)), np.empty((n, n)), np.empty((n, n), np.float32)
+    n, lines = 2 * REACH + 1, len(counts)
+    chance = np.empty((lines, n, n), np.float32)
+    spare, sums = np.zeros((n, n + 2 * STEP), np.float32), np.empty((n, n), np.float32)
+    first, mean, totals = chance[0], np.empty(2), np.zeros(lines)
     for i in range(n):
         for j in range(n):
             square = (i - REACH - y) ** 2 + (j - REACH - x) ** 2
-            chance[i, j] = math.exp(-square / (2 * variance))
-    chance /= chance.sum()
+            first[i, j] = math.exp(-square / (2 * variance))
+    first /= first.sum()
+    for a in range(1, lines):
+        chance[a] = first
     for k in range(len(windows)):
-        _walk(chance, moves[k, 0], moves[k, 1], walks[k], spare)
-        _matched(windows[k], REACH, s2[k], sums)
-        own, mass, my, mx = 0.5 * heights[k] ** 2 * math.pi * s2[k], 1e-300, 0.0, 0.0
-        for i in range(n):
-            for j in range(n):
-                ratio = math.exp(min(heights[k] * sums[i, j] - own, MOST))
-                chance[i, j] *= (1 - hidden) * ratio + hidden
-                mass += chance[i, j]
-                my += chance[i, j] * (i - REACH)
-                mx += chance[i, j] * (j - REACH)
-        chance /= mass
-        total += math.log(mass)
-        odds[k], places[k, 0], places[k, 1] = total, my / mass, mx / mass
+        known = -1.0
+        for a in range(lines):
+            if k >= counts[a]:
+                continue
+            if s2[a, k] != known:
+                known = s2[a, k]
+                _matched(windows[k], REACH, known, sums)
+            _walk(chance[a], moves[k, 0], moves[k, 1], walks[k], spare)
+            totals[a] += math.log(_weighed(chance[a], sums, heights[a, k], known, hidden, mean))
+            odds[a, k], places[a, k, 0], places[a, k, 1] = totals[a], mean[0], mean[1]
 
 
 @njit("void(f8[:,::1], f8[::1], f8, f8, f8[::1], f8[::1], f8[:,::1])", nogil=True, cache=True)
@@ -218,13 +310,17 @@ def line_odds(
     rates, ends : px per frame, px.
     out : (rates, ends) written.
     """
-    last = odds.shape[1] - 1.000001
+    last, most = odds.shape[1] - 1.000001, math.exp(start + step * (odds.shape[1] - 1))
+    fine = np.empty((len(times), int(most / GRAIN) + 2))
+    for q in range(fine.shape[1]):
+        at = min(max((math.log(max(q * GRAIN, 1e-3)) - start) / step, 0.0), last)
+        i = int(at)
+        for k in range(len(times)):
+            fine[k, q] = odds[k, i] + (at - i) * (odds[k, i + 1] - odds[k, i])
     for a in range(len(rates)):
         for b in range(len(ends)):
             total = 0.0
             for k in range(len(times)):
-                radius = max(ends[b] + rates[a] * times[k], 1e-3)
-                at = min(max((math.log(radius) - start) / step, 0.0), last)
-                i = int(at)
-                total += odds[k, i] + (at - i) * (odds[k, i + 1] - odds[k, i])
+                q = int((ends[b] + rates[a] * times[k]) / GRAIN + 0.5)
+                total += fine[k, min(max(q, 0), fine.shape[1] - 1)]
             out[a, b] = total

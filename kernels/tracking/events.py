@@ -29,6 +29,11 @@ LEAST_ODDS = -0.5
 """Below them a particle that is gone has not become part of the other."""
 TOUCHING = 3.0
 """Log odds against that a particle dissolves just while it touches another."""
+STEADY = 0.85, 4.0, 4.0
+"""Log odds of fading, negative, from which on a particle does not go for nothing; by how much less it then
+takes for having become part of another, for each log odds beyond; and how much less at most."""
+AT_EDGE = 1.0
+"""Log odds by which a coalescence at the edge of the frame must be likelier than that the particle left."""
 SPLIT = 1.0
 """Log odds from which on a newcomer that touches another is a part of it."""
 CALM = 100
@@ -98,6 +103,11 @@ def _partner_odds(live: Any, past: Any, field: Any, i: Any, k: Any, ago: Any, ra
     whole = past[live[k].slot, (newest - together) % DEPTH]
     if other.sight == NONE or whole.sight == NONE:
         return -math.inf
+    wide = mine.variance + other.variance + 2 * field[0].walk
+    apart_by = math.hypot(mine.y - other.y, mine.x - other.x)
+    far = CONTACT * (2 * live[k].radius + radius) + field[0].spacing + 3 * math.sqrt(wide)
+    if apart_by > far:
+        return -math.inf
     alone, joined = np.empty(2), np.empty(2)
     if backwards:
         radius_between(past, field, live[k].slot, then, max(then - 4, 0), alone)
@@ -108,8 +118,6 @@ def _partner_odds(live: Any, past: Any, field: Any, i: Any, k: Any, ago: Any, ra
     size = alone[0] if alone[1] > 0 else live[k].radius
     known = math.isfinite(size) and math.isfinite(radius)
     touch = CONTACT * (size + radius) if known else field[0].spacing
-    wide = mine.variance + other.variance + 2 * field[0].walk
-    apart_by = math.hypot(mine.y - other.y, mine.x - other.x)
     if apart_by > touch + 3 * math.sqrt(wide):
         return -math.inf
     far = max(apart_by - touch, 0.0)
@@ -230,21 +238,7 @@ def _ended(live: Any, past: Any, field: Any, events: Any, i: Any) -> Any:
     edge = max(one.radius if math.isfinite(one.radius) else 0.0, 2.0) + 2 * math.sqrt(field[0].walk)
     edge += math.hypot(field[0].drift_y, field[0].drift_x)
     inside = _inside(field, here.y, here.x)
-    if inside < edge:
-        _write(
-            live,
-            field,
-            events,
-            EXIT,
-            i,
-            -1,
-            after,
-            last.y,
-            last.x,
-            one.radius,
-            chance(1 + 3 * (edge - inside) / edge),
-        )
-        return
+    left = 1 + 3 * (edge - inside) / edge if inside < edge else -math.inf
     radii = np.empty(2)
     radius_between(past, field, live[i].slot, ago + 5, ago, radii)
     radius = radii[0] if radii[1] > 0 else one.radius
@@ -256,8 +250,12 @@ def _ended(live: Any, past: Any, field: Any, events: Any, i: Any) -> Any:
         if odds > best:
             best, other = odds, k
             there[:] = place
+    if left > -math.inf and best < left + AT_EDGE:
+        _write(live, field, events, EXIT, i, -1, after, last.y, last.x, one.radius, chance(left))
+        return
     faded = fading(live, field, i)
-    if other >= 0 and best > LEAST_ODDS and best + TOUCHING > faded:
+    least = LEAST_ODDS - min(max(STEADY[1] * (-STEADY[0] - faded), 0.0), STEADY[2])
+    if other >= 0 and best > least and best + TOUCHING > faded:
         _write(live, field, events, COALESCENCE, other, i, after, there[0], there[1], there[2], chance(best))
         return
     kind = DISSOLUTION if faded > 0 else LOST

@@ -39,17 +39,22 @@ def test_odds_of_radii_are_the_oracles(number, y, x, variance, tall):
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 99), st.floats(-1, 1), st.floats(0.1, 2), st.floats(0, 0.5))
 def test_presence_is_the_oracles(number, move, walk, hidden):
-    n = 6
+    n, lines = 6, 3
     windows, rng = noise(number, n), np.random.default_rng(number)
     moves, walks = rng.uniform(-1, 1, (n, 2)) * move, np.full(n, walk)
-    s2, heights = rng.uniform(0.8, 3, n), rng.uniform(0.2, 2, n)
-    odds, places = np.empty(n), np.empty((n, 2))
-    faint.presence(windows, 0.3, -0.4, 0.2, moves, walks, s2, heights, hidden, odds, places)
-    given_to = [xp.asarray(a.astype(float)) for a in (windows, moves, walks, s2, heights)]
-    w, m, v, s, h = given_to
-    at, where = reference.presence(w, 0.3, -0.4, 0.2, m, v, s, h, hidden, xp)
-    np.testing.assert_allclose(odds, np.asarray(at), rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(places, np.asarray(where), atol=1e-3)
+    s2, heights = rng.uniform(0.8, 3, (lines, n)), rng.uniform(0.2, 2, (lines, n))
+    s2[1] = s2[0]  # neighbouring lines share what is the same
+    counts = np.array([n, n, n - 2])
+    odds, places = np.full((lines, n), 7.0), np.full((lines, n, 2), 7.0)
+    faint.presence(windows, 0.3, -0.4, 0.2, moves, walks, s2, heights, counts, hidden, odds, places)
+    assert (odds[2, n - 2 :] == 7).all()
+    assert (places[2, n - 2 :] == 7).all()
+    for a, count in enumerate(counts):
+        given_to = (windows, moves, walks, s2[a], heights[a])
+        w, m, v, s, h = (xp.asarray(x.astype(float)) for x in given_to)
+        at, where = reference.presence(w, 0.3, -0.4, 0.2, m, v, s, h, hidden, xp)
+        np.testing.assert_allclose(odds[a, :count], np.asarray(at)[:count], rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(places[a, :count], np.asarray(where)[:count], atol=1e-3)
 
 
 def test_odds_are_highest_at_the_radius_that_is_there():
@@ -78,12 +83,12 @@ def test_evidence_grows_while_a_walking_particle_is_there_and_falls_after():
         way.append(place)
         if k < gone:
             windows[k] += bump(place[0], place[1], 1.5, 1.3).astype(np.float32)
-    odds, places = np.empty(n), np.empty((n, 2))
-    steps = np.full(n, 0.64)
-    faint.presence(windows, 0.0, 0.0, 0.1, np.zeros((n, 2)), steps, np.full(n, 1.5), np.full(n, 1.3), 0.05,
-                   odds, places)  # fmt: skip
+    odds, places = np.empty((1, n)), np.empty((1, n, 2))
+    steps, still = np.full(n, 0.64), np.zeros((n, 2))
+    faint.presence(windows, 0.0, 0.0, 0.1, still, steps, np.full((1, n), 1.5), np.full((1, n), 1.3),
+                   np.array([n]), 0.05, odds, places)  # fmt: skip
     assert abs(int(odds.argmax()) + 1 - gone) <= 1
-    assert math.sqrt(((places[:gone] - np.array(way)[:gone]) ** 2).sum(axis=1).mean()) < 1.2
+    assert math.sqrt(((places[0, :gone] - np.array(way)[:gone]) ** 2).sum(axis=1).mean()) < 1.2
 
 
 def test_particles_are_put_back_into_what_is_left():
@@ -95,3 +100,34 @@ def test_particles_are_put_back_into_what_is_left():
         faint.cut(rest, 8, 9, 1 / 16, particles, np.array(wanted), profile.table, *profile.rule, 2.2, window)
         middle = window[faint.SIDE // 2 + 2, faint.SIDE // 2 + 3]
         assert math.isclose(middle, sum_ * 3 * profile.exact(4.0, 0.0), rel_tol=0.02, abs_tol=1e-6)
+
+
+def test_who_is_put_back_is_who_did_not_live_beside_the_particle():
+    particles = np.array([[10.0, x, 3.0, math.log(4.0)] for x in (10, 11, 12, 13, 90)])
+    owners, first = np.array([5, 6, -1, 7, 5]), np.array([0, 3, 2**62, 30, 0])
+    lasts, wanted = np.full((8, 2), -1, np.int64), np.zeros(5, bool)
+    faint.last_seen(np.array([5, 6]), 12, lasts)
+    faint.last_seen(np.array([6, 7]), 40, lasts)
+    for own, way, back in (
+        (
+            5,
+            1,
+            [True, False, True, True, False],
+        ),  # itself, nobody's, one that came after its end; none far away
+        (5, 0, [True, False, True, False, False]),  # itself, nobody's
+        (7, 0, [True, False, True, True, False]),  # one that was gone before it came
+    ):
+        faint.not_beside(particles, owners, first, lasts, 10, 10, 20.0, own, 20, way, wanted)
+        assert wanted.tolist() == back
+
+
+def test_when_particles_were_seen_last_takes_no_more_room_however_many_there_were():
+    lasts = np.full((8, 2), -1, np.int64)
+    faint.last_seen(np.arange(100), 3, lasts)
+    assert lasts[:, 0].tolist() == [96, 97, 98, 99, 92, 93, 94, 95]
+
+
+def test_the_nearest_value_is_taken():
+    at = np.array([[0.0, 0.0, 1.0], [3.0, 4.0, 2.0]])
+    assert faint.nearest_value(at, 2.0, 3.0) == 2.0
+    assert faint.nearest_value(at[:0], 2.0, 3.0) == 0.0

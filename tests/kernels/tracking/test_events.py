@@ -65,6 +65,16 @@ def test_two_that_touch_and_keep_their_volume_coalesce() -> None:
     assert ids[int(event["particle"])] < ids[int(event["other"])]
 
 
+def test_two_that_become_one_at_the_edge_have_not_left() -> None:
+    pair = np.array([[4.5, 120.0], [4.5, 127.5]])
+    frames = []
+    for k, p in enumerate(calm(30)):
+        rest = p[np.hypot(p[:, 0] - 4.5, p[:, 1] - 123) > 30]
+        here = found(pair, [4.0, 3.5]) if k < 14 else found([[4.5, 123.0]], 4.75)
+        frames.append(join(found(rest), here))
+    assert told(frames) == [(EventKind.COALESCENCE, 14)]
+
+
 def test_one_that_becomes_two_splits() -> None:
     pair = np.array([[128.0, 122.5], [128.0, 129.0]])
     frames = [
