@@ -29,7 +29,7 @@ HIDDEN = 0.02, 0.3
 for longer, beside neighbours that hide it."""
 TALL = 0.94
 """True height in that of a fit; measured on the generator's movies, seeds 1 to 4."""
-RATES = np.r_[0.003:0.06:0.001, 0.06:0.1:0.005], np.r_[0.002:0.024:0.001, 0.024:0.1:0.006]
+RATES = np.r_[0.003:0.06:0.001, 0.06:0.1:0.005], np.r_[0.002:0.03:0.001, 0.03:0.1:0.002]
 """px per frame. Of 64 frames a rate is known to 0.0005: with steps of 0.005 births were 4 frames off."""
 ENDS = np.linspace(1.2, 4.5, 34)
 """px, radii at the track's end."""
