@@ -62,7 +62,7 @@ class PixelWatch:
         return slice(max(0, self._row - 1), min(self._shape[0], self._end(pixel) + 1))
 
     def take(self, pixels: npt.NDArray[Any], rows: slice | None = None) -> None:
-        """Look at rows (n, w) of a frame, as `due` wanted them; others are left. None: of a small frame, all."""
+        """Look at rows (n, w) of a frame, as `due` wanted them; None: of a small frame, all."""
         began, rows = self._clock(), slice(0, len(pixels)) if rows is None else rows
         if rows.start != max(0, self._row - 1):
             return  # of a frame that came before the last strip was looked at

@@ -75,7 +75,7 @@ class Picture:
     survey: Survey
     """Of the whole frame."""
     watched: tuple[npt.NDArray[Any], slice] | None
-    """A copy of rows whose pixels are to be looked at, since the frame's tile is used again, and which they are."""
+    """A copy of the rows to be looked at, since the frame's tile is used again, and which they are."""
     views: tuple[View, ...] = ()
 
 

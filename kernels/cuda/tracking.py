@@ -247,7 +247,7 @@ class CudaDetector:
         if rows > few:
             self._table[few:rows].copy_to_host(host[few:rows], stream=self._stream)
             self._stream.synchronize()
-        return host
+        return np.asarray(host)
 
     def _verdict(
         self, rows: Columns, stays: npt.NDArray[np.bool_], noise: float, crowding: float, invalid: int,

@@ -42,7 +42,9 @@ def choose(menu: QMenu, *words: str) -> None:
     """Go through submenus to an action, as `words` have their beginnings, and trigger it."""
     *ways, last = words
     for word in ways:
-        (menu,) = [a.menu() for a in menu.actions() if a.menu() is not None and a.text().startswith(word)]
+        (found,) = [a.menu() for a in menu.actions() if a.menu() is not None and a.text().startswith(word)]
+        assert isinstance(found, QMenu)
+        menu = found
     (action,) = [action for action in menu.actions() if action.text().startswith(last)]
     action.trigger()
 
