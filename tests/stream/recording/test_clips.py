@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from livem.stream.files.recordings import open_recording
+from livem.stream.recording import clips as clips_module
 from livem.stream.recording.clips import Clips, Wanted, cut
 from livem.stream.ring import Ring
 from livem.stream.ring_history import RingHistory
@@ -119,6 +120,23 @@ def test_a_clip_in_another_format_holds_its_own_frames_only(feeder, history, tmp
     path = Path(done["exported"])
     frames = np.load(path) if kind == "npy" else tifffile.imread(path)
     np.testing.assert_array_equal(frames, frame_content(SERIES, 45, 5))
+    clips.close()
+
+
+def test_frames_that_are_overwritten_while_they_are_copied_are_left_out(
+    feeder, history, tmp_path, monkeypatch
+):
+    feeder.frames(0, 10)
+
+    def while_a_beam_goes_on(block: Block, first: int, stop: int) -> Block:
+        for k in range(300):  # 1.5 MB into a ring of 1 MiB
+            feeder.frames(1000 + 10 * k, 10)
+        return cut(block, first, stop)
+
+    monkeypatch.setattr(clips_module, "cut", while_a_beam_goes_on)
+    clips = Clips(str(tmp_path), history)
+    done = written(clips, Wanted(SERIES, 0, 10))
+    assert (done["frames"], done["error"]) == (0, "none of its frames is there any more")
     clips.close()
 
 
