@@ -51,7 +51,7 @@ SPIRAL_RATIO = 0.1385 / 0.1493
 SPLITS = 8
 AUTO = "livem, auto"
 BYTES_A_PIXEL, LINEAR = 60.0, 1.5
-LIVE_PER_S, LAST_MS = 25.0, 15.0
+LIVE_PER_S, LAST_MS, SESSIONS = 25.0, 15.0, 3
 ALL_OF_THEM = f"warm, {WARM.iterations} iterations"
 """Live pictures may end before, at the tolerance of `WARM`; here none does."""
 NEW = 0.03
@@ -411,17 +411,25 @@ def regret(plan: Plans, folder: Path | None) -> Part:
 
 
 def session(plan: Plans) -> Part | None:
-    """A whole session of sparse video, its pictures counted by a subscriber."""
+    """Whole sessions of sparse video, their pictures counted by a subscriber."""
     if not plan.seconds:
         return None
     rows, gates = _last_samples(512, plan.rounds)
-    watched: Watched = play(plan.seconds)
-    figures = {"per s": watched.per_second, "ms": watched.last_ms if watched.last_ms is not None else "none"}
-    row = _row("session, 512x512 sparse video", "pictures; last sample to its picture", figures)
+    watched: Sequence[Watched] = [play(plan.seconds) for _ in range(SESSIONS)]
+    rates = [one.per_second for one in watched if one.per_second is not None]
+    waits = [one.last_ms for one in watched if one.last_ms is not None]
+    if not (rates and waits):
+        raise RuntimeError("no session of sparse video showed a picture: see its alarms")
+    rate, wait = Spread.of(rates), Spread.of(waits)
+    row = _row(
+        "session, 512x512 sparse video",
+        "pictures; last sample to its picture",
+        {"per s": str(rate), "ms": str(wait)},
+    )
     return [*rows, row], [
         *gates,
-        at_least("512x512 sparse video: pictures/s at a subscriber", watched.per_second, LIVE_PER_S),
-        at_most("512x512 session: last sample to a picture with it, ms", watched.last_ms, LAST_MS),
+        at_least("512x512 sparse video: pictures/s at a subscriber", rate.median, LIVE_PER_S),
+        at_most("512x512 session: last sample to a picture with it, ms", wait.median, LAST_MS),
     ]
 
 
