@@ -32,6 +32,7 @@ SUITE: Mapping[str, str] = MappingProxyType(
         "beside": "livem.benchmarks.beside:run",
         "zero_loss": "livem.benchmarks.zero_loss:run",
         "viewer": "livem.benchmarks.viewer:run",
+        "stalled": "livem.benchmarks.stalled:run",
         "memory": "livem.benchmarks.memory:run",
     }
 )

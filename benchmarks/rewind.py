@@ -71,9 +71,9 @@ def run(quick: bool) -> Measured:
 
 def measure(plan: Plan) -> Measured:
     seen = watched(plan)
-    calm, looking = (_percentiles(turns) for turns in (seen.calm, seen.looking))
+    calm, looking = (percentiles(turns) for turns in (seen.calm, seen.looking))
     pairs = zip(seen.looking, seen.calm, strict=True)
-    change = Spread.of([_percentiles([on])[1] / _percentiles([off])[1] for on, off in pairs])
+    change = Spread.of([percentiles([on])[1] / percentiles([off])[1] for on, off in pairs])
     shown = np.percentile(seen.shown_ms, 95.0)
     h, w = plan.shape
     row: Row = {
@@ -122,21 +122,22 @@ def watched(plan: Plan) -> Seen:
 
 
 def _turn(session: Session, looker: Partner, seconds: float, *, looks: bool) -> tuple[Histogram, Any]:
-    before = _histogram(session)
+    before = latencies(session)
     looker.tell((seconds, looks))
     while not looker.has_spoken(0.0):
         session.step(0.01)
-    return _histogram(session) - before, looker.hear()
+    return latencies(session) - before, looker.hear()
 
 
-def _histogram(session: Session) -> Histogram:
+def latencies(session: Session) -> Histogram:
     """Latencies of all edges in the open series so far."""
     edges = session.ring.views.edges[:, 0, E_HISTOGRAM : E_HISTOGRAM + HISTOGRAM_BINS]
     total: Histogram = edges.sum(axis=0)
     return total
 
 
-def _percentiles(turns: list[Histogram]) -> tuple[float, float]:
+def percentiles(turns: list[Histogram]) -> tuple[float, float]:
+    """Median and 99th of the latencies of all turns, ms."""
     total = np.sum(turns, axis=0)
     p50, p99 = (histogram_percentile(total, percent) for percent in (50.0, 99.0))
     return p50 or float("nan"), p99 or float("nan")

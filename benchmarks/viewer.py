@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -215,20 +216,29 @@ def _whole_window(plan: Plan, seen: Seen) -> None:
     from PySide6.QtWidgets import QApplication
 
     with _window(_Feed(plan)) as window:
-        for _ in range(20):
-            window.tick()
-            QApplication.processEvents()
-        gc.collect()
-        before = psutil.Process().memory_info().rss
-        end = time.monotonic() + 60.0 * (plan.minutes or 0.0)
-        while len(seen.tick_ms) < plan.ticks or time.monotonic() < end:
+
+        def tick() -> float:
             began = time.perf_counter()
             window.tick()
             QApplication.processEvents()
-            seen.tick_ms.append(1000 * (time.perf_counter() - began))
+            return time.perf_counter() - began
+
+        for _ in range(20):
+            tick()
+        seen.tick_ms = [1000 * tick() for _ in range(plan.ticks)]
         if plan.minutes is not None:
-            gc.collect()
-            seen.growth_mb = (psutil.Process().memory_info().rss - before) / 1e6
+            seen.growth_mb = _growth(tick, 60.0 * plan.minutes)
+
+
+def _growth(tick: Callable[[], float], seconds: float) -> float:
+    """What the process grows by in so long a run at 60 Hz, MB."""
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    end, pause = time.monotonic() + seconds, Event()
+    while time.monotonic() < end:
+        pause.wait(max(0.0, PERIOD_S - tick()))
+    gc.collect()
+    return float(psutil.Process().memory_info().rss - before) / 1e6
 
 
 class _Feed:
