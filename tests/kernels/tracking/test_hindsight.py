@@ -9,7 +9,7 @@ import pytest
 from particle_scenes import drawn
 
 from livem.kernels.tracking.detect import Detector
-from livem.kernels.tracking.hindsight import Hindsight
+from livem.kernels.tracking.hindsight import CASES, FRAMES, Hindsight
 from livem.kernels.tracking.link import Linker, LinkOptions
 from livem.kernels.tracking.options import DetectorOptions
 from livem.kernels.tracking.tracks import EventKind
@@ -82,3 +82,24 @@ def test_without_what_is_left_of_a_frame_events_pass(keep: bool) -> None:
     for k in range(8):
         update = linker.step(k, found.detections)
         assert len(hindsight.see(found, update, linker.walk)) == len(update.events)
+
+
+def test_memory_stays_bounded_however_many_come_and_go() -> None:
+    """Particles that come and go all the time, for longer than frames are remembered."""
+    rng = np.random.default_rng(8)
+    still = [(y, x, 4.2) for y in (16.0, 48.0, 80.0) for x in (16.0, 48.0, 80.0)]
+    pool = []
+    for k in range(6):  # two are missing in each: whichever comes back is a new track
+        here = [one for at, one in enumerate(still) if at not in (k, k + 3)]
+        pool.append(DETECTOR.examine(drawn(SHAPE, here, 4.0, 0.3, 45.0, False, rng), keep_rest=True))
+    linker, hindsight, sizes = Linker(LinkOptions(shape=SHAPE)), Hindsight(DETECTOR), []
+    for k in range(3 * FRAMES):
+        found = pool[k // 7 % len(pool)]
+        hindsight.see(found, linker.step(k, found.detections), linker.walk)
+        assert len(hindsight._frames) <= FRAMES
+        assert len(hindsight._cases) <= CASES
+        if k >= 2 * FRAMES:
+            sizes.append(sum(frame.rest.nbytes for frame in hindsight._frames))
+    assert set(sizes) == {FRAMES * SHAPE[0] * SHAPE[1]}
+    assert len(hindsight._told) <= CASES + 1
+    assert int(linker._field[0]["next_particle"]) > 4 * CASES
