@@ -129,8 +129,9 @@ def test_history_rewind_and_clips_through_a_window_elsewhere(scope: Elsewhere) -
     QTest.mouseClick(bar.track, Qt.MouseButton.LeftButton, pos=where)
     scope.until(lambda: not window.playhead.is_waiting and window.playhead.moment != frozen)
     assert bar.badge.text.startswith("REWIND \N{MINUS SIGN}")
-    assert window.playhead.moment is not None
-    _, index = window.playhead.moment
+    moment = window.playhead.moment
+    assert moment is not None
+    index = moment[1]
     scope.until(lambda: pane.picture.factor == 1 and f"frame {index:,}" in pane.picture.caption)
     np.testing.assert_array_equal(pane.picture.image, sent.frames(index % 256, 1)[0])
 
