@@ -33,6 +33,9 @@ from .truth import Truth
 PONDER_SHARE, SETTLED_SHARE = 6, 30
 """After a piece of pondering that took t, the next begins 6 t after its start; 30 t once
 it is clear which solver is best, as no picture comes meanwhile."""
+LONGER = 1.5
+"""Times that a picture, or a piece of pondering, may take what the one before took: nothing is begun that might
+last beyond the end of a series. In one of six sessions of video a picture 1.3 times as long was in the way."""
 MEMORY = ("memory", "pass_samples")
 PICTURE_SHARE = 0.5
 """Of the time between two pictures, that solving one may take: what needs more is for the end."""
@@ -155,7 +158,7 @@ class Inpaint(Consumer[Samples | None]):
         """Whether what was fed is newer than the picture."""
         self._picture_at = self._ponder_at = 0.0
         self._picture_s = self._ponder_s = 0.0
-        """What the newest picture and the newest piece of pondering took."""
+        """What the next picture and the next piece of pondering may take; 0: nobody knows."""
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -219,12 +222,12 @@ class Inpaint(Consumer[Samples | None]):
             self._warn_of_refused(now)
             self._picture_at = began + 1 / self._options.hz
             outputs = self._outputs(now)
-            self._picture_s = time.monotonic() - began
+            self._picture_s = LONGER * (time.monotonic() - began)
             return outputs
         now.live.ponder()
         share = PONDER_SHARE if now.live.contest.is_settling else SETTLED_SHARE
-        self._ponder_s = time.monotonic() - began
-        self._ponder_at = began + share * self._ponder_s
+        spent = time.monotonic() - began
+        self._ponder_s, self._ponder_at = LONGER * spent, began + share * spent
         return ()
 
     def at_end(self) -> bool:

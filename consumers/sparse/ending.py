@@ -39,7 +39,8 @@ class Ending:
 
         Not if nothing has come for as long: frames may be lost, and senders stop.
         """
-        return self._left() < seconds and self._clock() - self._at < seconds
+        silent = self._clock() - self._at
+        return self._left() - silent < seconds and silent < seconds
 
     def _left(self) -> float:
         """s from the newest frame to the last; inf where that is unknown, or where the last is there."""

@@ -185,11 +185,11 @@ def test_shortly_before_the_end_nothing_is_begun(monkeypatch):
 
     come(0, 600)
     assert snapshot(consumer.work())["image"]["attrs"]["samples"] == 600
-    come(600, 670)
-    assert consumer.work_in() == 0, "30 ms are left: enough for another picture"
-    come(670, 690)
-    assert consumer.work_in() == pytest.approx(0.02)
-    now[0] += 0.021
+    come(600, 660)
+    assert consumer.work_in() == 0, "40 ms are left: enough for another picture, and half as long again"
+    come(660, 690)
+    assert consumer.work_in() == pytest.approx(0.03)
+    now[0] += 0.031
     assert consumer.work_in() == 0, "what should have come did not"
     come(690, 700)
     assert not consumer.at_end()

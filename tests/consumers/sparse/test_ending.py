@@ -30,6 +30,9 @@ def test_the_end_is_near_when_the_last_frames_will_come_within_the_time():
     stream.goes_on(0.4)
     assert not stream.ending.is_within(0.09)
     assert stream.ending.is_within(0.11)
+    stream.now += 0.02
+    assert stream.ending.is_within(0.09), "the newest frame came 20 ms ago"
+    stream.now -= 0.02
     stream.goes_on(0.09)
     assert stream.ending.is_within(0.011)
     stream.goes_on(0.01)
@@ -42,6 +45,7 @@ def test_a_stream_that_stops_before_its_end_is_not_waited_for():
     assert stream.ending.is_within(0.05)
     stream.now += 0.049
     assert stream.ending.is_within(0.05)
+    assert not stream.ending.is_within(0.01)
     stream.now += 0.002
     assert not stream.ending.is_within(0.05)
 
