@@ -34,8 +34,8 @@ PONDER_SHARE, SETTLED_SHARE = 6, 30
 """After a piece of pondering that took t, the next begins 6 t after its start; 30 t once
 it is clear which solver is best, as no picture comes meanwhile."""
 LONGER = 1.5
-"""Times that a picture, or a piece of pondering, may take what the one before took: nothing is begun that might
-last beyond the end of a series. In one of six sessions of video a picture 1.3 times as long was in the way."""
+"""Times that a picture, or a piece of pondering, may take what the one before took: nothing is begun that
+might last beyond the end of a series. A picture 1.3 times as long was in the way in one of six sessions."""
 MEMORY = ("memory", "pass_samples")
 PICTURE_SHARE = 0.5
 """Of the time between two pictures, that solving one may take: what needs more is for the end."""
