@@ -84,14 +84,25 @@ def smooth_cells(means: Values, counts: Values, reach: int, out: Values) -> None
             for x in range(nx):
                 total[x] += values[x] * pixels[x]
                 weight[x] += pixels[x]
+    total, weight = np.empty(nx, np.float32), np.empty(nx, np.float32)
     for y in range(ny):
+        values, pixels, to = sums[y], weights[y], out[y]
+        total[:] = 0
+        weight[:] = 0
+        for d in range(2 * reach + 1):
+            n = nx - 2 * reach
+            for x in range(n):
+                total[reach + x] += values[d + x]
+                weight[reach + x] += pixels[d + x]
         for x in range(nx):
-            r = max(min(reach, x, nx - 1 - x), 1)
-            total, weight = np.float32(0), np.float32(0)
-            for i in range(max(x - r, 0), min(x + r + 1, nx)):
-                total += sums[y, i]
-                weight += weights[y, i]
-            out[y, x] = total / weight if weight > 0 else np.float32(0)
+            r = min(reach, x, nx - 1 - x)
+            if r < reach:
+                total[x] = weight[x] = np.float32(0)
+                for i in range(max(x - max(r, 1), 0), min(x + max(r, 1) + 1, nx)):
+                    total[x] += values[i]
+                    weight[x] += pixels[i]
+        for x in range(nx):
+            to[x] = total[x] / weight[x] if weight[x] > 0 else np.float32(0)
 
 
 @njit("f4[:,::1](f4[:,::1], i8, i8)", nogil=True, cache=True, fastmath=FAST)
@@ -99,17 +110,18 @@ def _along_rows(cells: Values, cell: int, w: int) -> Values:
     """(ny, w): the rows of the cells (ny, nx) straight between their centres, and on beyond the outermost."""
     ny, nx = cells.shape
     out = np.empty((ny, w), np.float32)
-    left, right, part = np.empty(w, np.int64), np.empty(w, np.int64), np.zeros(w, np.float32)
-    half = 0.5 * (cell - 1)
-    for x in range(w):
-        left[x] = min(max(int((x - half) / cell), 0), max(nx - 2, 0))
-        right[x] = min(left[x] + 1, nx - 1)
-        if nx > 1:
-            part[x] = (x - half) / cell - left[x]
+    half, inverse = 0.5 * (cell - 1), 1.0 / cell
     for y in range(ny):
         line, to = cells[y], out[y]
-        for x in range(w):
-            to[x] = line[left[x]] + part[x] * (line[right[x]] - line[left[x]])
+        if nx == 1:
+            to[:] = line[0]
+        for k in range(nx - 1):
+            first = 0 if k == 0 else math.ceil(k * cell + half)
+            last = w if k == nx - 2 else math.ceil((k + 1) * cell + half)
+            rise = (line[k + 1] - line[k]) * np.float32(inverse)
+            begin = line[k] + rise * np.float32(first - half - k * cell)
+            for i in range(last - first):
+                to[first + i] = begin + np.float32(i) * rise
     return out
 
 
@@ -179,14 +191,15 @@ def cells_of(shape: tuple[int, int], cell: int) -> tuple[int, int]:
     return max(shape[0] // cell, 1), max(shape[1] // cell, 1)
 
 
+@njit("f8[::1](f4[:,::1], i8, f8[::1], f8[::1])", nogil=True, cache=True)
 def level_at(cells: Values, cell: int, y: Places, x: Places) -> Places:
     """Background at places (n,), as `scale_frame` interpolates it."""
-    (ny, nx), half = cells.shape, 0.5 * (cell - 1)
-    cy = np.clip(((y - half) / cell).astype(np.intp), 0, max(ny - 2, 0))
-    cx = np.clip(((x - half) / cell).astype(np.intp), 0, max(nx - 2, 0))
-    fy = (y - half) / cell - cy if ny > 1 else np.zeros(len(y))
-    fx = (x - half) / cell - cx if nx > 1 else np.zeros(len(x))
-    below, right = np.minimum(cy + 1, ny - 1), np.minimum(cx + 1, nx - 1)
-    top = cells[cy, cx] + fx * (cells[cy, right] - cells[cy, cx])
-    bottom = cells[below, cx] + fx * (cells[below, right] - cells[below, cx])
-    return np.asarray(top + fy * (bottom - top))
+    (ny, nx), half, out = cells.shape, 0.5 * (cell - 1), np.empty(len(y))
+    for k in range(len(y)):
+        at_y, at_x = (y[k] - half) / cell, (x[k] - half) / cell
+        cy, cx = min(max(int(at_y), 0), max(ny - 2, 0)), min(max(int(at_x), 0), max(nx - 2, 0))
+        fy, fx = at_y - cy if ny > 1 else 0.0, at_x - cx if nx > 1 else 0.0
+        above, below, right = cells[cy], cells[min(cy + 1, ny - 1)], min(cx + 1, nx - 1)
+        top = above[cx] + fx * (above[right] - above[cx])
+        out[k] = top + fy * (below[cx] + fx * (below[right] - below[cx]) - top)
+    return out

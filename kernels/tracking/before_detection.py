@@ -16,8 +16,8 @@ import numpy.typing as npt
 from numba import njit
 from scipy.optimize import minimize_scalar
 
+from .footprint import add_profile, outline, tables_for, widest
 from .profile import Profile
-from .refine import add_profile, outline
 
 Values: TypeAlias = npt.NDArray[np.float64]
 Windows: TypeAlias = npt.NDArray[np.float32]
@@ -136,8 +136,7 @@ def cut(
             x = cx - half + j
             window[i, j] = scale * rest[y, x] if 0 <= y < h and 0 <= x < w else 0.0
     one, box = np.empty(4), np.empty(4, np.int64)
-    side = 2 * int(math.exp(start + step * (table.shape[0] - 1)) + reach) + 4
-    scratch = np.zeros((8, max(side, 8)), np.float32)
+    tables = tables_for(widest(start + step * (table.shape[0] - 1), reach))
     for k in range(len(particles)):
         far = half + reach + math.exp(particles[k, 3])
         if not wanted[k] or abs(particles[k, 0] - cy) > far or abs(particles[k, 1] - cx) > far:
@@ -145,8 +144,8 @@ def cut(
         one[:] = particles[k]
         one[0] += half - cy
         one[1] += half - cx
-        outline(window, table, start, step, variance, one, reach, scratch, box)
-        add_profile(window, scratch, box, np.float32(one[2]))
+        outline(window, table, start, step, variance, one, reach, tables, box)
+        add_profile(window, tables, box, np.float32(one[2]))
 
 
 @njit("void(f4[:,::1], i8, f8, f4[:,::1])", nogil=True, cache=True, fastmath={"contract"})

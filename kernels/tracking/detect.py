@@ -28,11 +28,11 @@ CELL = 2.0
 """Side of a background's cell, in typical radii; at least 4 px."""
 CELLS_AROUND = 2
 """Cells on each side that its background is smoothed over."""
-BROAD, FINE = 0.6, 0.4
+BROAD, FINE = 0.6, 0.5
 """Standard deviation of the Gaussians of the first and of the second search, in radii."""
 REACH = 2.5
 """Of a particle beyond its radius, in blurs."""
-LEAST_BROAD, LEAST_FINE, LEAST_KEPT = 2.3, 3.25, 2.1
+LEAST_BROAD, LEAST_FINE, LEAST_KEPT = 2.3, 3.0, 2.1
 """Weaker peaks and particles are left alone: they cost time and disturb their neighbours."""
 SWEEPS_BROAD, SWEEPS_FINE = 2, 2
 """Of the fit after each search."""
@@ -40,7 +40,7 @@ SAME = 0.5
 """Two centres nearer than so many radii are one particle."""
 LEAST_WIDE = 3.5
 """Where several scales are searched: at more places the noise of one or the other looks like a particle."""
-OVERFIT = 1.05
+OVERFIT = 1.075
 """Noise in that of the residual, of which peaks of the noise have been fitted away. Measured on noise."""
 NOTHING = 1e-5
 """Noise of a scaled frame in which nothing varies, in the root of its background: float32's rounding."""
@@ -128,7 +128,10 @@ class Detector:
             desk.crowding = spread / max(noise, desk.nothing)
         if noise > 0:
             self._fit(desk, SWEEPS_FINE, noise)
-        shapes.measure(desk.residual, *self._shape, desk.particles, desk.n, desk.measured)
+        table, rule = self.profile.table, self.profile.rule
+        shapes.measure(
+            desk.residual, table, self._curves, *rule, self._reach, desk.particles, desk.n, desk.measured
+        )
         desk.gain[: desk.n] = desk.measured[: desk.n, 0]
         self._prune(desk, LEAST_KEPT * noise)
         return self._found(frame, desk, noise, floor, invalid)
@@ -137,8 +140,7 @@ class Detector:
         """See `Found.rest`; the desk's residual is used up."""
         rest = np.zeros(self.shape, np.int8)
         if found.noise > 0:
-            scores = np.sqrt(np.maximum(desk.measured[: desk.n, 0], 0)) / found.noise
-            weak = np.ascontiguousarray(desk.particles[: desk.n][scores < found.threshold])
+            weak = np.ascontiguousarray(desk.particles[: desk.n][desk.scores(found.noise) < found.threshold])
             refine.add_particles(desk.residual, *self._shape, weak, 0, len(weak), 1.0)
             backgrounds.rounded(desk.residual, REST / found.noise, rest)
         return rest
@@ -204,7 +206,9 @@ class Detector:
         bounds = bounds_of(fit, options, self.profile.variance, frame.size)
         order = order_of(fit, bounds)
         particles = fit.particles[order]
-        level = backgrounds.level_at(desk.background, self._cell, particles[:, 0], particles[:, 1])
+        level = backgrounds.level_at(
+            desk.background, self._cell, particles[:, 0].copy(), particles[:, 1].copy()
+        )
         rows = rows_of(
             fit, order, np.maximum(level, floor), bounds, options, self.profile.variance, self.shape
         )

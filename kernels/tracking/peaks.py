@@ -71,44 +71,45 @@ def local_maxima(response: Values, least: float, reach: int, first: int, out: Ta
     """
     h, w = response.shape
     found = first
-    crest = np.zeros(w, np.uint8)
+    crest = np.zeros((w + 7) // 8 * 8, np.uint8)
+    eight = crest.view(np.uint64)
     for y in range(h):
         line = response[y]
         above, below = response[max(y - 1, 0)], response[min(y + 1, h - 1)]
-        any_crest = np.uint8(0)
         for x in range(w):
             crest[x] = (line[x] > least) & (line[x] >= above[x]) & (line[x] >= below[x])
-        for x in range(w):
-            any_crest |= crest[x]
-        if not any_crest:
-            continue
-        for x in range(w):
-            if not crest[x]:
+        for x in range(1, w - 1):
+            crest[x] &= (line[x] > line[x - 1]) & (line[x] >= line[x + 1])
+        for k in range(eight.size):
+            if not eight[k]:
                 continue
-            value = line[x]
-            if (x > 0 and line[x - 1] >= value) or (x + 1 < w and line[x + 1] > value):
-                continue
-            highest = True
-            for j in range(max(y - reach, 0), min(y + reach + 1, h)):
-                other = response[j]
-                for i in range(max(x - reach, 0), min(x + reach + 1, w)):
-                    if other[i] > value or (other[i] == value and (j < y or (j == y and i < x))):
-                        highest = False
+            for x in range(8 * k, min(8 * k + 8, w)):
+                if not crest[x]:
+                    continue
+                value = line[x]
+                if (x > 0 and line[x - 1] >= value) or (x + 1 < w and line[x + 1] > value):
+                    continue
+                highest = True
+                for j in range(max(y - reach, 0), min(y + reach + 1, h)):
+                    other = response[j]
+                    for i in range(max(x - reach, 0), min(x + reach + 1, w)):
+                        if other[i] > value or (other[i] == value and (j < y or (j == y and i < x))):
+                            highest = False
+                            break
+                    if not highest:
                         break
                 if not highest:
-                    break
-            if not highest:
-                continue
-            if found == out.shape[0]:
-                return found
-            out[found, 0] = y
-            out[found, 1] = x
-            out[found, 2] = value
-            if 0 < y < h - 1:
-                out[found, 0] += _vertex(response[y - 1, x], value, response[y + 1, x])
-            if 0 < x < w - 1:
-                out[found, 1] += _vertex(line[x - 1], value, line[x + 1])
-            found += 1
+                    continue
+                if found == out.shape[0]:
+                    return found
+                out[found, 0] = y
+                out[found, 1] = x
+                out[found, 2] = value
+                if 0 < y < h - 1:
+                    out[found, 0] += _vertex(response[y - 1, x], value, response[y + 1, x])
+                if 0 < x < w - 1:
+                    out[found, 1] += _vertex(line[x - 1], value, line[x + 1])
+                found += 1
     return found
 
 
@@ -131,6 +132,7 @@ def false_alarms(threshold: npt.ArrayLike, area: float, sigma: float) -> npt.NDA
     return np.asarray(SCALES * area / (2 * sigma**2) * (2 * math.pi) ** -1.5 * u**2 * np.exp(-(u**2) / 2))
 
 
+@njit("f8(f8, f8, f8)", nogil=True, cache=True)
 def threshold_for(alarms: float, area: float, sigma: float) -> float:
     """The threshold, 1.4 or more, above which noise has so many maxima (`false_alarms`)."""
     most = SCALES * area / (2 * sigma**2) * (2 * math.pi) ** -1.5
@@ -141,7 +143,8 @@ def threshold_for(alarms: float, area: float, sigma: float) -> float:
     return 0.5 * (low + high)
 
 
-def balanced_threshold(scores: npt.NDArray[np.floating], strict: float, area: float, sigma: float) -> float:
+@njit("f8(f8[::1], f8, f8, f8)", nogil=True, cache=True)
+def balanced_threshold(scores: Table, strict: float, area: float, sigma: float) -> float:
     """The threshold of the best expected F1: where what it lets in is as often a particle as not.
 
     Parameters
@@ -156,14 +159,18 @@ def balanced_threshold(scores: npt.NDArray[np.floating], strict: float, area: fl
     J. R. Stat. Soc. B 64 (2002) 479, estimates a share of true nulls so). Below ``strict`` it goes only
     where it lets in more than the noise's number may err: three standard deviations and `UNSURE` of it.
     """
-    ordered = np.sort(scores[scores >= LEAST])[::-1]
-    if not len(ordered):
-        return strict
-    noise = false_alarms(ordered, area, sigma)
+    ordered = -np.sort(-scores[scores >= LEAST])
+    best, threshold = 0.0, strict
+    sure = 0
+    while sure < len(ordered) and ordered[sure] >= strict:
+        sure += 1
+    most = SCALES * area / (2 * sigma**2) * (2 * math.pi) ** -1.5
+    noise = most * ordered**2 * np.exp(-(ordered**2) / 2)
     true = np.arange(1, len(ordered) + 1) - noise
-    sure = float(np.count_nonzero(ordered >= strict))
-    credible = true - sure > 3 * np.sqrt(noise + 1) + UNSURE * noise
-    if not credible.any():
-        return strict
-    balance = np.where(credible, true / (true + noise + true.max()), 0)
-    return min(strict, float(ordered[int(np.argmax(balance))]))
+    top = true.max() if len(ordered) else 0.0
+    for k in range(len(ordered)):
+        if true[k] - sure > 3 * math.sqrt(noise[k] + 1) + UNSURE * noise[k]:
+            balance = true[k] / (true[k] + noise[k] + top)
+            if balance > best:
+                best, threshold = balance, ordered[k]
+    return min(strict, threshold)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .footprint import add_profile, gather, outline, pulls, tables_for, widest
 from .profile import Profile
 
 Values = npt.NDArray[np.float32]
@@ -27,7 +28,6 @@ STRETCH = 0.2
 """Most that ln radius changes in a step."""
 SETTLED = 0.05
 """A particle that moved (px) and grew (in its radius) less waits until the end."""
-SUMS = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def curvatures(profile: Profile) -> npt.NDArray[np.float64]:
@@ -35,11 +35,11 @@ def curvatures(profile: Profile) -> npt.NDArray[np.float64]:
 
     Returns
     -------
-    (rows, 4) float64 : of the squared slope along y; of the squared height; of height times change with
-        ln radius; of that change squared.
+    (rows, 6) float64 : of the squared slope along y; of the squared height; of height times change with
+        ln radius; of that change squared; of the height under exp(-u / 2), and of that times dy^2.
     """
     radii = np.exp(profile.start + profile.step * np.arange(len(profile.table)))
-    sums = np.empty((len(radii), 4))
+    sums = np.empty((len(radii), 6))
     for k, radius in enumerate(radii):
         rho = np.linspace(0, radius + 4 * math.sqrt(profile.variance), 100)
         height = profile.exact(radius, rho)
@@ -48,9 +48,11 @@ def curvatures(profile: Profile) -> npt.NDArray[np.float64]:
         )
         area = 2 * math.pi * rho * (rho[1] - rho[0])
         slope = np.gradient(height, rho)
+        weight = np.exp(-(rho**2) / (2 * (radius**2 / 5 + profile.variance)))
         sums[k] = (
             (area * slope**2 / 2).sum(),
             *((area * f).sum() for f in (height**2, height * change, change**2)),
+            *((area * f).sum() for f in (weight * height, weight * height * rho**2 / 2)),
         )
     return sums
 
@@ -70,103 +72,6 @@ def lone_gains(
     """Chi squared that each particle explains if it is alone: ``out`` (>= n,)."""
     for k in range(n):
         out[k] = particles[k, 2] ** 2 * at_radius(curves, start, step, particles[k, 3], 1)
-
-
-@njit("void(f4[:,::1], f8, f8, f8, f4[::1], f4[::1])", nogil=True, cache=True)
-def coefficients(
-    table: Values, start: float, step: float, log_radius: float, c: Values, slope: Values
-) -> None:
-    """Of the profile of one radius, and their change with ln radius; radii beyond the table are its ends'."""
-    at = min(max((log_radius - start) / step, 0.0), table.shape[0] - 1.0)
-    k = min(int(at), table.shape[0] - 2)
-    part = at - k
-    low, high = table[k], table[k + 1]
-    for i in range(low.size):
-        rise = high[i] - low[i]
-        c[i] = low[i] + part * rise
-        slope[i] = rise / step
-
-
-@njit("void(f4[:,::1], f4[:,::1], f8, f8, f8, f8[::1], f8, f4[:,::1], i8[::1])", nogil=True, cache=True)
-def outline(
-    residual: Values, table: Values, start: float, step: float, variance: float,
-    particle: Particles, reach: float, scratch: Values, box: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Box of a particle, clipped to the frame (y0, y1, x0, x1), and what its pixels are computed from.
-
-    ``scratch`` (8, width): its rows are the exponentials along y and x, u along y and x, offsets along y and
-    x, the coefficients and their slopes.
-    """
-    radius = math.exp(particle[3])
-    half, inverse = radius + reach, 1 / (radius * radius / 5 + variance)
-    bend = math.exp(-inverse)
-    for axis in range(2):
-        place = particle[axis]
-        first, last = max(math.ceil(place - half), 0), min(int(place + half) + 1, residual.shape[axis])
-        box[2 * axis], box[2 * axis + 1] = first, last
-        offset, over = first - place, np.float32(inverse)
-        height, ratio = math.exp(-0.5 * offset * offset * inverse), math.exp(-(offset + 0.5) * inverse)
-        heights, squares, offsets = scratch[axis], scratch[2 + axis], scratch[4 + axis]
-        for k in range(last - first):
-            heights[k] = height
-            height *= ratio
-            ratio *= bend
-        for k in range(last - first):
-            away = np.float32(offset) + np.float32(k)
-            offsets[k] = away
-            squares[k] = away * away * over
-    coefficients(table, start, step, particle[3], scratch[6], scratch[7])
-
-
-@njit("void(f4[:,::1], f4[:,::1], i8[::1], f4)", nogil=True, cache=True, fastmath=SUMS)
-def add_profile(residual: Values, scratch: Values, box: npt.NDArray[np.int64], height: float) -> None:
-    """Add a particle of so much height, outlined before, to the residual."""
-    c0, c1, c2, c3, c4 = scratch[6, 0], scratch[6, 1], scratch[6, 2], scratch[6, 3], scratch[6, 4]
-    n = box[3] - box[2]
-    ex, ux = scratch[1], scratch[3]
-    for j in range(max(box[1] - box[0], 0)):
-        line = residual[box[0] + j, box[2] : box[3]]
-        ey, uy = height * scratch[0, j], scratch[2, j]
-        for i in range(n):
-            u = uy + ux[i]
-            line[i] += ey * ex[i] * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4))))
-
-
-@njit("void(f4[:,::1], f4[:,::1], i8[::1], f4, f4, f8[::1])", nogil=True, cache=True, fastmath=SUMS)
-def pulls(
-    residual: Values, scratch: Values, box: npt.NDArray[np.int64], s2: float, spread: float, out: Particles
-) -> None:
-    """What the residual asks of a particle of height 1: sums of it with the slopes along y and x, with the
-    height, and with the change with ln radius. ``spread`` is the change of ln s^2 with ln radius."""
-    c0, c1, c2, c3, c4 = scratch[6, 0], scratch[6, 1], scratch[6, 2], scratch[6, 3], scratch[6, 4]
-    d0, d1, d2, d3, d4 = scratch[7, 0], scratch[7, 1], scratch[7, 2], scratch[7, 3], scratch[7, 4]
-    half = np.float32(0.5)
-    two, three, four = np.float32(2), np.float32(3), np.float32(4)
-    n = box[3] - box[2]
-    ex, ux, dx = scratch[1], scratch[3], scratch[5]
-    along_y = along_x = heights = grows = 0.0
-    for j in range(max(box[1] - box[0], 0)):
-        line = residual[box[0] + j, box[2] : box[3]]
-        uy = scratch[2, j]
-        a = b = g = f = np.float32(0)
-        for i in range(n):
-            u = uy + ux[i]
-            d = line[i] * ex[i]
-            p = c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))
-            fall = c1 + u * (two * c2 + u * (three * c3 + u * four * c4)) - half * p
-            grow = d0 + u * (d1 + u * (d2 + u * (d3 + u * d4))) - spread * u * fall
-            t = d * fall
-            a += t
-            b += t * dx[i]
-            g += d * p
-            f += d * grow
-        ey = scratch[0, j]
-        along_y += ey * scratch[4, j] * a
-        along_x += ey * b
-        heights += ey * g
-        grows += ey * f
-    out[0], out[1] = -2 * along_y / s2, -2 * along_x / s2
-    out[2], out[3] = heights, grows
 
 
 @njit(
@@ -195,10 +100,9 @@ def fit_together(
     int
         Steps that were taken.
     """
-    side = 2 * int(math.exp(start + step * (table.shape[0] - 1)) + reach) + 4
-    scratch = np.zeros((8, max(side, 8)), np.float32)
-    pull, box = np.empty(4), np.empty(4, np.int64)
     last = start + step * (table.shape[0] - 1)
+    tables = tables_for(widest(last, reach))
+    pull, box = np.empty(4), np.empty(4, np.int64)
     belief = (noise / tolerance) ** 2
     steps = 0
     for _ in range(sweeps):
@@ -210,9 +114,9 @@ def fit_together(
             height = particle[2]
             radius2 = math.exp(2 * particle[3])
             s2 = radius2 / 5 + variance
-            outline(residual, table, start, step, variance, particle, reach, scratch, box)
-            pulls(residual, scratch, box, s2, 2 * radius2 / (5 * s2), pull)
-            add_profile(residual, scratch, box, height)
+            outline(residual, table, start, step, variance, particle, reach, tables, box)
+            gather(residual, tables, box)
+            pulls(tables, box, s2, pull)
             slope2 = at_radius(curves, start, step, particle[3], 0)
             hh = at_radius(curves, start, step, particle[3], 1)
             hr = height * at_radius(curves, start, step, particle[3], 2)
@@ -227,13 +131,14 @@ def fit_together(
             length = math.hypot(dy, dx)
             if length > LONGEST:
                 dy, dx, length = dy * LONGEST / length, dx * LONGEST / length, LONGEST
+            add_profile(residual, tables, box, height)
             particle[0] += dy
             particle[1] += dx
             particle[2] = height + up if (height + up) * height > 0 else 0.0
             particle[3] += grow
             moved[k] = max(length, abs(grow)) if particle[2] != 0 else 0.0
-            outline(residual, table, start, step, variance, particle, reach, scratch, box)
-            add_profile(residual, scratch, box, -particle[2])
+            outline(residual, table, start, step, variance, particle, reach, tables, box)
+            add_profile(residual, tables, box, -particle[2])
     return steps
 
 
@@ -243,8 +148,8 @@ def add_particles(
     particles: Particles, first: int, last: int, sign: float,
 ) -> None:  # fmt: skip
     """Add ``sign`` times the particles ``first`` to ``last`` - 1 to the residual."""
-    side = 2 * int(math.exp(start + step * (table.shape[0] - 1)) + reach) + 4
-    scratch, box = np.zeros((8, max(side, 8)), np.float32), np.empty(4, np.int64)
+    tables = tables_for(widest(start + step * (table.shape[0] - 1), reach))
+    box = np.empty(4, np.int64)
     for k in range(first, last):
-        outline(residual, table, start, step, variance, particles[k], reach, scratch, box)
-        add_profile(residual, scratch, box, sign * particles[k, 2])
+        outline(residual, table, start, step, variance, particles[k], reach, tables, box)
+        add_profile(residual, tables, box, sign * particles[k, 2])

@@ -133,7 +133,7 @@ class RegionDetector:
         _sum_regions(labels, frame, sums)
         rows, area = _rows(sums, 0.0), sums[:, 0]
         total = np.bincount(labels.ravel(), seen.values.ravel(), n + 1)[1:]
-        level = backgrounds.level_at(seen.level, seen.cell, rows["y"], rows["x"])
+        level = backgrounds.level_at(seen.level, seen.cell, rows["y"].copy(), rows["x"].copy())
         root = np.sqrt(np.maximum(level, seen.floor))
         rows["mass"], rows["background"] = np.abs(total) * root, level
         rows["contrast"] = (-1 if dark else 1) * total / (area * root)

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import from_dtype, njit, types
 
-from .table import Detections, Flag, empty_detections
+from .table import DETECTION, Detections, Flag
 
 Columns = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]
@@ -31,42 +31,52 @@ def fill_rows(particles: Columns, measured: Columns, background: Columns, noise:
     variance : of the blur, px^2.
     belief : 1 / variance of ln radius that was expected.
     """
-    rows = empty_detections(len(particles))
-    root = np.sqrt(background)
-    height = particles[:, 2]
-    absorbed = np.clip(-sign * height / root, 0, 1)
-    radius = np.exp(particles[:, 3]) * (1 - FLAT * absorbed)
-    rows["y"], rows["x"], rows["radius"] = particles[:, 0], particles[:, 1], radius
-    rows["mass"] = np.abs(height) * root * (2 / 3 * math.pi) * radius**2
-    rows["score"] = np.sqrt(np.maximum(measured[:, 0], 0)) / noise
-    yy, xx, yx = measured[:, 1], measured[:, 2], measured[:, 3]
-    unit = noise**2 / np.maximum(yy * xx - yx**2, 1e-30)
-    rows["var_y"], rows["var_x"], rows["cov_yx"] = unit * xx, unit * yy, -unit * yx
-    hh, hr, rr = measured[:, 4], measured[:, 5], measured[:, 6] + belief * noise**2
-    rows["var_radius"] = (noise * radius) ** 2 * hh / np.maximum(hh * rr - hr**2, 1e-30)
-    rows["area"], rows["diameter"] = math.pi * radius**2, 2 * radius
-    rows["ellipticity"], rows["angle"] = _axes(measured, radius**2 / 5 + variance, variance)
-    rows["contrast"], rows["background"] = sign * height / root, background
+    rows = np.empty(len(particles), DETECTION)
+    _fill(particles, measured, background, noise, sign, variance, belief, rows)
     return rows
 
 
-def _axes(measured: Columns, weight: Columns, blur: float) -> tuple[Columns, Columns]:
+@njit("UniTuple(f8, 2)(f8, f8, f8, f8, f8)", nogil=True, cache=True)
+def _axes(yy: float, xx: float, yx: float, weight: float, blur: float) -> tuple[float, float]:
     """Ellipticity and angle of the major axis, from moments under a Gaussian weight.
 
     The weight's own inverse variance is taken out (adaptive moments: Bernstein & Jarvis, Astron. J. 123
     (2002) 583, sec. 3), then the blur's variance; NaN where noise leaves no ellipse.
     """
-    yy, xx, yx = measured[:, 7], measured[:, 8], measured[:, 9]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        det = yy * xx - yx**2
-        a, b, c = xx / det - 1 / weight, yy / det - 1 / weight, -yx / det  # inverse moments
-        det = a * b - c**2
-        vy, vx, cross = b / det - blur, a / det - blur, -c / det
-        middle, half = (vy + vx) / 2, np.hypot((vx - vy) / 2, cross)
-        ellipse = (det > 0) & (a > 0) & (middle > half)
-        ellipticity = np.where(ellipse, 1 - np.sqrt((middle - half) / (middle + half)), np.nan)
-    angle = np.where(ellipse, np.arctan2(2 * cross, vx - vy) / 2, np.nan)
-    return ellipticity, np.where(angle >= math.pi / 2, -math.pi / 2, angle)
+    det = yy * xx - yx**2
+    if math.isnan(det) or det == 0:
+        return math.nan, math.nan
+    a, b, c = xx / det - 1 / weight, yy / det - 1 / weight, -yx / det  # inverse moments
+    det = a * b - c**2
+    if not (det > 0 and a > 0):
+        return math.nan, math.nan
+    vy, vx, cross = b / det - blur, a / det - blur, -c / det
+    middle, half = (vy + vx) / 2, math.hypot((vx - vy) / 2, cross)
+    if not middle > half:
+        return math.nan, math.nan
+    angle = math.atan2(2 * cross, vx - vy) / 2
+    return 1 - math.sqrt((middle - half) / (middle + half)), -math.pi / 2 if angle >= math.pi / 2 else angle
+
+
+@njit((types.float64[:, ::1], types.float64[:, ::1], types.float64[::1], types.float64, types.float64,
+       types.float64, types.float64, from_dtype(DETECTION)[::1]), nogil=True, cache=True)  # fmt: skip
+def _fill(particles, measured, background, noise, sign, variance, belief, rows):  # type: ignore[no-untyped-def]
+    """See `fill_rows`."""
+    for k in range(len(rows)):
+        row, seen, height = rows[k], measured[k], particles[k, 2]
+        root = math.sqrt(background[k])
+        absorbed = min(max(-sign * height / root, 0.0), 1.0)
+        radius = math.exp(particles[k, 3]) * (1 - FLAT * absorbed)
+        row.y, row.x, row.radius = particles[k, 0], particles[k, 1], radius
+        row.mass = abs(height) * root * (2 / 3 * math.pi) * radius**2
+        row.score = math.sqrt(max(seen[0], 0.0)) / noise
+        unit = noise**2 / max(seen[1] * seen[2] - seen[3] ** 2, 1e-30)
+        row.var_y, row.var_x, row.cov_yx = unit * seen[2], unit * seen[1], -unit * seen[3]
+        hh, hr, rr = seen[4], seen[5], seen[6] + belief * noise**2
+        row.var_radius = (noise * radius) ** 2 * hh / max(hh * rr - hr**2, 1e-30)
+        row.area, row.diameter = math.pi * radius**2, 2 * radius
+        row.ellipticity, row.angle = _axes(seen[7], seen[8], seen[9], radius**2 / 5 + variance, variance)
+        row.contrast, row.background, row.flags = sign * height / root, background[k], 0
 
 
 def edge_flags(rows: Detections, shape: tuple[int, int]) -> npt.NDArray[np.uint32]:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .lanes import LANES, summing
+
 Values = npt.NDArray[np.float32]
 
 WIDEST = 3.2
@@ -34,46 +36,50 @@ def halvings(sigma: float) -> int:
     return max(0, math.ceil(math.log2(sigma / WIDEST))) if sigma > WIDEST else 0
 
 
-@njit("void(f4[:,::1], f4[::1], f4[:,::1])", nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+BLOCKS = 8
+"""Vectors that are summed together: one alone waits for its own last sum."""
+_wide, _narrow = summing(1, BLOCKS), summing(1, 1)
+
+
+@njit("void(f4[:,::1], i8, i8, i8, f4[::1], i8, i8, f4[::1], i8)", nogil=True, cache=True)
+def _filtered(
+    values: Values,
+    start: int,
+    stride: int,
+    rows: int,
+    weights: Values,
+    first: int,
+    w: int,
+    out: Values,
+    to: int,
+) -> None:
+    """``out[to + x]``: sum over ``rows`` j of ``weights[first + j]`` times what is at ``start + j stride +
+    x`` of the values, for x below ``w``."""
+    wide = LANES * BLOCKS
+    for x in range(0, w - wide + 1, wide):
+        _wide(values, start + x, stride, rows, weights, first, 0, out, to + x, 0)
+    for x in range(w // wide * wide, w - LANES + 1, LANES):
+        _narrow(values, start + x, stride, rows, weights, first, 0, out, to + x, 0)
+    flat = values.ravel()
+    for x in range(w // LANES * LANES, w):
+        total = np.float32(0)
+        for j in range(rows):
+            total += weights[first + j] * flat[start + j * stride + x]
+        out[to + x] = total
+
+
+@njit("void(f4[:,::1], f4[::1], f4[:,::1])", nogil=True, cache=True)
 def blur(values: Values, half: Values, out: Values) -> None:
     """Gaussian of a frame (h, w) whose surroundings are 0: each row along, while its columns are hot."""
     h, w = values.shape
     reach = half.size - 1
-    padded = np.zeros(w + 2 * reach, np.float32)
-    column = padded[reach : reach + w]
-    nothing = np.zeros(w, np.float32)
+    weights = np.concatenate((half[::-1], half[1:]))
+    column = np.zeros((1, w + 2 * reach), np.float32)
+    line, flat = column.ravel(), out.ravel()
     for y in range(h):
-        middle = values[y]
-        for x in range(w):
-            column[x] = half[0] * middle[x]
-        for k in range(1, reach + 1, 2):
-            up = values[y - k] if y >= k else nothing
-            down = values[y + k] if y + k < h else nothing
-            a = half[k]
-            if k + 1 <= reach:
-                up2 = values[y - k - 1] if y >= k + 1 else nothing
-                down2 = values[y + k + 1] if y + k + 1 < h else nothing
-                b = half[k + 1]
-                for x in range(w):
-                    column[x] += a * (up[x] + down[x]) + b * (up2[x] + down2[x])
-            else:
-                for x in range(w):
-                    column[x] += a * (up[x] + down[x])
-        line = out[y]
-        for x in range(w):
-            line[x] = half[0] * column[x]
-        for k in range(1, reach + 1, 2):
-            left, right = padded[reach - k : reach - k + w], padded[reach + k : reach + k + w]
-            a = half[k]
-            if k + 1 <= reach:
-                left2 = padded[reach - k - 1 : reach - k - 1 + w]
-                right2 = padded[reach + k + 1 : reach + k + 1 + w]
-                b = half[k + 1]
-                for x in range(w):
-                    line[x] += a * (left[x] + right[x]) + b * (left2[x] + right2[x])
-            else:
-                for x in range(w):
-                    line[x] += a * (left[x] + right[x])
+        top, bottom = max(y - reach, 0), min(y + reach + 1, h)
+        _filtered(values, top * w, w, bottom - top, weights, reach - (y - top), w, line, reach)
+        _filtered(column, 0, 1, 2 * reach + 1, weights, 0, w, flat, y * w)
 
 
 @njit("void(f4[:,::1], f4[:,::1])", nogil=True, cache=True)

@@ -20,7 +20,7 @@ DETECTION = np.dtype(
         ("x", "f8"),
         ("radius", "f4"),  # of the sphere with this projection, px
         ("mass", "f4"),  # integrated intensity above (bright) or below (dark) the background, counts
-        ("score", "f4"),  # response at its own scale, in standard deviations of the background's response
+        ("score", "f4"),  # by which it stands out, in standard deviations of the noise
         ("var_y", "f4"),  # covariance of the centre, px^2
         ("var_x", "f4"),
         ("cov_yx", "f4"),

@@ -6,7 +6,7 @@ The same for whatever has fitted them, the processor or a device.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ STRONG = 6.0
 """Score of what is certainly a particle."""
 RESTLESS = 0.3
 """A particle whose last step was longer, px, has not settled."""
-SHADE = 4.5
+SHADE = 5.0
 """Radii around a particle where the noise makes no false alarm: measured on crowds of all densities. Its disc
 and the next are taken, and what is too faint to be found there makes the noise look wider than it is."""
 
@@ -74,10 +74,19 @@ class Fit:
     crowding: float
     """Spread of the first search in that noise."""
 
-    @property
-    def scores(self) -> Columns:
-        """(n,) root of the chi squared that each explains."""
-        return np.asarray(np.sqrt(np.maximum(self.measured[:, 0], 0)) / self.noise)
+    scores: Columns = field(init=False)
+    """(n,) root of the chi squared that each explains, less where it lies on a stronger one (`shapes.apart`).
+
+    What a fit leaves of a strong particle looks like a weak one on its rim, and particles seldom lie on each
+    other.
+    """
+
+    def __post_init__(self) -> None:
+        particles = np.ascontiguousarray(self.particles, np.float64)
+        gain = np.maximum(self.measured[:, 0], 0).astype(np.float64)
+        order = np.argsort(particles[:, 0], kind="stable")
+        scores = np.sqrt(gain) / self.noise * shapes.apart(particles, order, gain)
+        object.__setattr__(self, "scores", scores)
 
 
 def nothing_found(invalid: int) -> Found:
@@ -116,6 +125,7 @@ def rows_of(
     sign = -1.0 if options.polarity == "dark" else 1.0
     rows = fill_rows(fit.particles[order], fit.measured[order], level, fit.noise, sign, variance,
                      options.spread**-2)  # fmt: skip
+    rows["score"] = fit.scores[order]
     flags = np.where(rows["score"] < bounds[0], np.uint32(Flag.WEAK), np.uint32(0))
     flags[fit.state[order] == shapes.OVERLAPPING] |= np.uint32(Flag.OVERLAPPING)
     flags[fit.moved[order] > RESTLESS] |= np.uint32(Flag.UNREFINED)

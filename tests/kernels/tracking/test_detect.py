@@ -44,15 +44,16 @@ def test_particles_are_found_where_they_are_and_as_large_as_they_are(detector):
 def test_neighbours_that_nearly_touch_are_told_apart_and_fitted_together(detector):
     centre = np.array([90.0, 90.0])
     truth = np.array([[*centre, 4.0], [90.0, 98.5, 4.0], [98.0, 93.5, 3.2]])
-    frames = [drawn((SIDE, SIDE), truth, 4.0, 0.3, 180.0, False, np.random.default_rng(k)) for k in range(6)]
-    places = []
+    frames = [drawn((SIDE, SIDE), truth, 4.0, 0.3, 180.0, False, np.random.default_rng(k)) for k in range(24)]
+    places, more = [], 0
     for frame in frames:
         rows = strong(detector.detect(frame))
-        assert len(rows) == 3
+        more += len(rows) - 3
         pairs = matched(truth, rows)
         assert len(pairs) == 3
         places.append([(rows["y"][j], rows["x"][j], rows["radius"][j]) for j in pairs[:, 1]])
-    np.testing.assert_allclose(np.mean(places, axis=0), truth, atol=0.25)
+    np.testing.assert_allclose(np.mean(places, axis=0), truth, atol=0.15)
+    assert more <= 4  # 2.4 false alarms were allowed
 
 
 @pytest.mark.parametrize(("polarity", "bright"), [("bright", True), ("both", True), ("both", False)])

@@ -12,6 +12,12 @@ from livem.kernels.tracking import reference_detect as reference
 from livem.kernels.tracking.profile import Profile
 
 
+def coefficients(profile, log_radius):
+    """(TERMS,) straight between the rows of the profile's table."""
+    rows = profile.start + profile.step * np.arange(len(profile.table))
+    return np.array([np.interp(log_radius, rows, column) for column in profile.table.T])
+
+
 def noise(shape, number, level=0.0):
     return (np.random.default_rng(number).normal(0, 1, shape) + level).astype(np.float32)
 
@@ -107,10 +113,7 @@ def test_a_profile_is_a_sphere_after_the_blur(radius, within):
     blurred = gaussian_filter(sphere, np.sqrt(profile.variance) * fine)[25 * fine]
     inside = np.abs(at) < radius + 2
     np.testing.assert_allclose(profile.exact(radius, np.abs(at[inside])), blurred[inside], atol=0.004)
-    c, _ = (np.empty(5, np.float32) for _ in range(2))
-    refine.coefficients(
-        profile.table, profile.start, profile.step, np.log(radius), c, np.empty(5, np.float32)
-    )
+    c = coefficients(profile, np.log(radius))
     u = at[inside] ** 2 / (radius**2 / 5 + profile.variance)
     drawn = np.exp(-u / 2) * sum(c[i] * u**i for i in range(5))
     assert np.sqrt(np.mean((drawn - blurred[inside]) ** 2) / np.mean(blurred[inside] ** 2)) < within
@@ -131,19 +134,8 @@ def test_particles_are_drawn_as_the_oracle_draws_them(number):
     particles = np.column_stack(
         [rng.uniform(-3, 40, n), rng.uniform(-3, 50, n), rng.normal(0, 2, n), rng.uniform(0.5, 2, n)]
     )
-    terms, slope = np.empty((n, 5), np.float32), np.empty(5, np.float32)
-    for k in range(n):
-        refine.coefficients(profile.table, profile.start, profile.step, particles[k, 3], terms[k], slope)
+    terms = np.array([coefficients(profile, log_radius) for log_radius in particles[:, 3]])
     out = np.zeros((37, 47), np.float32)
     refine.add_particles(out, profile.table, *profile.rule, 2.5, particles, 0, n, 1.0)
     args = (out.shape, xp.asarray(particles), xp.asarray(terms.astype(float)), profile.variance, 2.5, xp)
     np.testing.assert_allclose(out, np.asarray(reference.drawn(*args)), atol=2e-4)
-
-
-def test_a_profile_has_the_coefficients_of_the_table_and_no_more():
-    profile = Profile(2.0, 8.0, 0.8)
-    c, slope = np.full(64, 7.0, np.float32), np.full(64, 7.0, np.float32)
-    refine.coefficients(profile.table, profile.start, profile.step, profile.start, c, slope)
-    np.testing.assert_allclose(c[:5], profile.table[0], rtol=1e-6)
-    assert (c[5:] == 7).all()
-    assert (slope[5:] == 7).all()
