@@ -39,7 +39,7 @@ class Desk:
         self.peaks = np.empty((self.rows, 3))
         self.particles, self.measured = np.zeros((self.rows, 4)), np.zeros((self.rows, shapes.MEASURED))
         self.moved, self.gain = np.zeros(self.rows), np.zeros(self.rows)
-        self.state = np.zeros(self.rows, np.uint8)
+        self.state, self.scores = np.zeros(self.rows, np.uint8), np.zeros(0)
         self.n, self.full, self.crowding, self.nothing = 0, False, 1.0, 0.0
 
     def add(

@@ -140,7 +140,7 @@ class Detector:
         """See `Found.rest`; the desk's residual is used up."""
         rest = np.zeros(self.shape, np.int8)
         if found.noise > 0:
-            weak = np.ascontiguousarray(desk.particles[: desk.n][desk.scores(found.noise) < found.threshold])
+            weak = np.ascontiguousarray(desk.particles[: desk.n][desk.scores < found.threshold])
             refine.add_particles(desk.residual, *self._shape, weak, 0, len(weak), 1.0)
             backgrounds.rounded(desk.residual, REST / found.noise, rest)
         return rest
@@ -203,6 +203,7 @@ class Detector:
         if noise == 0:
             return nothing_found(invalid)
         fit = Fit(desk.particles[:n], desk.measured[:n], desk.moved[:n], desk.state[:n], noise, desk.crowding)
+        desk.scores = fit.scores
         bounds = bounds_of(fit, options, self.profile.variance, frame.size)
         order = order_of(fit, bounds)
         particles = fit.particles[order]
