@@ -1,6 +1,6 @@
 """Trajectories on disk, read back by the programs that they are for: pandas, trackpy, laptrack, Parquet.
 
-TrackMate's own importer runs in Fiji: its XML is held against what that importer reads in test_track_files.
+TrackMate's own loader runs in Fiji: its XML is held against what that loader reads in test_track_files.
 """
 
 from __future__ import annotations

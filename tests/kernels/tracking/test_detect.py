@@ -147,6 +147,19 @@ def test_frames_in_which_nothing_varies_have_no_particles(frame):
     assert found.invalid_pixels == np.count_nonzero(~np.isfinite(frame))
 
 
+@pytest.mark.parametrize("polarity", ["dark", "bright"])
+def test_particles_of_2_to_40_px_are_found_by_one_detector(polarity):
+    truth = [(120, 120, 40), (120, 300, 16), (300, 80, 7), (300, 180, 4), (250, 330, 2), (330, 300, 2)]
+    truth = np.array(truth, float)
+    frame = drawn((384, 384), truth, 8.0, 0.3, 4000.0, polarity == "bright", np.random.default_rng(3))
+    rows = strong(
+        Detector(frame.shape, DetectorOptions(radius=8, spread=0.8, polarity=polarity)).detect(frame)
+    )
+    pairs = matched(truth, rows, gate=2.0)
+    assert len(pairs) == len(truth)
+    assert rows["radius"][pairs[:, 1]] == pytest.approx(truth[pairs[:, 0], 2], rel=0.25)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 5), (7, 300), (20, 20)])
 def test_frames_smaller_than_a_particle_are_looked_at_all_the_same(shape):
     frame = np.random.default_rng(1).poisson(30, shape).astype(np.float32)
