@@ -240,7 +240,8 @@ class CudaDetector:
 
     def _down(self) -> Columns:
         """The table as far as it is filled."""
-        host, few = self._host, min(FEW, self.room) + 1
+        host: Columns = self._host
+        few = min(FEW, self.room) + 1
         self._table[:few].copy_to_host(host[:few], stream=self._stream)
         self._stream.synchronize()
         rows = int(host[0, frames.SPREADS + 2]) + 1

@@ -149,8 +149,8 @@ def test_frames_in_which_nothing_varies_have_no_particles(frame):
 
 @pytest.mark.parametrize("polarity", ["dark", "bright"])
 def test_particles_of_2_to_40_px_are_found_by_one_detector(polarity):
-    truth = [(120, 120, 40), (120, 300, 16), (300, 80, 7), (300, 180, 4), (250, 330, 2), (330, 300, 2)]
-    truth = np.array(truth, float)
+    places = [(120, 120, 40), (120, 300, 16), (300, 80, 7), (300, 180, 4), (250, 330, 2), (330, 300, 2)]
+    truth = np.array(places, float)
     frame = drawn((384, 384), truth, 8.0, 0.3, 4000.0, polarity == "bright", np.random.default_rng(3))
     rows = strong(
         Detector(frame.shape, DetectorOptions(radius=8, spread=0.8, polarity=polarity)).detect(frame)
