@@ -125,7 +125,9 @@ def test_values_of_the_file_outlive_a_series_and_new_parameters_begin_as_they_ar
     stage = stage_of(told, consumer)
     consumer.set("detectors.bf.radius", 2.0)
     consumer.set("detectors.df", {"kind": "disk", "radius": 1.0})
+    revision = stage.answer()["revision"]
     stage.opened()
+    assert stage.answer()["revision"] == revision + 1
     consumer.set("detectors.df.radius", 5.0)
     file = stage.answer()["file"]
     assert (file["detectors.bf.radius"], file["detectors.df.radius"]) == (3.0, 1.0)
@@ -185,5 +187,9 @@ def test_a_consumer_that_cannot_say_its_parameters_is_told_of(told: Told) -> Non
         def parameters(self) -> dict[str, Any]:
             raise KeyError("x")
 
-    assert stage_of(told, Broken("b")).parameters() == {"enabled": True}
+    stage = stage_of(told, Broken("b"))
+    assert stage.parameters() == {"enabled": True}
     assert told.errors
+    report = told.after(TELL_S, stage)
+    assert report is not None
+    assert report["fault"] == "KeyError: 'x'"

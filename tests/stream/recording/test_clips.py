@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from livem.errors import SourceError
 from livem.stream.files.recordings import open_recording
 from livem.stream.recording import clips as clips_module
 from livem.stream.recording.clips import Clips, Wanted, cut
@@ -137,6 +138,18 @@ def test_frames_that_are_overwritten_while_they_are_copied_are_left_out(
     clips = Clips(str(tmp_path), history)
     done = written(clips, Wanted(SERIES, 0, 10))
     assert (done["frames"], done["error"]) == (0, "none of its frames is there any more")
+    clips.close()
+
+
+def test_a_clip_that_cannot_be_written_in_another_format_says_why(feeder, history, tmp_path, monkeypatch):
+    def fails(*args: Any, **how: Any) -> None:
+        raise SourceError("the disk is full")
+
+    monkeypatch.setattr(clips_module, "export", fails)
+    feeder.frames(40, 20)
+    clips = Clips(str(tmp_path), history)
+    done = written(clips, Wanted(SERIES, 45, 50, "npy"))
+    assert (done["frames"], done["exported"], done["error"]) == (5, None, "the disk is full")
     clips.close()
 
 
