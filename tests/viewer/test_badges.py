@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from livem.consumers.base import Consumer, Frames, Output
+from livem.consumers.denoise import VERSION as MOVIE
 from livem.consumers.denoise import Denoise
 from livem.consumers.inpaint import Inpaint
 from livem.consumers.preview import Preview
@@ -74,7 +75,7 @@ def measured() -> dict[str, Result]:
 @pytest.mark.parametrize(
     ("results", "made"),
     [
-        (denoised, {"image": "movie v1", "residual": "movie v1", "drift": "drift v1"}),
+        (denoised, {"image": f"movie v{MOVIE}", "residual": f"movie v{MOVIE}", "drift": "drift v1"}),
         (inpainted, dict.fromkeys(["image", "image_sigma"], "thin plate v1   strength 0.5")),
         (
             tracked,

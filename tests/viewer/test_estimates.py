@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from livem.consumers.base import Frames
-from livem.consumers.denoise import Denoise
+from livem.consumers.denoise import VERSION, Denoise
 from livem.stream.results import Result
 from livem.stream.series import Series, SeriesKey
 from livem.viewer import theme
@@ -65,7 +65,7 @@ def test_a_denoised_frame_says_what_it_is_beside_the_raw_one(window: Any, show: 
     goodness, making = shown_texts(window, "quiet.image")
     assert goodness.startswith("truth ")
     assert " residual corr. " in goodness
-    assert making.endswith("60,000 ms   movie v1")
+    assert making.endswith(f"60,000 ms   movie v{VERSION}")
     assert pane_badge(window, "quiet.residual") == "RESIDUAL OF ESTIMATE"
     assert shown_texts(window, RAW)[0].startswith("truth ")
     assert shown_texts(window, "quiet.residual")[0].startswith("residual corr. ")
@@ -84,7 +84,7 @@ def test_a_short_budget_is_told_in_the_colour_of_warnings(window: Any, show: Any
     assert "px binned" in making.text()
     assert QColor(theme.WARN).name() in colours_in(making)
     show(*from_live_frames((512, 512), 60_000.0))
-    assert making.text().endswith("of 60,000 ms   movie v1")
+    assert making.text().endswith(f"of 60,000 ms   movie v{VERSION}")
     assert QColor(theme.WARN).name() not in colours_in(making)
 
 

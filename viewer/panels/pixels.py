@@ -34,8 +34,12 @@ class Pixels(pg.GraphicsObject):
         h, w = pixels.shape[:2]
         self._bytes = pixels = np.ascontiguousarray(pixels)
         # Of bytes with a table Qt looks up each screen pixel, in threads of its own: six times as long.
-        self._drawn = pixels if table is None else coloured(pixels, _words(table.tobytes()))
-        form = QImage.Format.Format_RGB888 if table is None else QImage.Format.Format_RGB32
+        self._drawn, form = pixels, QImage.Format.Format_RGB888
+        if table is not None:
+            words, is_opaque = _words(table.tobytes())
+            self._drawn = coloured(pixels, words)
+            formats = QImage.Format
+            form = formats.Format_RGB32 if is_opaque else formats.Format_ARGB32_Premultiplied
         self._image = QImage(self._drawn.data, w, h, self._drawn.strides[0], form)
         if area != self._area:
             self.prepareGeometryChange()
@@ -53,7 +57,10 @@ class Pixels(pg.GraphicsObject):
 
 
 @lru_cache(maxsize=64)
-def _words(table: bytes) -> Words:
-    """Colours of (256, 4) bytes as Qt has them: 0xAARRGGBB."""
-    red, green, blue, alpha = np.frombuffer(table, np.uint8).reshape(256, 4).astype(np.uint32).T
-    return np.ascontiguousarray(alpha << 24 | red << 16 | green << 8 | blue)
+def _words(table: bytes) -> tuple[Words, bool]:
+    """Colours of (256, 4) bytes as Qt has them, 0xAARRGGBB times their opacity; whether all are opaque."""
+    colours = np.frombuffer(table, np.uint8).reshape(256, 4).astype(np.uint32)
+    alpha = colours[:, 3]
+    red, green, blue = (colours[:, :3].T * alpha + 127) // 255
+    words = alpha << 24 | red << 16 | green << 8 | blue
+    return np.ascontiguousarray(words.astype(np.uint32)), bool((alpha == 255).all())
