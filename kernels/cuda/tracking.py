@@ -162,9 +162,9 @@ class CudaDetector:
         before, noises = place, (last, last + 1)
         place = self._look(self._fine, 1, self._residual, detect.LEAST_FINE, place, last + 1)
         self._turn(noises, before, place, detect.SWEEPS_FINE)
-        seen = (self._residual, self._frame, self._background, self._cell, self._profile, self._rule)
+        seen = (self._residual, self._frame, self._background, self._cell, self._profile, self._curves)
         self._many_of(kernels.measure)(
-            *seen, self._particles, self._moved, self._found, place, self._gains, self._table
+            *seen, self._rule, self._particles, self._moved, self._found, place, self._gains, self._table
         )
         self._judge(noises, place, detect.SAME, True)
         self._many_of(kernels.overlaps)(self._particles, self._found, place, self._goes, self._table)

@@ -380,11 +380,33 @@ def keep(particles, gains, marks, counts, place, out, out_gains, out_moved):  # 
             at += 1
 
 
+@cuda.jit(device=True, inline="always")
+def _is_whole(y, x, half, shape):  # type: ignore[no-untyped-def]
+    """Whether all pixels of a particle are in the frame, as `shapes.measure` asks."""
+    return min(y, x) >= half and y + half <= shape[0] - 1 and x + half <= shape[1] - 1
+
+
+@cuda.jit(device=True, inline="always")
+def _own(curves, row, share, inverse, tall, shared):  # type: ignore[no-untyped-def]
+    """`shapes._whole`: what a particle's own pixels add to the totals of `measure`. One thread."""
+    turned = _between(curves, row, share, 0) / float64(FOUR * inverse * inverse)
+    shared[1, 0], shared[2, 0], shared[4, 0] = turned, turned, _between(curves, row, share, 1)
+    shared[5, 0], shared[6, 0] = _between(curves, row, share, 2), _between(curves, row, share, 3)
+    shared[7, 0] += tall * float32(_between(curves, row, share, 4))
+    moment = tall * float32(_between(curves, row, share, 5))
+    shared[10, 0] += moment
+    shared[11, 0] += moment
+
+
 @cuda.jit(cache=True)
 def measure(  # type: ignore[no-untyped-def]
-    residual, frame, background, cell, profile, rule, particles, moved, counts, place, gains, table
+    residual, frame, background, cell, profile, curves, rule, particles, moved, counts, place, gains, table
 ):
-    """`shapes.measure`, and what the table of the frame has besides: a row each, from the second on."""
+    """`shapes.measure`, and what the table of the frame has besides: a row each, from the second on.
+
+    As there, what the pixels of a particle itself add up to comes from the table of lone ones where all of
+    them are in the frame.
+    """
     me, wide = cuda.threadIdx.x, cuda.blockDim.x
     shared = cuda.shared.array((LINES, MAX_THREADS), float32)
     for n in range(cuda.blockIdx.x, counts[place], cuda.gridDim.x):
@@ -402,6 +424,8 @@ def measure(  # type: ignore[no-untyped-def]
         inverse, widen = ONE / s2, TWO * radius * radius / (float32(5) * s2)
         top, left = _begin(y, half), _begin(x, half)
         rows, columns = _end(y, half, residual.shape[0]) - top, _end(x, half, residual.shape[1]) - left
+        is_whole = _is_whole(y, x, half, residual.shape)
+        drawn = ZERO if is_whole else tall
         for i in range(15):
             shared[i, me] = ZERO
         for k in range(me, max(rows, 0) * max(columns, 0), wide):
@@ -411,17 +435,19 @@ def measure(  # type: ignore[no-untyped-def]
             u = r2 * inverse
             e = math.exp(-HALF * u)
             p = c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))
-            fall = c1 + u * (TWO * c2 + u * (THREE * c3 + u * FOUR * c4)) - HALF * p
-            grow = e * (d0 + u * (d1 + u * (d2 + u * (d3 + u * d4))) - widen * u * fall)
-            q, t, left_over = e * p, e * fall, residual[j, i]
-            seen = e * (left_over + tall * q)
+            q, left_over = e * p, residual[j, i]
+            seen = e * (left_over + drawn * q)
             shared[0, me] += q * left_over
-            shared[1, me] += t * t * dy * dy
-            shared[2, me] += t * t * dx * dx
-            shared[3, me] += t * t * dx * dy
-            shared[4, me] += q * q
-            shared[5, me] += q * grow
-            shared[6, me] += grow * grow
+            if not is_whole:
+                fall = c1 + u * (TWO * c2 + u * (THREE * c3 + u * FOUR * c4)) - HALF * p
+                grow = e * (d0 + u * (d1 + u * (d2 + u * (d3 + u * d4))) - widen * u * fall)
+                t = e * fall
+                shared[1, me] += t * t * dy * dy
+                shared[2, me] += t * t * dx * dx
+                shared[3, me] += t * t * dx * dy
+                shared[4, me] += q * q
+                shared[5, me] += q * grow
+                shared[6, me] += grow * grow
             shared[7, me] += seen
             shared[8, me] += seen * dy
             shared[9, me] += seen * dx
@@ -436,6 +462,8 @@ def measure(  # type: ignore[no-untyped-def]
                     shared[13, me] += ONE
         _all_totals(shared, 15, me)
         if me == 0:
+            if is_whole:
+                _own(curves, row, float64(part), inverse, tall, shared)
             for i in range(4):
                 table[n + 1, i] = particles[n, i]
             height, hh = float64(tall), float64(shared[4, 0])

@@ -21,7 +21,7 @@ from livem.benchmarks import gpu_tracking
 from livem.consumers.base import Frames
 from livem.consumers.testing import example_series
 from livem.consumers.track import Track
-from livem.kernels.cuda import tracking, tracking_kernels
+from livem.kernels.cuda import tracking, tracking_frames, tracking_kernels
 from livem.kernels.cuda.tracking import CudaDetector
 from livem.kernels.device import choose_device
 from livem.kernels.tracking import devices
@@ -44,7 +44,7 @@ def both(shape: tuple[int, int], options: DetectorOptions = OPTIONS, threads: in
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_the_device_finds_what_the_processor_finds(threads):
     found = assert_alike(*both((20, 22), threads=threads), a_scene((20, 22), THREE, counts=500))
-    strong = found.detections[found.detections["score"] > 6]
+    strong = found.detections[found.detections["score"] > 4]  # less than 6 where one lies on a stronger one
     assert len(strong) == 3
     assert (strong["flags"] & 8 > 0).sum() == 2
 
@@ -89,7 +89,8 @@ def test_a_crowd_that_all_touch_with_fewer_places_than_neighbours(monkeypatch):
 def test_neighbours_are_all_whose_boxes_may_meet():
     there, here = both((20, 22))
     there.examine(a_scene((20, 22), THREE, counts=500))
-    n = int(there._host[0, 10])
+    n = int(there._host[0, tracking_frames.SPREADS + 2])
+    assert n >= len(THREE)
     at, near, many = (array.copy_to_host()[:n] for array in (there._particles, there._near, there._many))
     half = np.exp(at[:, 3]) + here._reach
     for k in range(n):
