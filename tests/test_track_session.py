@@ -17,7 +17,7 @@ from livem.stream.simulate.catalogue import open_acquisition
 from livem.stream.sources.replay.recorded_series import recorded_series
 
 pytestmark = pytest.mark.timeout(300)
-MOVIE = "sim:insitu?shape=96x96&frames=40&dose=60&particles=6&seed=4"
+MOVIE = "sim:insitu?shape=96x96&frames=40&dose=60&particles=6&seed=7"
 SENDER = {"batch": 3, "rate": 400.0}
 DRAWS = '''
 from typing import Any

@@ -66,7 +66,9 @@ class CudaDetector:
         self._cell = max(4, round(detect.CELL * self.options.radius))
         self._broad = [Scale(self.profile, r, detect.BROAD * r) for r in self.options.ladder]
         least = self.options.ladder[-1]
-        self._fine = Scale(self.profile, detect.FINE / detect.BROAD * least, detect.FINE * least)
+        self._wide = shapes.WIDE * math.sqrt(self.profile.variance)
+        fine, self._least_fine = detect.second_search(self.options.radius, self._wide)
+        self._fine = Scale(self.profile, fine / detect.BROAD * least, fine * least)
         self._stream: Any = cuda.stream()
         self._begin()
 
@@ -160,7 +162,7 @@ class CudaDetector:
         self._background_of(self._residual, self._shift)
         self._all(frames.subtract)(self._residual, self._shift, self._cell)
         before, noises = place, (last, last + 1)
-        place = self._look(self._fine, 1, self._residual, detect.LEAST_FINE, place, last + 1)
+        place = self._look(self._fine, 1, self._residual, self._least_fine, place, last + 1)
         self._turn(noises, before, place, detect.SWEEPS_FINE)
         seen = (self._residual, self._frame, self._background, self._cell, self._profile, self._curves)
         self._many_of(kernels.measure)(
@@ -258,7 +260,7 @@ class CudaDetector:
         own, options = np.array(rows[stays]), self.options
         overlapping = own[:, kernels.MARK] == kernels.OVERLAPPING
         state = np.where(overlapping, shapes.OVERLAPPING, 0).astype(np.uint8)
-        fit = Fit(own[:, :4], own[:, 4:14], own[:, kernels.LAST_STEP], state, noise, crowding)
+        fit = Fit(own[:, :4], own[:, 4:14], own[:, kernels.LAST_STEP], state, noise, crowding, self._wide)
         variance = self.profile.variance
         bounds = bounds_of(fit, options, variance, self._frame.size)
         order = order_of(fit, bounds)

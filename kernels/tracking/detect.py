@@ -28,11 +28,12 @@ CELL = 2.0
 """Side of a background's cell, in typical radii; at least 4 px."""
 CELLS_AROUND = 2
 """Cells on each side that its background is smoothed over."""
-BROAD, FINE = 0.6, 0.5
-"""Standard deviation of the Gaussians of the first and of the second search, in radii."""
+BROAD, FINE, FINE_WIDE = 0.6, 0.5, 0.4
+"""Standard deviation of the Gaussians of the first and of the second search, in radii; and of the second
+one for wide particles (`shapes.WIDE`), by which one that is no sphere is split as in the frame before."""
 REACH = 2.5
 """Of a particle beyond its radius, in blurs."""
-LEAST_BROAD, LEAST_FINE, LEAST_KEPT = 2.3, 3.0, 2.1
+LEAST_BROAD, LEAST_FINE, LEAST_FINE_WIDE, LEAST_KEPT = 2.3, 3.0, 3.25, 2.1
 """Weaker peaks and particles are left alone: they cost time and disturb their neighbours."""
 SWEEPS_BROAD, SWEEPS_FINE = 2, 2
 """Of the fit after each search."""
@@ -46,6 +47,11 @@ NOTHING = 1e-5
 """Noise of a scaled frame in which nothing varies, in the root of its background: float32's rounding."""
 REST = 16.0
 """Steps of `Found.rest` in a standard deviation."""
+
+
+def second_search(radius: float, wide: float) -> tuple[float, float]:
+    """Gaussian, in radii, and least peak of the second search for particles of ``radius``, px."""
+    return (FINE, LEAST_FINE) if radius <= wide else (FINE_WIDE, LEAST_FINE_WIDE)
 
 
 class Detector:
@@ -72,7 +78,10 @@ class Detector:
         self._cell = max(4, round(CELL * self.options.radius))
         self._broad = [Scale(self.profile, r, BROAD * r) for r in self.options.ladder]
         least = self.options.ladder[-1]
-        self._fine = [Scale(self.profile, FINE / BROAD * least, FINE * least)]
+        self.wide = shapes.WIDE * math.sqrt(self.profile.variance)
+        """px, radius beyond which particles are wide."""
+        fine, self._least_fine = second_search(self.options.radius, self.wide)
+        self._fine = [Scale(self.profile, fine / BROAD * least, fine * least)]
         self._reach = REACH * math.sqrt(self.profile.variance)
         self._shape = (self.profile.table, *self.profile.rule, self._reach)
         self._spare: list[Desk] = []
@@ -124,7 +133,7 @@ class Detector:
             backgrounds.subtract_cells(desk.residual, desk.shift, self._cell)
             desk.moved[: desk.n] = 1
             spread = noise
-            noise = min(spread, OVERFIT * self._search(desk, self._fine, LEAST_FINE))
+            noise = min(spread, OVERFIT * self._search(desk, self._fine, self._least_fine))
             desk.crowding = spread / max(noise, desk.nothing)
         if noise > 0:
             self._fit(desk, SWEEPS_FINE, noise)
@@ -202,7 +211,8 @@ class Detector:
         options, n = self.options, desk.n
         if noise == 0:
             return nothing_found(invalid)
-        fit = Fit(desk.particles[:n], desk.measured[:n], desk.moved[:n], desk.state[:n], noise, desk.crowding)
+        state, measured = desk.state[:n], desk.measured[:n]
+        fit = Fit(desk.particles[:n], measured, desk.moved[:n], state, noise, desk.crowding, self.wide)
         desk.scores = fit.scores
         bounds = bounds_of(fit, options, self.profile.variance, frame.size)
         order = order_of(fit, bounds)

@@ -74,19 +74,24 @@ class Fit:
     crowding: float
     """Spread of the first search in that noise."""
 
+    wide: float = math.inf
+    """px, radius beyond which a particle's score is not made less."""
+
     scores: Columns = field(init=False)
     """(n,) root of the chi squared that each explains, less where it lies on a stronger one (`shapes.apart`).
 
     What a fit leaves of a strong particle looks like a weak one on its rim, and particles seldom lie on each
-    other.
+    other. A wide one (`shapes.WIDE`) that is no sphere lies on itself: the stronger of its parts changes from
+    frame to frame.
     """
 
     def __post_init__(self) -> None:
         particles = np.ascontiguousarray(self.particles, np.float64)
         gain = np.maximum(self.measured[:, 0], 0).astype(np.float64)
         order = np.argsort(particles[:, 0], kind="stable")
-        scores = np.sqrt(gain) / self.noise * shapes.apart(particles, order, gain)
-        object.__setattr__(self, "scores", scores)
+        apart = shapes.apart(particles, order, gain)
+        apart[np.exp(particles[:, 3]) > self.wide] = 1
+        object.__setattr__(self, "scores", np.sqrt(gain) / self.noise * apart)
 
 
 def nothing_found(invalid: int) -> Found:

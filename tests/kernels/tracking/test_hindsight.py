@@ -21,9 +21,10 @@ DETECTOR = Detector(SHAPE, DetectorOptions(radius=4.0))
 @lru_cache
 def told(
     kind: str,
+    seed: int = 6,
 ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]], list[tuple[int, int, int]]]:
     """What linker and hindsight say of a particle in the middle, (kind, frame, told); and so far at 60."""
-    rng = np.random.default_rng(6)
+    rng = np.random.default_rng(seed)
     others = [(y, x, 4.2) for y in (14.0, 48.0, 82.0) for x in (14.0, 48.0, 82.0) if (y, x) != (48.0, 48.0)]
     linker = Linker(LinkOptions(shape=SHAPE))
     hindsight, place, looks, knows, half = Hindsight(DETECTOR), MIDDLE, [], [], []
@@ -58,8 +59,10 @@ def test_who_was_there_all_along_was_not_born() -> None:
     assert EventKind.NUCLEATION not in [kind for kind, _, _ in knows]
 
 
-def test_an_end_is_told_with_its_frame() -> None:
-    looks, knows, _ = told("dissolves")
+@pytest.mark.parametrize("seed", [1, 5, 7])
+def test_an_end_is_told_with_its_frame(seed: int) -> None:
+    """Three scenes: of eight the frame was told 0 to 5 off, by what a seed drew (rms 2.3)."""
+    looks, knows, _ = told("dissolves", seed)
     last = min(frame for kind, frame, _ in looks if kind in (EventKind.DISSOLUTION, EventKind.LOST))
     (frame,) = (frame for kind, frame, _ in knows if kind == EventKind.DISSOLUTION)
     assert 66 - last >= 6
