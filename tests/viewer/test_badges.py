@@ -75,7 +75,7 @@ def measured() -> dict[str, Result]:
 @pytest.mark.parametrize(
     ("results", "made"),
     [
-        (denoised, {"image": f"movie v{MOVIE}", "residual": f"movie v{MOVIE}", "drift": "drift v1"}),
+        (denoised, {"image": f"movie v{MOVIE}", "residual": f"movie v{MOVIE}", "drift": f"drift v{MOVIE}"}),
         (inpainted, dict.fromkeys(["image", "image_sigma"], "thin plate v1   strength 0.5")),
         (
             tracked,
