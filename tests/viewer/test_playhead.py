@@ -180,6 +180,18 @@ def test_steps_ask_for_the_neighbours_and_cross_to_the_next_series(viewer: Viewe
     assert viewer.playhead.moment == (NEXT, 0)
 
 
+@pytest.mark.parametrize("more", [(), (stretch(NEXT, 0, 10, 6.0),)])
+def test_a_step_back_is_one_frame_also_from_frames_newer_than_the_last_answer(
+    viewer: Viewer, more: tuple[Any, ...]
+) -> None:
+    viewer.says(history(stretch(stop=31), *more))  # and frame 50 is shown
+    viewer.playhead.freeze()
+    for wanted in (49, 48):
+        viewer.playhead.step(-1)
+        asked = viewer.playhead.target
+        assert asked == (KEY, wanted)
+
+
 def test_of_a_drag_only_the_newest_place_is_asked_for_and_shown(viewer: Viewer) -> None:
     viewer.playhead.freeze()
     viewer.asked("rewind")

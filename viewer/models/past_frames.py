@@ -76,18 +76,21 @@ class PastFrames:
         return (begun[-1].key, begun[-1].index_at(t_ns)) if begun else None
 
     def beside(self, key: SeriesKey, index: int, step: int) -> tuple[SeriesKey, int] | None:
-        """The frame so many further on; beyond the end of a series its neighbour's first or last one."""
+        """The frame so many further on; beyond the end of a series its neighbour's first or last one.
+
+        ``index`` may be newer than what the session said last: one step back from it is one frame.
+        """
         there = self.of(key)
         if there is None:
             return self.at(self.oldest_ns)
         place, wanted = self.stretches.index(there), index + step
-        if wanted >= there.stop and place + 1 < len(self.stretches):
+        if step > 0 and wanted >= there.stop and place + 1 < len(self.stretches):
             following = self.stretches[place + 1]
             return following.key, following.first
         if wanted < there.first and place > 0:
             before = self.stretches[place - 1]
             return before.key, before.stop - 1
-        return key, min(max(wanted, there.first), there.stop - 1)
+        return key, min(max(wanted, there.first), max(there.stop - 1, index))
 
 
 def parse_past(answer: Mapping[str, Any]) -> PastFrames | None:
