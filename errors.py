@@ -39,6 +39,10 @@ class SessionError(LivemError):
     """A session that could not start or go on."""
 
 
+class NoAnswerError(SessionError):
+    """Nobody answered in time: a session that is gone, or one that is slow."""
+
+
 class RingError(LivemError):
     """The shared-memory ring was used against its contract, or cannot be made."""
 

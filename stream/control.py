@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeAlias
 
 import zmq
 
-from ..errors import ResultError, SessionError, UsageError
+from ..errors import NoAnswerError, ResultError, SessionError, UsageError
 from .bus_codec import MAX_PART, decode
 from .plain_map import MAX_HEADER, BadMessage, Part, pack_map, unpack_map
 from .results import Result
@@ -164,7 +164,7 @@ class ControlClient:
         packed = pack_map({**fields, "id": number})
         deadline = time.monotonic() + timeout
         if not self._socket.poll(int(timeout * 1000), zmq.POLLOUT):
-            raise SessionError(nobody(self.address))
+            raise NoAnswerError(nobody(self.address))
         self._socket.send(packed)
         while (left := deadline - time.monotonic()) > 0:
             if self._socket.poll(max(1, int(left * 1000)), zmq.POLLIN):
@@ -172,7 +172,7 @@ class ControlClient:
                 answer = unpack_map(head)
                 if not isinstance(answer, BadMessage) and answer.pop("id", None) == number:
                     return _accepted(answer), parts
-        raise SessionError(nobody(self.address))
+        raise NoAnswerError(nobody(self.address))
 
 
 def _accepted(answer: dict[str, Any]) -> dict[str, Any]:

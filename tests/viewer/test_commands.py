@@ -4,8 +4,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from livem.errors import SessionError, UsageError
-from livem.viewer.models.commands import Change, CommandQueue, NoCommands, Outcome
+import pytest
+
+from livem.errors import NoAnswerError, SessionError, UsageError
+from livem.viewer.models.commands import Change, CommandQueue, NoCommands, Outcome, Question
 
 PATIENCE = 10.0
 
@@ -78,6 +80,18 @@ def test_a_session_that_cannot_be_reached_is_an_outcome() -> None:
     queue = CommandQueue(connect)
     queue.set("vd", "a", 1)
     assert outcomes(queue)[0].error == "no session answers"
+    queue.close()
+
+
+@pytest.mark.parametrize(("failure", "is_unanswered"), [(NoAnswerError, True), (SessionError, False)])
+def test_an_answer_that_never_came_is_not_a_refusal(failure: type[SessionError], is_unanswered: bool) -> None:
+    session = Session()
+    session.answer.set()
+    session.failure = failure("no")
+    queue = CommandQueue(lambda: session)
+    queue.pose(Question("rewind"))
+    (outcome,) = outcomes(queue)
+    assert (outcome.error, outcome.is_unanswered) == ("no", is_unanswered)
     queue.close()
 
 

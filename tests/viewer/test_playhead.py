@@ -247,6 +247,24 @@ def test_a_session_that_does_not_answer_leaves_the_picture(viewer: Viewer) -> No
     assert viewer.playhead.past is not None
 
 
+def test_a_frame_is_asked_for_again_if_no_answer_comes_but_not_for_ever(viewer: Viewer, clock: Any) -> None:
+    viewer.playhead.seek((KEY, 20))
+    unanswered = Outcome(Question("rewind"), "no session answers", is_unanswered=True)
+    for _ in range(3):
+        assert viewer.asked("rewind")[-1]["index"] == 20
+        viewer.playhead.answered(unanswered)
+        assert viewer.playhead.is_waiting
+        clock.now += 2.0
+        viewer.playhead.tick(True)
+    viewer.answers(20, 2)
+    assert viewer.shown == (20, 2)
+    viewer.playhead.seek((KEY, 30))
+    clock.now += 20.0
+    viewer.playhead.answered(unanswered)
+    assert not viewer.playhead.is_waiting
+    assert viewer.playhead.notice == "no session answers"
+
+
 def test_a_frame_that_is_overwritten_while_it_is_looked_at_stays_and_that_is_said(viewer: Viewer) -> None:
     viewer.playhead.freeze()
     viewer.says(history(stretch(first=60, stop=120), now=12.0))

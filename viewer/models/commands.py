@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ...errors import LivemError
+from ...errors import LivemError, NoAnswerError
 
 REQUEST_TIMEOUT = 2.0
 """Seconds until a session that does not answer is reported as such."""
@@ -115,6 +115,8 @@ class Outcome:
     error: str | None
     """None when the session took it."""
     answer: Mapping[str, Any] = field(default_factory=dict)
+    is_unanswered: bool = False
+    """Whether nobody answered in time, which is not to be refused."""
 
 
 class Requester(Protocol):
@@ -236,6 +238,7 @@ class CommandQueue:
                 outcome = Outcome(change, None, requester.request(change.as_request(), self._timeout))
             except (LivemError, OSError) as failure:
                 outcome = Outcome(change, str(failure) or type(failure).__name__)
+                outcome = replace(outcome, is_unanswered=isinstance(failure, NoAnswerError))
             self._report(outcome)
         if requester is not None:
             requester.close()

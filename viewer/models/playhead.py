@@ -25,6 +25,8 @@ NEAR_S = 0.5
 """So much earlier than the frame that is shown the one may be that freezing takes, for its estimates."""
 AGAIN_S = 0.2
 """Between two questions for a frame while the session's process for it begins."""
+PATIENCE_S = 15.0
+"""So long a frame is asked for again if no answer comes: under load the first one is slow."""
 
 
 class Playhead:
@@ -51,7 +53,7 @@ class Playhead:
         self.happened: tuple[Mark, ...] = ()
         """What a tracker saw happen in the newest series, as far as the session has it."""
         self._heard_at = 0.0
-        self._asked_at = self._again_at = -1e9
+        self._asked_at = self._again_at = self._wanted_at = -1e9
         self._under_way = False
         self._running: tuple[Result, ...] = ()
         self._wanted: tuple[Moment, int] | None = None
@@ -218,7 +220,7 @@ class Playhead:
             self._commands.pose(Question("rewind", _fields(moment, 0, self._consumer())))
 
     def _want(self, moment: Moment, toward: int) -> None:
-        self._wanted, self._again_at = (moment, toward), -1e9
+        self._wanted, self._again_at, self._wanted_at = (moment, toward), -1e9, self._clock()
         if not self._under_way:
             self._ask_frame(moment, toward)
 
@@ -235,6 +237,8 @@ class Playhead:
         wanted, answer = self._wanted, outcome.answer
         if wanted is None or not isinstance(outcome.change, Question):
             return
+        if outcome.is_unanswered and self._clock() - self._wanted_at < PATIENCE_S:
+            return  # the next tick asks again
         if outcome.error is not None:
             self.notice, self._wanted = outcome.error, None
             return
