@@ -283,7 +283,7 @@ class Assembler:
         """Into a block, then the account, then perhaps out: the account never knows more than the ring."""
         self._builder.append(chunk)
         current.ledger.receive(chunk.first, chunk.count)
-        self._builder.publish_if_full()
+        self._builder.publish_if_full(is_last=current.is_through)
 
     def _chunks(
         self, current: OpenSeries, batch: FrameBatch, first: int, stop: int, arrival_ns: int

@@ -131,13 +131,17 @@ class BlockBuilder:
             self._positions.append(chunk.positions)
         self._last_bytes = chunk.payload.nbytes
 
-    def publish_if_full(self) -> None:
-        """Publish a block that the next chunk, likely as large as the last, would not fit, or the first."""
+    def publish_if_full(self, is_last: bool = False) -> None:
+        """Publish a block that the next chunk, likely as large as the last, would not fit, or the first.
+
+        Or the last of a series of announced length: nothing is to come that it could wait for.
+        """
         if not self._is_open:
             return
         is_first = not self._entered and self._count >= FIRST_FRAMES
         if (
-            is_first
+            is_last
+            or is_first
             or self._used + self._last_bytes > self.capacity.payload
             or self._count >= self.capacity.frames
         ):

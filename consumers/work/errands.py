@@ -108,19 +108,23 @@ class Errands:
         self._key = self._fault = None
 
     def due_in(self) -> float | None:
-        """Seconds until `run` has something to do; None when nothing is known to come. Never raises."""
+        """Seconds until `run` has something to do where no block waits; None when nothing is known to come.
+
+        Never raises.
+        """
         if self._key is None or self.rests:
             return None
         now, times = time.monotonic(), []
         if self._feed is not None:
             times.append(self._look_at - now)
         if (wanted := self._work_in()) is not None:
-            times.append(max(wanted, self._rest_until - now))
+            times.append(wanted)
         return max(0.0, min(times)) if times else None
 
-    def run(self, at_once: bool = False) -> Sequence[Output]:
+    def run(self, at_once: bool = False, blocks_wait: bool = False) -> Sequence[Output]:
         """Take in what is new, and do a piece of work when one is due, or at once; outputs if those changed.
 
+        While blocks may wait, no piece is due before those had their time after the last one.
         Raises whatever the consumer raises.
         """
         if self._key is None or self.rests:
@@ -132,7 +136,8 @@ class Errands:
         wanted = self._work_in()
         if self._fault is not None:
             raise self._fault
-        if wanted is None or not (at_once or (wanted <= 0 and now >= self._rest_until)):
+        rests = blocks_wait and now < self._rest_until
+        if wanted is None or not (at_once or (wanted <= 0 and not rests)):
             return ()
         return self._work(now)
 

@@ -127,9 +127,9 @@ class Worker:
         self._live_next = not self._live_next or not self._lookback
         if event is not None:
             self._handle(event)
-        if not (event is not None or self._look_back() or self._due(0.0)):
+        if not ((found := event is not None or self._look_back()) or self._due(0.0)):
             return False
-        self._run_errands()
+        self._run_errands(blocks_wait=found)
         self._publish_if_due()
         return True
 
@@ -138,13 +138,13 @@ class Worker:
         due = self._errands.due_in()
         return due is not None and due <= within
 
-    def _run_errands(self, at_once: bool = False) -> bool:
+    def _run_errands(self, at_once: bool = False, blocks_wait: bool = False) -> bool:
         """What the consumer does between blocks; one that raises there has had its turn for this series.
 
         Whether there is something new to show.
         """
         try:
-            outputs = self._errands.run(at_once)
+            outputs = self._errands.run(at_once, blocks_wait)
         except Exception as error:  # noqa: BLE001 - a consumer's error must not take the session down
             self._errands.end()
             self._error(error)

@@ -133,6 +133,15 @@ def test_the_last_frames_arrived_when_they_did_and_not_when_their_block_began(be
     assert b.account()["frames_per_second"] == pytest.approx(30 / 1.004, abs=0.1)
 
 
+def test_the_last_frames_of_an_announced_number_wait_for_nothing(bench):
+    b = bench()
+    series = a_series(count=30)
+    b.feed(start(series), frames(0, 10, series), frames(10, 10, series))
+    assert b.events() == ["start"]
+    b.feed(frames(20, 10, series))
+    assert b.events() == [(0, 30, "")]
+
+
 def test_a_whole_series(bench):
     b = bench()
     b.feed(start(), *[frames(i, 10) for i in range(0, 100, 10)], end(100))

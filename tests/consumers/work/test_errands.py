@@ -100,12 +100,20 @@ def test_work_leaves_half_of_the_time_to_blocks(clock):
     consumer = Working(clock)
     busy = begun(consumer)
     for _ in range(90):
-        busy.run()
+        busy.run(blocks_wait=True)
         clock[0] += 0.001  # a block
     assert consumer.pieces == 1
-    assert (busy.due_in() or 0.0) > 0
-    busy.run(at_once=True)
+    busy.run(at_once=True, blocks_wait=True)
     assert consumer.pieces == 2
+
+
+def test_work_waits_for_nothing_where_no_block_does(clock):
+    consumer = Working(clock)
+    idle = begun(consumer)
+    for pieces in (1, 2, 3):
+        assert idle.due_in() == 0.0
+        idle.run()
+        assert consumer.pieces == pieces
 
 
 def test_one_that_raises_when_asked_is_told_of_once_and_ends_nothing_else(clock):
