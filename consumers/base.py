@@ -178,7 +178,7 @@ class Consumer(ABC, Generic[PartialT]):
     """True: outputs come from ``work``, in pieces of time between blocks, and not from ``merge``. As
     constructed."""
     rest_share: ClassVar[float] = 1.0
-    """After a piece of work that took t, blocks have this times t before the next, or as long as some wait."""
+    """After a piece of work that took t, blocks that wait have this times t before the next."""
     has_own_device: ClassVar[bool] = False
     """True: it looks for a GPU by itself (a model's process does); ``want_device`` says what is wanted."""
     declared: ClassVar[Sequence[Parameter]] = ()

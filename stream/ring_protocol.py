@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from .atomics import exchange, full_fence, load_acquire, store_release
+from ..atomics import exchange, full_fence, load_acquire, store_release
 from .ring_layout import (
     D_BEGIN,
     D_STAMP,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..atomics import announce_and_load
 from ..errors import LeaseExpiredError
-from .atomics import announce_and_load
 from .late_reader import REASON, join
 from .ring import ReaderPort, attach_views, drain
 from .ring_layout import (

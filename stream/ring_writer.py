@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..atomics import announce_and_load, store
 from ..errors import RingError
-from .atomics import announce_and_load, store
 from .bulk_copy import bulk_copy
 from .ring import WriterPort, attach_views, drain
 from .ring_layout import (

@@ -137,21 +137,39 @@ def begin(plate, pull, tension):  # type: ignore[no-untyped-def]
 
     Here and below ``pull`` is 0 for a pinned plate: what holds it needs no arithmetic.
     """
-    image, residual, direction, bent = plate.image, plate.residual, plate.direction, plate.bent
-    terms, weight = plate.terms, plate.weight
+    begin_rows(plate, pull, tension, 0, plate.image.shape[0])
+    return _move(plate, np.float32(0))
+
+
+@njit(nogil=True, cache=True)
+def begin_rows(plate, pull, tension, first, stop):  # type: ignore[no-untyped-def]
+    """Residuals of a band, of those rows that need no direction of another band's."""
+    image, direction = plate.image, plate.direction
     ny, nx = image.shape
-    for i in range(ny + 2):
-        if i < ny:
+    low, high = first + 2 if first > 0 else 0, stop - 2 if stop < ny else ny
+    for i in range(first, stop + 2):
+        if i < stop:
             for j in range(nx):
                 direction[i, j + GHOSTS] = image[i, j]
             set_ghosts(direction, i, nx)
-        k = i - 2
-        if k >= 0:
-            bend_row(direction, k, terms, tension, bent)
-            for j in range(nx):
-                held = min(pull * weight[k, j], STIFFEST) * (residual[k, j] - image[k, j])
-                residual[k, j] = held - bent[k, j]
-    return _move(plate, np.float32(0))
+        if low <= i - 2 < high:
+            _pull_back(plate, pull, tension, i - 2)
+
+
+@njit(nogil=True, cache=True)
+def begin_seam(plate, pull, tension, at):  # type: ignore[no-untyped-def]
+    """Residuals of the four rows around the end of a band, once all directions are there."""
+    for k in range(at - 2, at + 2):
+        _pull_back(plate, pull, tension, k)
+
+
+@njit(nogil=True, cache=True)
+def _pull_back(plate, pull, tension, k):  # type: ignore[no-untyped-def]
+    image, residual, bent, weight = plate.image, plate.residual, plate.bent, plate.weight
+    bend_row(plate.direction, k, plate.terms, tension, bent)
+    for j in range(image.shape[1]):
+        held = min(pull * weight[k, j], STIFFEST) * (residual[k, j] - image[k, j])
+        residual[k, j] = held - bent[k, j]
 
 
 @njit(nogil=True, cache=True)
@@ -171,24 +189,49 @@ def descend(plate, pull, tension, rz, beta, iterations, enough):  # type: ignore
 @njit(nogil=True, cache=True)
 def _turn(plate, pull, tension, beta):  # type: ignore[no-untyped-def]
     """The next direction p = z + beta p, and q = (w + E) p two rows behind; p q."""
+    ny = plate.image.shape[0]
+    sums = np.empty(ny)
+    turn_rows(plate, pull, tension, beta, 0, ny, sums)
+    return total_of(sums)
+
+
+@njit(nogil=True, cache=True)
+def turn_rows(plate, pull, tension, beta, first, stop, sums):  # type: ignore[no-untyped-def]
+    """`_turn` for a band: directions of its rows, q of those that need no direction of another band's."""
     residual, loose, direction, bent = plate.residual, plate.loose, plate.direction, plate.bent
     terms, weight, table = plate.terms, plate.weight, plate.table
     ny, nx = residual.shape
     mix, row = np.empty(nx + 3, np.float32), np.zeros(nx, np.float32)
     deep = len(table) > 0
-    first = grid(plate.coarse, table, 0) if deep else residual
-    pq = 0.0
-    for i in range(ny + 2):
-        if i < ny:
+    coarse = grid(plate.coarse, table, 0) if deep else residual
+    low, high = first + 2 if first > 0 else 0, stop - 2 if stop < ny else ny
+    for i in range(first, stop + 2):
+        if i < stop:
             if deep:
-                expand_row(first, i, mix, row)
+                expand_row(coarse, i, mix, row)
             _lead(residual, loose, i, row, beta, direction)
             set_ghosts(direction, i, nx)
         k = i - 2
-        if k >= 0:
+        if low <= k < high:
             bend_row(direction, k, terms, tension, bent)
-            pq += _pull(weight, pull, direction, k, bent)
-    return pq
+            sums[k] = _pull(weight, pull, direction, k, bent)
+
+
+@njit(nogil=True, cache=True)
+def turn_seam(plate, pull, tension, at, sums):  # type: ignore[no-untyped-def]
+    """q of the four rows around the end of a band, once all directions are there."""
+    for k in range(at - 2, at + 2):
+        bend_row(plate.direction, k, plate.terms, tension, plate.bent)
+        sums[k] = _pull(plate.weight, pull, plate.direction, k, plate.bent)
+
+
+@njit(nogil=True, cache=True)
+def total_of(sums):  # type: ignore[no-untyped-def]
+    """In the order of rows."""
+    total = 0.0
+    for k in range(sums.size):
+        total += sums[k]
+    return total
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -213,20 +256,46 @@ def _pull(weight, pull, direction, i, bent):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _move(plate, alpha):  # type: ignore[no-untyped-def]
     """A step along the direction, and the new residual seen on all grids; r z."""
+    ny = plate.image.shape[0]
+    sums = np.empty(ny)
+    move_rows(plate, alpha, 0, ny, sums)
+    return total_of(sums) / FULL + correct(plate)
+
+
+@njit(nogil=True, cache=True)
+def move_rows(plate, alpha, first, stop, sums):  # type: ignore[no-untyped-def]
+    """`_move` for a band that begins with an even row: the first coarse grid where it needs no other band."""
     image, residual, loose, direction = plate.image, plate.residual, plate.loose, plate.direction
     bent, table = plate.bent, plate.table
     ny, nx = image.shape
-    free, sums = np.empty((4, nx), np.float32), np.zeros(nx + 3, np.float32)
+    free, scratch = np.empty((4, nx), np.float32), np.zeros(nx + 3, np.float32)
     deep = len(table) > 0
-    first = grid(plate.coarse, table, 0) if deep else residual
-    rz = 0.0
-    for i in range(ny):
-        rz += _step(alpha, direction, bent, loose, i, image, residual, free)
-        if deep and i % 2 == 0 and i >= 2:
-            shrink_row(free, ny, i // 2 - 1, sums, first)
-    if deep:
-        shrink_row(free, ny, first.shape[0] - 1, sums, first)
-    return rz / FULL + _correct(plate)
+    coarse = grid(plate.coarse, table, 0) if deep else residual
+    low = first // 2 + 1 if first > 0 else 0
+    for i in range(first, stop):
+        sums[i] = _step(alpha, direction, bent, loose, i, image, residual, free)
+        if deep and i % 2 == 0 and i // 2 - 1 >= low:
+            shrink_row(free, ny, i // 2 - 1, scratch, coarse)
+    if deep and stop == ny:
+        shrink_row(free, ny, coarse.shape[0] - 1, scratch, coarse)
+
+
+@njit(nogil=True, cache=True)
+def move_seam(plate, at):  # type: ignore[no-untyped-def]
+    """The two rows of the first coarse grid around the end of a band, once all residuals are there."""
+    ny, nx = plate.image.shape
+    free, scratch = np.empty((4, nx), np.float32), np.zeros(nx + 3, np.float32)
+    coarse = grid(plate.coarse, plate.table, 0)
+    for i in range(at - 3, at + 3):
+        _hold(plate.residual, plate.loose, i, free)
+        if i == at or i == at + 2:
+            shrink_row(free, ny, i // 2 - 1, scratch, coarse)
+
+
+@njit(nogil=True, cache=True)
+def _hold(residual, loose, i, free):  # type: ignore[no-untyped-def]
+    for j in range(free.shape[1]):
+        free[i % 4, j] = loose[i, j] * residual[i, j]
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS)
@@ -244,7 +313,7 @@ def _step(alpha, direction, bent, loose, i, image, residual, free):  # type: ign
 
 
 @njit(nogil=True, cache=True)
-def _correct(plate):  # type: ignore[no-untyped-def]
+def correct(plate):  # type: ignore[no-untyped-def]
     """Residuals on the coarse grids become corrections, each with those of coarser grids; their r z."""
     table, coarse, soft = plate.table, plate.coarse, plate.soft
     for level in range(1, len(table)):

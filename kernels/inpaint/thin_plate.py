@@ -21,10 +21,11 @@ import numpy.typing as npt
 from numba import njit
 
 from .arguments import check_problem, usable_weight
-from .descent import STIFF, STIFFEST, SUMS, Plate, begin, descend, plate
+from .descent import STIFF, STIFFEST, SUMS, Plate, plate
 from .pyramid import push_pull
 from .solution import Budget, Clock, Image, Solution, Weight
 from .stencils import MOST_TENSION, exact
+from .together import Descent
 
 ROUNDING = 1e-6
 """Relative residual below which float32 has nothing more to say."""
@@ -140,21 +141,22 @@ def _solve_channel(
     if spread == 0:
         image[:] = mean
         return _End(0, 0.0)
-    scale = _prepare(data, guess, held.plate, mean, 1 / spread, held.pull)
-    rz = begin(held.plate, held.pull, held.tension)
-    done, rz = _descend(held, rz, scale, budget, clock)
+    with Descent(held.plate, held.pull, held.tension) as descent:
+        scale = _prepare(data, guess, held.plate, mean, 1 / spread, held.pull)
+        done, rz = _descend(descent, scale, budget, clock)
     _finish(held.plate, data, mean, spread, held.strength == 0, image)
     return _End(done, math.sqrt(max(rz, 0.0) / scale))
 
 
-def _descend(held: _Held, rz: float, scale: float, budget: Budget, clock: Clock) -> tuple[int, float]:
+def _descend(descent: Descent, scale: float, budget: Budget, clock: Clock) -> tuple[int, float]:
     """Until the budget is spent, or nothing is gained any more: float32 may be at its end before."""
     enough = max(budget.tolerance, ROUNDING) ** 2 * scale
     stride = PATIENCE if math.isinf(clock.deadline) else 1
+    rz = descent.begin()
     done, beta, mark, least = 0, 0.0, 0, rz
     while done < budget.iterations and rz > enough and not clock.over and done < mark + PATIENCE:
         count = min(stride, budget.iterations - done)
-        steps, rz, beta = descend(held.plate, held.pull, held.tension, rz, beta, count, enough)
+        steps, rz, beta = descent.descend(rz, beta, count, enough)
         done += steps
         if not steps:
             break

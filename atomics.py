@@ -1,8 +1,8 @@
-"""Acquire, release and exchange on 64-bit words in shared memory, for numba code.
+"""Acquire, release, exchange and add on 64-bit words that threads or processes share, for numba code.
 
 Why not plain loads and stores: a polling loop in numba is hoisted out of its loop and hangs, and plain
 stores may be seen in another order on ARM. Addresses, not arrays: unboxing an integer is the cheapest call
-that numba has. Knows no ring.
+that numba has. Knows nothing of the package.
 """
 
 from __future__ import annotations
@@ -47,6 +47,16 @@ def exchange(_typing: Any, address: Any, value: Any) -> Any:
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.atomic_rmw("xchg", _pointer(builder, args[0]), args[1], "seq_cst")
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def fetch_add(_typing: Any, address: Any, value: Any) -> Any:
+    """Add to the word at ``address`` and return what was there, as one step (sequentially consistent)."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _pointer(builder, args[0]), args[1], "seq_cst")
 
     return types.uint64(types.uint64, types.uint64), codegen
 
