@@ -172,7 +172,7 @@ def _matched(window: Windows, reach: int, s2: float, out: Windows) -> None:
 def radius_odds(
     window: Windows, y: float, x: float, variance: float, s2: Values, heights: Values, out: Values
 ) -> None:
-    """Log likelihood ratios of particles of several sizes, about whose place little is known.
+    """Log likelihood ratios of particles of several sizes, about whose place little is known; finite.
 
     Parameters
     ----------
@@ -189,11 +189,13 @@ def radius_odds(
     weight = down.sum() * along.sum()
     for k in range(len(s2)):
         _matched(window, NEAR, s2[k], sums)
-        own, total = 0.5 * heights[k] ** 2 * math.pi * s2[k], 0.0
+        # in units of the likeliest place: a large particle where none is has odds far below any float
+        best = heights[k] * (sums.max() if heights[k] > 0 else sums.min())
+        total = 0.0
         for i in range(n):
             for j in range(n):
-                total += down[i] * along[j] * math.exp(min(heights[k] * sums[i, j] - own, 300.0))
-        out[k] = math.log(total / weight)
+                total += down[i] * along[j] * math.exp(heights[k] * sums[i, j] - best)
+        out[k] = best - 0.5 * heights[k] ** 2 * math.pi * s2[k] + math.log(max(total / weight, 1e-300))
 
 
 @njit("void(f4[:,::1], f8, f8, f8, f4[:,::1])", nogil=True, cache=True, fastmath={"contract"})

@@ -28,8 +28,8 @@ def radius_odds(window: Any, y: float, x: float, variance: float, s2: Any, heigh
     told = []
     for k in range(s2.shape[0]):
         ratio = float(heights[k]) * _matched(window, NEAR, float(s2[k]), xp)
-        ratio = ratio - 0.5 * float(heights[k]) ** 2 * math.pi * float(s2[k])
-        told.append(xp.log(xp.sum(chance * xp.exp(ratio)) / xp.sum(chance)))
+        best, own = xp.max(ratio), 0.5 * float(heights[k]) ** 2 * math.pi * float(s2[k])
+        told.append(best - own + xp.log(xp.sum(chance * xp.exp(ratio - best)) / xp.sum(chance)))
     return xp.stack(told)
 
 

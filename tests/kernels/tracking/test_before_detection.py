@@ -4,6 +4,7 @@ import math
 
 import array_api_strict as xp
 import numpy as np
+import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,18 @@ def test_odds_are_highest_at_the_radius_that_is_there():
         window = bump(0.3, -0.2, S2[k], heights[k]).astype(np.float32)
         faint.radius_odds(window, 0.3, -0.2, 0.2, S2, heights, out)
         assert out.argmax() == k
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_odds_of_particles_that_cannot_be_there_are_numbers(sign):
+    """A high contrast makes them e^-5,000: their logarithm is no infinity, which no sum comes back from."""
+    window, out, heights = noise(3)[0], np.empty(len(RADII)), sign * 40.0 * TALL
+    faint.radius_odds(window, 0.4, 0.2, 0.1, S2, heights, out)
+    assert np.isfinite(out).all()
+    assert out.min() < -2000
+    strict = xp.asarray(window.astype(float))
+    oracle = reference.radius_odds(strict, 0.4, 0.2, 0.1, xp.asarray(S2), xp.asarray(heights), xp)
+    np.testing.assert_allclose(out, np.asarray(oracle), rtol=1e-4, atol=1e-3)
 
 
 def test_a_line_through_radii_is_found():
