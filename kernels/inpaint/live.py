@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..noise import NoiseModel
+from . import together
 from .centring import centred_by_sums
 from .choice import Candidate, Contest, Ladder
 from .devices import on_processor
@@ -441,6 +442,7 @@ class LiveInpainter:
 @cache
 def warm_up() -> None:
     """Compile or load everything that a scan will need, in float and fixed positions; once a process."""
+    together.warm_up()
     rng = np.random.default_rng(0)
     for step in (1.0, 0.5):
         positions = step * np.floor(rng.random((300, 2)) * 24 / step)

@@ -8,6 +8,7 @@ Knows plates; no samples, no budgets.
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -18,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from ...atomics import fetch_add, load_acquire, store_release
+from . import descent
 from .descent import (
     Plate,
     begin,
@@ -90,6 +92,18 @@ class Descent:
         else:
             done, rz, beta = _descend(*self._held, rz, beta, iterations, enough, *self._shared)
         return done, rz, beta
+
+
+def warm_up() -> None:
+    """Compile or load what two threads need: a plate of any size does."""
+    small = descent.plate(np.ones((16, 16), np.float32), math.inf, 0.0)
+    small.image[:] = small.residual[:] = 0
+    shared = np.zeros(WORDS, np.uint64), np.zeros(1, np.float32), np.empty(16)
+    held = small, np.float32(0), np.float32(0)
+    _begin(*held, *shared)
+    _descend(*held, 1.0, 0.0, 1, 0.0, *shared)
+    shared[0][CLAIMS] = OVER << SHIFT
+    _help(*held, *shared)
 
 
 @cache

@@ -12,6 +12,8 @@ import pytest
 
 from livem.kernels.inpaint import together
 from livem.kernels.inpaint.descent import Plate, begin, descend, plate
+from livem.kernels.inpaint.solution import Budget
+from livem.kernels.inpaint.thin_plate import ThinPlate
 from livem.kernels.inpaint.together import Descent
 
 SHAPES = [(256, 512), (257, 640), (371, 513), (512, 512), (999, 132)]
@@ -87,6 +89,17 @@ def test_a_thread_that_is_never_free_is_not_waited_for(helper: ThreadPoolExecuto
     assert not other.done()
     hold.set()
     assert results(shared[0]) == results(alone[0])
+
+
+def test_warming_up_leaves_nothing_to_be_compiled_for_the_first_large_picture(helper: Any) -> None:
+    together.warm_up()
+    known = [len(each.signatures) for each in (together._begin, together._descend, together._help)]
+    assert all(known)
+    data = np.random.default_rng(0).random((1, 512, 512), np.float32)
+    for strength in (0.0, 1.0):
+        weight = (data[0] < 0.2).astype(np.float32)
+        ThinPlate().solve(data, weight, None, strength, Budget(iterations=2))
+    assert known == [len(each.signatures) for each in (together._begin, together._descend, together._help)]
 
 
 def test_a_helper_that_comes_late_finds_nothing_to_do(helper: Any) -> None:
